@@ -1,0 +1,285 @@
+//! What `pierhead serve` was told: flags, over the environment, over a file, over the defaults.
+//!
+//! Owns the names of the keys and their checks. The only place of the process that reads configuration files and
+//! environment variables; every part below is handed values that were checked here.
+
+use clap::Args;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// The keys of `pierhead serve`; the same words are flags, keys of the file and, as `PIERHEAD_…`, variables.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Settings {
+    /// Folder that holds everything the server keeps [default: /var/lib/pierhead for root, else
+    /// ~/.local/share/pierhead]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Address of the API and of OAuth, always TLS [default: 127.0.0.1:8443]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) api: Option<SocketAddr>,
+    /// Address of the registry service, loopback only [default: 127.0.0.1:5000]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) registry: Option<SocketAddr>,
+    /// Address on which routes are served over HTTP [default: 0.0.0.0:80, or 8080 where that is not permitted]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) router_http: Option<SocketAddr>,
+    /// Address on which routes are served over TLS [default: 0.0.0.0:443, or 8444 where that is not permitted]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) router_https: Option<SocketAddr>,
+    /// Address of /metrics, /livez and /readyz [default: 127.0.0.1:9090]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<SocketAddr>,
+    /// Domain below which routes without a host of their own are named [default: apps.127.0.0.1.nip.io]
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) router_domain: Option<String>,
+    /// File of users and password hashes (bcrypt, apr1 or SHA), as htpasswd writes it; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) htpasswd: Option<PathBuf>,
+    /// Accept any user with any password that is not empty: for trying things out, never for use
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) allow_any_password: Option<bool>,
+    /// Further names or addresses by which clients reach the API; its certificate is made for them
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) api_names: Option<Vec<String>>,
+    /// Whose rules hold where versions of OpenShift differ: 3.2 or 4 [default: 3.2]
+    #[arg(long, value_name = "ERA")]
+    pub(crate) compat: Option<String>,
+    /// What is logged, as tracing's filters are written [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+/// A wrong setting; says which key and why.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("reading the configuration file {path}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("in {path}")]
+    Parse { path: PathBuf, source: toml::de::Error },
+    #[error("PIERHEAD_{variable}: `{value}` is not a value for it")]
+    Variable { variable: String, value: String },
+    #[error("{key}: {why}")]
+    Value { key: &'static str, why: String },
+}
+
+/// Where an address came from decides what happens when it may not be bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Listen {
+    /// The address to bind.
+    pub(crate) address: SocketAddr,
+    /// The port to take where `address` is the default and needs rights that we lack.
+    pub(crate) fallback_port: Option<u16>,
+}
+
+/// Checked settings with every default filled in.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) data: PathBuf,
+    pub(crate) api: SocketAddr,
+    pub(crate) registry: SocketAddr,
+    pub(crate) router_http: Listen,
+    pub(crate) router_https: Listen,
+    pub(crate) metrics: SocketAddr,
+    pub(crate) router_domain: String,
+    pub(crate) htpasswd: Option<PathBuf>,
+    pub(crate) allow_any_password: bool,
+    pub(crate) api_names: Vec<String>,
+    pub(crate) compat: Compat,
+    pub(crate) log: String,
+}
+
+/// Which OpenShift's rules hold where its versions differ (`design.md` 3.11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compat {
+    /// As in the spring of 2016.
+    V3_2,
+    /// As today.
+    V4,
+}
+
+impl Settings {
+    /// Reads a configuration file; unknown keys are errors that name the key.
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+        toml::from_str(&text).map_err(|source| ConfigError::Parse { path: path.to_path_buf(), source })
+    }
+
+    /// What the environment says: `PIERHEAD_ROUTER_DOMAIN` is the key `router-domain`.
+    pub(crate) fn from_environment(variables: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let own = |key: &str| variables.get(&format!("PIERHEAD_{key}")).cloned();
+        Ok(Self {
+            data: own("DATA").map(PathBuf::from),
+            api: parse("API", own("API"))?,
+            registry: parse("REGISTRY", own("REGISTRY"))?,
+            router_http: parse("ROUTER_HTTP", own("ROUTER_HTTP"))?,
+            router_https: parse("ROUTER_HTTPS", own("ROUTER_HTTPS"))?,
+            metrics: parse("METRICS", own("METRICS"))?,
+            router_domain: own("ROUTER_DOMAIN"),
+            htpasswd: own("HTPASSWD").map(PathBuf::from),
+            allow_any_password: parse("ALLOW_ANY_PASSWORD", own("ALLOW_ANY_PASSWORD"))?,
+            api_names: own("API_NAMES").map(|names| names.split(',').map(str::to_owned).collect()),
+            compat: own("COMPAT"),
+            log: own("LOG"),
+        })
+    }
+
+    /// These settings, and where they say nothing, `other`'s.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            data: self.data.or(other.data),
+            api: self.api.or(other.api),
+            registry: self.registry.or(other.registry),
+            router_http: self.router_http.or(other.router_http),
+            router_https: self.router_https.or(other.router_https),
+            metrics: self.metrics.or(other.metrics),
+            router_domain: self.router_domain.or(other.router_domain),
+            htpasswd: self.htpasswd.or(other.htpasswd),
+            allow_any_password: self.allow_any_password.or(other.allow_any_password),
+            api_names: self.api_names.or(other.api_names),
+            compat: self.compat.or(other.compat),
+            log: self.log.or(other.log),
+        }
+    }
+
+    /// Checks every value and fills in the defaults; `home` is the user's folder, `root` whether we are root.
+    pub(crate) fn checked(self, home: Option<&Path>, root: bool) -> Result<Config, ConfigError> {
+        let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        let registry = self.registry.unwrap_or_else(|| local(5000));
+        if !registry.ip().is_loopback() {
+            let why = format!("`{registry}` is not a loopback address; outside clients come in by a route");
+            return Err(ConfigError::Value { key: "registry", why });
+        }
+        let router_domain = self.router_domain.unwrap_or_else(|| "apps.127.0.0.1.nip.io".to_owned());
+        check_domain(&router_domain)?;
+        let htpasswd = self.htpasswd;
+        if let Some(path) = htpasswd.as_ref().filter(|path| !path.is_file()) {
+            let why = format!("there is no file {}", path.display());
+            return Err(ConfigError::Value { key: "htpasswd", why });
+        }
+        Ok(Config {
+            data: self.data.map_or_else(|| default_data(home, root), Ok)?,
+            api: self.api.unwrap_or_else(|| local(8443)),
+            registry,
+            router_http: Listen::or_default(self.router_http, 80, 8080),
+            router_https: Listen::or_default(self.router_https, 443, 8444),
+            metrics: self.metrics.unwrap_or_else(|| local(9090)),
+            router_domain,
+            htpasswd,
+            allow_any_password: self.allow_any_password.unwrap_or(false),
+            api_names: self.api_names.unwrap_or_default(),
+            compat: compat(self.compat.as_deref())?,
+            log: self.log.unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+}
+
+impl Listen {
+    fn or_default(given: Option<SocketAddr>, port: u16, fallback: u16) -> Self {
+        match given {
+            Some(address) => Self { address, fallback_port: None },
+            None => Self {
+                address: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port),
+                fallback_port: Some(fallback),
+            },
+        }
+    }
+}
+
+fn parse<T: std::str::FromStr>(variable: &str, value: Option<String>) -> Result<Option<T>, ConfigError> {
+    let Some(value) = value else { return Ok(None) };
+    let Ok(parsed) = value.parse() else {
+        return Err(ConfigError::Variable { variable: variable.to_owned(), value });
+    };
+    Ok(Some(parsed))
+}
+
+fn compat(era: Option<&str>) -> Result<Compat, ConfigError> {
+    match era {
+        None | Some("3.2") => Ok(Compat::V3_2),
+        Some("4") => Ok(Compat::V4),
+        Some(other) => {
+            Err(ConfigError::Value { key: "compat", why: format!("`{other}` is neither 3.2 nor 4") })
+        }
+    }
+}
+
+fn default_data(home: Option<&Path>, root: bool) -> Result<PathBuf, ConfigError> {
+    if root {
+        return Ok(PathBuf::from("/var/lib/pierhead"));
+    }
+    match home {
+        Some(home) => Ok(home.join(".local/share/pierhead")),
+        None => Err(ConfigError::Value { key: "data", why: "HOME is not set; name a folder".to_owned() }),
+    }
+}
+
+fn check_domain(domain: &str) -> Result<(), ConfigError> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    if domain.len() <= 200 && domain.split('.').all(label) {
+        Ok(())
+    } else {
+        let why = format!("`{domain}` is not a lower-case DNS name of at most 200 characters");
+        Err(ConfigError::Value { key: "router-domain", why })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Compat, Settings};
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    fn check(file: &str, expected: Result<&str, &str>) {
+        let outcome = toml::from_str::<Settings>(file)
+            .map_err(|error| error.message().to_owned())
+            .and_then(|settings| settings.checked(None, true).map_err(|error| error.to_string()))
+            .map(|config| format!("{} {} {}", config.registry, config.router_domain, config.data.display()));
+        assert_eq!(outcome.as_deref().map_err(String::as_str), expected);
+    }
+
+    #[test]
+    fn a_file_is_checked_key_by_key() {
+        check("", Ok("127.0.0.1:5000 apps.127.0.0.1.nip.io /var/lib/pierhead"));
+        check("registry = \"127.0.0.1:0\"", Ok("127.0.0.1:0 apps.127.0.0.1.nip.io /var/lib/pierhead"));
+        check(
+            "registry = \"0.0.0.0:5000\"",
+            Err("registry: `0.0.0.0:5000` is not a loopback address; outside clients come in by a route"),
+        );
+        check("router-domain = \"Apps.example.com\"", Err(
+            "router-domain: `Apps.example.com` is not a lower-case DNS name of at most 200 characters",
+        ));
+        check("compat = \"5\"", Err("compat: `5` is neither 3.2 nor 4"));
+        check("htpasswd = \"/nowhere/users\"", Err("htpasswd: there is no file /nowhere/users"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let error = toml::from_str::<Settings>("registri = \"127.0.0.1:0\"").unwrap_err().to_string();
+        assert!(error.contains("unknown field `registri`"), "{error}");
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let variables = BTreeMap::from([
+            ("PIERHEAD_COMPAT".to_owned(), "4".to_owned()),
+            ("PIERHEAD_ROUTER_DOMAIN".to_owned(), "env.example.com".to_owned()),
+        ]);
+        let flags = Settings { router_domain: Some("flag.example.com".to_owned()), ..Settings::default() };
+        let file = Settings { log: Some("debug".to_owned()), compat: Some("3.2".to_owned()), ..Settings::default() };
+        let environment = Settings::from_environment(&variables).unwrap();
+        let config = flags.or(environment).or(file).checked(Some(Path::new("/home/ann")), false).unwrap();
+        assert_eq!(config.router_domain, "flag.example.com");
+        assert_eq!(config.compat, Compat::V4);
+        assert_eq!(config.log, "debug");
+        assert_eq!(config.data, Path::new("/home/ann/.local/share/pierhead"));
+    }
+}

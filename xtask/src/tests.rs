@@ -1,0 +1,60 @@
+//! The order of the checks, and the environment that the end-to-end tests and benches are given.
+
+use crate::run::{cargo, run, say, target};
+use crate::{conformance, layers, tidy, tools};
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Everything that must hold before a change is taken.
+pub(crate) fn test(filter: Option<&str>) -> Result<()> {
+    tools::for_tests()?;
+    if let Some(filter) = filter {
+        build_server("dev")?;
+        return run(with_server(&mut cargo(), "debug").args(["test", "--locked", "--workspace", "--", filter]));
+    }
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    layers::check()?;
+    tidy::check()?;
+    run(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    build_server("dev")?;
+    conformance::suite(&server("debug"))?;
+    run(with_server(&mut cargo(), "debug").args(["test", "--locked", "--workspace", "--no-fail-fast"]))
+}
+
+/// The comparison of the README's table.
+pub(crate) fn bench(filter: Option<&str>) -> Result<()> {
+    let distribution = tools::for_benches()?;
+    build_server("release")?;
+    let mut command = cargo();
+    command.args(["run", "--locked", "--release", "--package", "pierhead-e2e", "--bin", "bench", "--"]);
+    command.args(filter).env("PIERHEAD_BENCH_DISTRIBUTION", distribution);
+    run(with_server(&mut command, "release"))
+}
+
+/// The crash rounds of the tests, many more of them.
+pub(crate) fn torture(rounds: u32, seed: Option<u64>) -> Result<()> {
+    tools::for_tests()?;
+    build_server("release")?;
+    let mut command = cargo();
+    command.args(["test", "--locked", "--package", "pierhead-e2e", "--", "--nocapture", "--test-threads=1", "crash_"]);
+    command.env("PIERHEAD_TORTURE_ROUNDS", rounds.to_string());
+    if let Some(seed) = seed {
+        command.env("PIERHEAD_TORTURE_SEED", seed.to_string());
+    }
+    say(&format!("{rounds} rounds of each kind"));
+    run(with_server(&mut command, "release"))
+}
+
+/// Builds the binary in the given profile; cargo names the folder of `dev` `debug`.
+pub(crate) fn build_server(profile: &str) -> Result<()> {
+    run(cargo().args(["build", "--locked", "--package", "pierhead-server", "--profile", profile]))
+}
+
+/// Where [`build_server`] left the binary.
+pub(crate) fn server(folder: &str) -> PathBuf {
+    target().join(folder).join("pierhead")
+}
+
+fn with_server<'a>(command: &'a mut std::process::Command, folder: &str) -> &'a mut std::process::Command {
+    command.env("PIERHEAD_BIN", server(folder))
+}
