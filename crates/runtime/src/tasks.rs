@@ -1,0 +1,191 @@
+//! Background work that shutdown waits for.
+//!
+//! Owns the stop signal and the list of what runs. Does not restart anything: a task that should go on after a
+//! failure loops itself. A panic ends the task that panicked, is logged with its name, and nothing else.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::{Instrument as _, error, warn};
+
+/// A group of background tasks with one stop signal. Clones are the same group.
+#[derive(Clone, Debug)]
+pub struct Tasks {
+    group: Arc<Group>,
+}
+
+#[derive(Debug)]
+struct Group {
+    stop: CancellationToken,
+    tracker: TaskTracker,
+    running: Mutex<BTreeMap<u64, &'static str>>,
+    next_id: AtomicU64,
+    parent: Option<Tasks>,
+}
+
+/// Some tasks did not end within the time that [`Tasks::shutdown`] was given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("still running {grace:?} after the stop signal: {}", late.join(", "))]
+pub struct Elapsed {
+    /// How long was waited.
+    pub grace: Duration,
+    /// Names of the tasks that still run, in the order they were started.
+    pub late: Vec<&'static str>,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tasks {
+    /// An empty group that stops only when told to.
+    pub fn new() -> Self {
+        Self::with_stop(CancellationToken::new(), None)
+    }
+
+    /// A group within this one: it stops with it, and this one waits for it, but it can also stop alone and earlier.
+    pub fn child(&self) -> Self {
+        Self::with_stop(self.group.stop.child_token(), Some(self.clone()))
+    }
+
+    fn with_stop(stop: CancellationToken, parent: Option<Tasks>) -> Self {
+        Self {
+            group: Arc::new(Group {
+                stop,
+                tracker: TaskTracker::new(),
+                running: Mutex::default(),
+                next_id: AtomicU64::new(0),
+                parent,
+            }),
+        }
+    }
+
+    /// Runs `work` in the background. It gets the stop signal and is expected to end soon after it fires,
+    /// at a point where nothing is half done.
+    pub fn spawn<F>(&self, name: &'static str, work: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let memberships = self.enter(name);
+        let work = AssertUnwindSafe(work(self.stop_token())).catch_unwind();
+        let task = async move {
+            if work.await.is_err() {
+                error!(task = name, "Background task `{name}` panicked and is gone");
+            }
+            drop(memberships);
+        };
+        self.group.tracker.spawn(task.instrument(tracing::info_span!("task", name)));
+    }
+
+    /// The signal that fires when this group is to stop.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.group.stop.clone()
+    }
+
+    /// Names of the tasks that run now, those of child groups included, oldest first.
+    pub fn running(&self) -> Vec<&'static str> {
+        self.group.running.lock().values().copied().collect()
+    }
+
+    /// Fires the stop signal and waits until every task of this group and its children has ended.
+    ///
+    /// # Errors
+    /// [`Elapsed`] names the tasks that still run after `grace`; they are left running.
+    pub async fn shutdown(&self, grace: Duration) -> Result<(), Elapsed> {
+        self.group.stop.cancel();
+        self.group.tracker.close();
+        if tokio::time::timeout(grace, self.group.tracker.wait()).await.is_ok() {
+            return Ok(());
+        }
+        let late = self.running();
+        warn!(late = late.join(","), "Tasks still run {grace:?} after the stop signal: {}", late.join(", "));
+        Err(Elapsed { grace, late })
+    }
+
+    /// Registers a task with this group and all groups around it, until the result is dropped.
+    fn enter(&self, name: &'static str) -> Vec<Membership> {
+        let mut memberships = Vec::with_capacity(2);
+        let mut group = Some(self);
+        while let Some(tasks) = group {
+            let id = tasks.group.next_id.fetch_add(1, Ordering::Relaxed);
+            tasks.group.running.lock().insert(id, name);
+            memberships.push(Membership {
+                group: Arc::clone(&tasks.group),
+                id,
+                _token: tasks.group.tracker.token(),
+            });
+            group = tasks.group.parent.as_ref();
+        }
+        memberships
+    }
+}
+
+/// Keeps one task in the list of one group.
+struct Membership {
+    group: Arc<Group>,
+    id: u64,
+    _token: TaskTrackerToken,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.group.running.lock().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use super::Tasks;
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_waits_for_children_and_lets_work_end() {
+        let tasks = Tasks::new();
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        tasks.child().spawn("sweeper", |stop| async move {
+            stop.cancelled().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            end.store(true, Ordering::SeqCst);
+        });
+        assert_eq!(tasks.running(), ["sweeper"]);
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+        assert!(ended.load(Ordering::SeqCst));
+        assert_eq!(tasks.running(), [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_names_who_is_late() {
+        let tasks = Tasks::new();
+        tasks.spawn("stubborn", |_| std::future::pending());
+        tasks.spawn("polite", |stop| async move { stop.cancelled().await });
+        let error = tasks.shutdown(Duration::from_secs(5)).await.unwrap_err();
+        assert_eq!(error.to_string(), "still running 5s after the stop signal: stubborn");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_child_stops_alone_and_a_panic_ends_only_its_task() {
+        let tasks = Tasks::new();
+        let child = tasks.child();
+        child.spawn("panics", |_| async { panic!("on purpose") });
+        child.spawn("child", |stop| async move { stop.cancelled().await });
+        tasks.spawn("parent", |stop| async move { stop.cancelled().await });
+        child.shutdown(Duration::from_secs(1)).await.unwrap();
+        assert!(!tasks.stop_token().is_cancelled());
+        assert_eq!(tasks.running(), ["parent"]);
+        tasks.shutdown(Duration::from_secs(1)).await.unwrap();
+    }
+}
