@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 pub(crate) fn check() -> Result<()> {
     let text = std::fs::read_to_string(workspace().join("layers.toml")).context("reading layers.toml")?;
     let allowed: BTreeMap<String, Vec<String>> = toml::from_str(&text).context("parsing layers.toml")?;
-    let metadata = MetadataCommand::new().current_dir(workspace()).no_deps().exec().context("cargo metadata")?;
+    let metadata =
+        MetadataCommand::new().current_dir(workspace()).no_deps().exec().context("cargo metadata")?;
     let mut wrong = Vec::new();
     for package in metadata.workspace_packages() {
         let name = folder_of(&package.name);

@@ -3,7 +3,6 @@
 //! Owns what has to happen around cargo: installing the tools that tests drive, the order of the checks, and
 //! the rules a compiler does not know. Holds no test and no benchmark itself: those live in `e2e`.
 
-mod conformance;
 mod layers;
 mod run;
 mod tests;
@@ -24,15 +23,13 @@ struct Args {
 enum Task {
     /// Install what the tests need, then run every check and every test
     Test {
-        /// Only tests whose name contains this; skips formatting, lints and the conformance suite
+        /// Only tests whose name contains this; skips formatting and lints
         filter: Option<String>,
     },
     /// Check who depends on whom against layers.toml
     CheckLayers,
     /// Check the rules of the code base that the compiler does not know
     Tidy,
-    /// Run the OCI distribution conformance suite against the built binary
-    Conformance,
     /// Compare with other registries on this machine and print ratios
     Bench {
         /// Only rows whose name contains this
@@ -54,7 +51,6 @@ fn main() -> ExitCode {
         Task::Test { filter } => tests::test(filter.as_deref()),
         Task::CheckLayers => layers::check(),
         Task::Tidy => tidy::check(),
-        Task::Conformance => conformance::run_on_a_fresh_build(),
         Task::Bench { filter } => tests::bench(filter.as_deref()),
         Task::Torture { rounds, seed } => tests::torture(rounds, seed),
     };

@@ -1,24 +1,30 @@
 //! The order of the checks, and the environment that the end-to-end tests and benches are given.
 
 use crate::run::{cargo, run, say, target};
-use crate::{conformance, layers, tidy, tools};
+use crate::{layers, tidy, tools};
 use anyhow::Result;
 use std::path::PathBuf;
 
 /// Everything that must hold before a change is taken.
 pub(crate) fn test(filter: Option<&str>) -> Result<()> {
-    tools::for_tests()?;
-    if let Some(filter) = filter {
+    let conformance = tools::for_tests()?;
+    let tests = |words: &[&str]| -> Result<()> {
         build_server("dev")?;
-        return run(with_server(&mut cargo(), "debug").args(["test", "--locked", "--workspace", "--", filter]));
+        let mut command = cargo();
+        command
+            .env("PIERHEAD_CONFORMANCE", &conformance)
+            .args(["test", "--locked", "--workspace"])
+            .args(words);
+        run(with_server(&mut command, "debug"))
+    };
+    if let Some(filter) = filter {
+        return tests(&["--", filter]);
     }
     run(cargo().args(["fmt", "--all", "--check"]))?;
     layers::check()?;
     tidy::check()?;
     run(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    build_server("dev")?;
-    conformance::suite(&server("debug"))?;
-    run(with_server(&mut cargo(), "debug").args(["test", "--locked", "--workspace", "--no-fail-fast"]))
+    tests(&["--no-fail-fast"])
 }
 
 /// The comparison of the README's table.
@@ -36,7 +42,16 @@ pub(crate) fn torture(rounds: u32, seed: Option<u64>) -> Result<()> {
     tools::for_tests()?;
     build_server("release")?;
     let mut command = cargo();
-    command.args(["test", "--locked", "--package", "pierhead-e2e", "--", "--nocapture", "--test-threads=1", "crash_"]);
+    command.args([
+        "test",
+        "--locked",
+        "--package",
+        "pierhead-e2e",
+        "--",
+        "--nocapture",
+        "--test-threads=1",
+        "crash_",
+    ]);
     command.env("PIERHEAD_TORTURE_ROUNDS", rounds.to_string());
     if let Some(seed) = seed {
         command.env("PIERHEAD_TORTURE_SEED", seed.to_string());
@@ -46,12 +61,12 @@ pub(crate) fn torture(rounds: u32, seed: Option<u64>) -> Result<()> {
 }
 
 /// Builds the binary in the given profile; cargo names the folder of `dev` `debug`.
-pub(crate) fn build_server(profile: &str) -> Result<()> {
+fn build_server(profile: &str) -> Result<()> {
     run(cargo().args(["build", "--locked", "--package", "pierhead-server", "--profile", profile]))
 }
 
 /// Where [`build_server`] left the binary.
-pub(crate) fn server(folder: &str) -> PathBuf {
+fn server(folder: &str) -> PathBuf {
     target().join(folder).join("pierhead")
 }
 

@@ -28,24 +28,19 @@ const CONFORMANCE: &str =
 /// The peer that `cargo xtask bench` compares with besides Debian's.
 const DISTRIBUTION: &str = "github.com/distribution/distribution/v3/cmd/registry@v3.1.2";
 
-/// Makes sure that everything `cargo xtask test` drives is installed.
-pub(crate) fn for_tests() -> Result<()> {
+/// Makes sure that everything `cargo xtask test` drives is installed; the path of the conformance suite's program.
+pub(crate) fn for_tests() -> Result<PathBuf> {
     debian(&TESTS)?;
     if !on_path("kubectl") {
         debian(&[("kubectl", "kubernetes-client")])?;
     }
-    conformance().map(drop)
+    go_program("conformance", CONFORMANCE)
 }
 
 /// Makes sure that the peers of `cargo xtask bench` are installed; the path of distribution's own binary.
 pub(crate) fn for_benches() -> Result<PathBuf> {
     debian(&BENCHES)?;
     go_program("registry", DISTRIBUTION)
-}
-
-/// The conformance suite's program.
-pub(crate) fn conformance() -> Result<PathBuf> {
-    go_program("conformance", CONFORMANCE)
 }
 
 fn debian(wanted: &[(&str, &str)]) -> Result<()> {
