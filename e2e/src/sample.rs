@@ -1,0 +1,84 @@
+//! Images that tests push: small, valid, and each different from every other.
+
+use bytes::Bytes;
+use rand::{Rng, RngExt};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+/// An image of one layer, with everything a push of it sends.
+#[derive(Clone, Debug)]
+pub struct SampleImage {
+    /// The configuration blob and its digest.
+    pub config: Blob,
+    /// The layer and its digest.
+    pub layer: Blob,
+    /// The manifest and its digest.
+    pub manifest: Blob,
+}
+
+/// Bytes and their digest.
+#[derive(Clone, Debug)]
+pub struct Blob {
+    /// `sha256:…`
+    pub digest: String,
+    /// The content.
+    pub bytes: Bytes,
+}
+
+impl Blob {
+    /// Hashes `bytes`.
+    #[must_use]
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self { digest: sha256(&bytes), bytes }
+    }
+
+    /// Random bytes that no other blob has.
+    pub fn random(random: &mut impl Rng, size: usize) -> Self {
+        let mut bytes = vec![0; size];
+        random.fill(&mut bytes[..]);
+        Self::new(bytes)
+    }
+}
+
+impl SampleImage {
+    /// An image with a random layer of this many bytes.
+    pub fn random(random: &mut impl Rng, layer_size: usize) -> Self {
+        Self::of_layer(Blob::random(random, layer_size))
+    }
+
+    /// The image whose only layer is this.
+    #[must_use]
+    pub fn of_layer(layer: Blob) -> Self {
+        let config = json!({
+            "architecture": "amd64",
+            "os": "linux",
+            "created": "2016-03-30T10:28:30Z",
+            "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/true"]},
+            "rootfs": {"type": "layers", "diff_ids": [layer.digest]},
+        });
+        let config = Blob::new(config.to_string());
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": config.digest,
+                "size": config.bytes.len(),
+            },
+            "layers": [{
+                "mediaType": "application/vnd.oci.image.layer.v1.tar",
+                "digest": layer.digest,
+                "size": layer.bytes.len(),
+            }],
+        });
+        Self { manifest: Blob::new(manifest.to_string()), config, layer }
+    }
+}
+
+/// `sha256:…` of some bytes.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    let hex = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("sha256:{hex}")
+}
