@@ -1,0 +1,3 @@
+//! Manifests as clients send them, read through the public interface.
+
+mod manifests;
