@@ -84,20 +84,29 @@ impl Ledger {
     /// Every acknowledged blob: repository, digest, content.
     pub fn blobs(&self) -> Vec<(String, String, bytes::Bytes)> {
         let written = self.written();
-        written.blobs.iter().map(|((at, digest), bytes)| (at.clone(), digest.clone(), bytes.clone())).collect()
+        written
+            .blobs
+            .iter()
+            .map(|((at, digest), bytes)| (at.clone(), digest.clone(), bytes.clone()))
+            .collect()
     }
 
     /// Every acknowledged manifest: repository, digest, content.
     pub fn manifests(&self) -> Vec<(String, String, bytes::Bytes)> {
         let written = self.written();
-        written.manifests.iter().map(|((at, digest), bytes)| (at.clone(), digest.clone(), bytes.clone())).collect()
+        written
+            .manifests
+            .iter()
+            .map(|((at, digest), bytes)| (at.clone(), digest.clone(), bytes.clone()))
+            .collect()
     }
 
     /// Every tag that must exist, with the digests it may show: a write counts unless an acknowledged one was sent
     /// after it had been acknowledged; one that was never answered counts as long as nothing later is known.
     pub fn tags(&self) -> Vec<(String, String, Vec<String>)> {
         let written = self.written();
-        let settled = written.tags.iter().filter(|(_, writes)| writes.iter().any(|w| w.acknowledged.is_some()));
+        let settled =
+            written.tags.iter().filter(|(_, writes)| writes.iter().any(|w| w.acknowledged.is_some()));
         settled.map(|((at, tag), writes)| (at.clone(), tag.clone(), possible(writes))).collect()
     }
 

@@ -53,7 +53,13 @@ impl Wire {
     }
 
     /// Sends a request and reads the whole answer, whatever its status.
-    pub async fn send(&mut self, method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Result<Answer> {
+    pub async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Result<Answer> {
         let mut request = Request::builder().method(method).uri(path).header("host", &self.host);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);

@@ -1,0 +1,168 @@
+//! The registries of the comparison, each a process of its own with a folder of its own.
+//!
+//! The peers run without any authentication, which is cheaper for them than any they offer; ours authenticates and
+//! authorizes every request.
+
+use crate::wire::Wire;
+use anyhow::{Context, Result, bail};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A registry that runs.
+pub struct Server {
+    /// What the table calls it.
+    pub name: &'static str,
+    /// Where it listens, plain HTTP.
+    pub address: SocketAddr,
+    /// What to send as `Authorization`.
+    pub authorization: Option<String>,
+    process: Child,
+    launch: Launch,
+    folder: TempDir,
+}
+
+/// How to start it again on the same folder.
+enum Launch {
+    Ours { binary: PathBuf },
+    Peer { binary: PathBuf },
+}
+
+impl Server {
+    /// Ours, with a user who owns the project `bench`.
+    pub async fn ours(binary: &Path) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let launch = Launch::Ours { binary: binary.to_path_buf() };
+        let (process, address) = launch.start(folder.path()).await?;
+        let mut server = Self { name: "pierhead", address, authorization: None, process, launch, folder };
+        server.authorization = Some(format!("Bearer {}", server.project_owner(binary)?));
+        Ok(server)
+    }
+
+    /// A distribution registry, whichever version the binary is.
+    pub async fn peer(name: &'static str, binary: &Path) -> Result<Self> {
+        let folder = TempDir::new()?;
+        let launch = Launch::Peer { binary: binary.to_path_buf() };
+        let (process, address) = launch.start(folder.path()).await?;
+        Ok(Self { name, address, authorization: None, process, launch, folder })
+    }
+
+    /// A new connection to it.
+    pub async fn connect(&self) -> Result<Wire> {
+        Wire::connect(self.address, "localhost", self.authorization.as_deref()).await
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends the process and starts it again; how long until it answered `/v2/`.
+    pub async fn restart(&mut self) -> Result<Duration> {
+        stop(&mut self.process)?;
+        let began = tokio::time::Instant::now();
+        (self.process, self.address) = self.launch.start(self.folder.path()).await?;
+        Ok(began.elapsed())
+    }
+
+    /// Logs a user in, lets it create a project, and returns its token.
+    fn project_owner(&self, binary: &Path) -> Result<String> {
+        let addresses = addresses(self.folder.path())?;
+        let api = addresses["api"].as_str().context("addresses.json has no api")?;
+        let run = |args: &[&str]| -> Result<String> {
+            let output = Command::new(binary)
+                .args(args)
+                .env("HOME", self.folder.path())
+                .env("KUBECONFIG", self.folder.path().join("bench.kubeconfig"))
+                .output()?;
+            if !output.status.success() {
+                bail!("{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+        };
+        let server = format!("https://{api}");
+        run(&["login", "--insecure-skip-tls-verify=true", "-u", "bench", "-p", "bench", &server])?;
+        run(&["new-project", "bench"])?;
+        run(&["whoami", "-t"])
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        stop(&mut self.process).ok();
+    }
+}
+
+impl Launch {
+    async fn start(&self, folder: &Path) -> Result<(Child, SocketAddr)> {
+        let log = std::fs::File::create(folder.join("log"))?;
+        let mut command;
+        let peer_address = free_address()?;
+        match self {
+            Self::Ours { binary } => {
+                command = Command::new(binary);
+                std::fs::remove_file(folder.join("data/addresses.json")).ok();
+                command
+                    .args(["serve", "--allow-any-password", "--log", "warn", "--data"])
+                    .arg(folder.join("data"));
+                for flag in ["--api", "--registry", "--router-http", "--router-https", "--metrics"] {
+                    command.args([flag, "127.0.0.1:0"]);
+                }
+            }
+            Self::Peer { binary } => {
+                let config = folder.join("config.yml");
+                std::fs::write(&config, peer_config(folder, peer_address))?;
+                command = Command::new(binary);
+                command.arg("serve").arg(config).env("OTEL_TRACES_EXPORTER", "none");
+            }
+        }
+        let mut process = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        for _ in 0..6000 {
+            if let Some(status) = process.try_wait()? {
+                let log = std::fs::read_to_string(folder.join("log"))?;
+                bail!("the server ended with {status}: {log}");
+            }
+            let address = match self {
+                Self::Peer { .. } => Some(peer_address),
+                Self::Ours { .. } => {
+                    addresses(folder).ok().and_then(|all| all["registry"].as_str()?.parse().ok())
+                }
+            };
+            if let Some(address) = address
+                && let Ok(mut wire) = Wire::connect(address, "localhost", None).await
+                && wire.get("/v2/").await.is_ok()
+            {
+                return Ok((process, address));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        process.kill()?;
+        bail!("the server did not answer within a minute")
+    }
+}
+
+fn addresses(folder: &Path) -> Result<serde_json::Value> {
+    Ok(serde_json::from_str(&std::fs::read_to_string(folder.join("data/addresses.json"))?)?)
+}
+
+fn peer_config(folder: &Path, address: SocketAddr) -> String {
+    let root = folder.join("registry");
+    format!(
+        "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    \
+         rootdirectory: {}\n  delete:\n    enabled: true\n  cache:\n    blobdescriptor: inmemory\nhttp:\n  addr: {address}\n",
+        root.display()
+    )
+}
+
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+fn stop(process: &mut Child) -> Result<()> {
+    let pid = process.id().to_string();
+    Command::new("kill").args(["-TERM", &pid]).status()?;
+    process.wait()?;
+    Ok(())
+}

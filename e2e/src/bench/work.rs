@@ -1,0 +1,229 @@
+//! The work that every registry of the comparison is given.
+
+use super::process::{processor_time, resident};
+use super::servers::Server;
+use crate::sample::{Blob, SampleImage};
+use crate::wire::{Answer, Wire, finish};
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// How long each repeated piece of work runs.
+const RUN: Duration = Duration::from_secs(4);
+
+/// Size of the large blob.
+pub const LARGE: u64 = 1 << 30;
+
+/// What a piece of work took.
+#[derive(Clone, Copy, Debug)]
+pub struct Measure {
+    /// How often it was done.
+    pub operations: u64,
+    /// The server's processor time.
+    pub processor: Duration,
+    /// Time on the wall.
+    pub wall: Duration,
+}
+
+impl Measure {
+    /// Operations for each second of the server's processor.
+    #[must_use]
+    pub fn per_processor_second(&self) -> f64 {
+        self.operations as f64 / self.processor.as_secs_f64().max(0.005)
+    }
+
+    /// Operations for each second on the wall.
+    #[must_use]
+    pub fn per_second(&self) -> f64 {
+        self.operations as f64 / self.wall.as_secs_f64()
+    }
+}
+
+/// The same request over and over on some connections.
+pub async fn repeat(server: &Server, method: Method, path: &str, connections: u32) -> Result<Measure> {
+    let request = async |wire: &mut Wire| -> Result<Answer> {
+        let answer = if method == Method::HEAD { wire.head(path).await } else { wire.get(path).await };
+        answer?.expect(StatusCode::OK)
+    };
+    let mut wires = Vec::new();
+    for _ in 0..connections {
+        let mut wire = server.connect().await?;
+        request(&mut wire).await?;
+        wires.push(wire);
+    }
+    let (before, began) = (processor_time(server.pid())?, Instant::now());
+    let loops = wires.iter_mut().map(async |wire| -> Result<u64> {
+        let mut done = 0;
+        while began.elapsed() < RUN {
+            request(wire).await?;
+            done += 1;
+        }
+        Ok(done)
+    });
+    let operations = futures_util::future::try_join_all(loops).await?.into_iter().sum();
+    Ok(Measure { operations, processor: processor_time(server.pid())? - before, wall: began.elapsed() })
+}
+
+/// Pushes one image and returns its manifest's digest.
+pub async fn push_one(server: &Server, repository: &str, tag: &str) -> Result<String> {
+    let image = SampleImage::random(&mut StdRng::seed_from_u64(7), 4096);
+    push(&mut server.connect().await?, repository, tag, &image).await?;
+    Ok(image.manifest.digest)
+}
+
+/// Pushes small images, each with a layer and configuration of its own.
+pub async fn push_small(server: &Server, clients: u64) -> Result<Measure> {
+    let mut tasks = JoinSet::new();
+    let (before, began) = (processor_time(server.pid())?, Instant::now());
+    for client in 0..clients {
+        let mut wire = server.connect().await?;
+        tasks.spawn(async move {
+            let mut random = StdRng::seed_from_u64(clients * 1000 + client);
+            let repository = format!("bench/small-{client}");
+            let mut done = 0;
+            while began.elapsed() < RUN {
+                let image = SampleImage::random(&mut random, 4096);
+                push(&mut wire, &repository, &format!("v{done}"), &image).await?;
+                done += 1;
+            }
+            anyhow::Ok(done)
+        });
+    }
+    let mut operations = 0;
+    while let Some(done) = tasks.join_next().await {
+        operations += done??;
+    }
+    Ok(Measure { operations, processor: processor_time(server.pid())? - before, wall: began.elapsed() })
+}
+
+/// Moves one tag between two manifests.
+pub async fn move_tag(server: &Server) -> Result<Measure> {
+    let mut wire = server.connect().await?;
+    let mut random = StdRng::seed_from_u64(11);
+    let images = [SampleImage::random(&mut random, 4096), SampleImage::random(&mut random, 4096)];
+    for image in &images {
+        push(&mut wire, "bench/moved", "latest", image).await?;
+    }
+    let (before, began, mut operations) = (processor_time(server.pid())?, Instant::now(), 0);
+    while began.elapsed() < RUN {
+        let image = &images[usize::from(operations % 2 == 1)];
+        wire.push_manifest("bench/moved", "latest", image.manifest.bytes.clone()).await?;
+        operations += 1;
+    }
+    Ok(Measure { operations, processor: processor_time(server.pid())? - before, wall: began.elapsed() })
+}
+
+/// Gives a repository this many tags, all of one image.
+pub async fn fill_tags(server: &Server, repository: &str, tags: u64) -> Result<()> {
+    let image = SampleImage::random(&mut StdRng::seed_from_u64(13), 4096);
+    push(&mut server.connect().await?, repository, "first", &image).await?;
+    let mut tasks = JoinSet::new();
+    for client in 0..16 {
+        let mut wire = server.connect().await?;
+        let (repository, manifest) = (repository.to_owned(), image.manifest.bytes.clone());
+        tasks.spawn(async move {
+            for number in (client..tags).step_by(16) {
+                wire.push_manifest(&repository, &format!("t{number:07}"), manifest.clone()).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}
+
+/// Pushes one large blob as one streamed request; the server's processor time.
+pub async fn push_large(server: &Server) -> Result<(Measure, String)> {
+    let digest = large_digest();
+    let mut wire = server.connect().await?;
+    let (before, began) = (processor_time(server.pid())?, Instant::now());
+    let place = wire.start_upload("bench/large").await?;
+    let headers = [("content-type", "application/octet-stream")];
+    let length = LARGE.to_string();
+    let sized = [headers[0], ("content-length", length.as_str())];
+    wire.send(Method::PUT, &finish(&place, &digest), &sized, large_body())
+        .await?
+        .expect(StatusCode::CREATED)?;
+    let measure =
+        Measure { operations: 1, processor: processor_time(server.pid())? - before, wall: began.elapsed() };
+    Ok((measure, digest))
+}
+
+/// Pulls the large blob a few times and throws it away.
+pub async fn pull_large(server: &Server, digest: &str) -> Result<Measure> {
+    let path = format!("/v2/bench/large/blobs/{digest}");
+    let mut wire = server.connect().await?;
+    wire.get(&path).await?.expect(StatusCode::OK)?;
+    let (before, began) = (processor_time(server.pid())?, Instant::now());
+    for _ in 0..3 {
+        wire.get(&path).await?.expect(StatusCode::OK)?;
+    }
+    Ok(Measure { operations: 3, processor: processor_time(server.pid())? - before, wall: began.elapsed() })
+}
+
+/// The most resident memory while this many clients stream large blobs at once.
+pub async fn memory_under_uploads(server: &Server, clients: usize) -> Result<u64> {
+    let mut tasks = JoinSet::new();
+    for client in 0..clients {
+        let mut wire = server.connect().await?;
+        tasks.spawn(async move {
+            let place = wire.start_upload(&format!("bench/upload-{client}")).await?;
+            wire.send(Method::PATCH, &place, &[("content-type", "application/octet-stream")], large_body())
+                .await?;
+            anyhow::Ok(())
+        });
+    }
+    let (began, mut most) = (Instant::now(), 0);
+    while began.elapsed() < RUN * 5 {
+        most = most.max(resident(server.pid())?);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tasks.shutdown().await;
+    Ok(most)
+}
+
+/// Processor time of hashing as much once, in this process, with the same library the server uses.
+pub fn hash_once() -> Result<Duration> {
+    let before = processor_time(std::process::id())?;
+    large_digest();
+    processor_time(std::process::id())?.checked_sub(before).context("time went back")
+}
+
+async fn push(wire: &mut Wire, repository: &str, tag: &str, image: &SampleImage) -> Result<()> {
+    for blob in [&image.layer, &image.config] {
+        wire.push_blob(repository, &blob.digest, blob.bytes.clone()).await?;
+    }
+    wire.push_manifest(repository, tag, image.manifest.bytes.clone()).await
+}
+
+fn chunk() -> Bytes {
+    Blob::random(&mut StdRng::seed_from_u64(17), 1 << 20).bytes
+}
+
+fn large_body() -> crate::wire::Body {
+    let chunk = chunk();
+    let frames = (0..LARGE >> 20).map(move |_| Ok::<_, Infallible>(Frame::data(chunk.clone())));
+    StreamBody::new(stream::iter(frames)).boxed()
+}
+
+fn large_digest() -> String {
+    use sha2::{Digest, Sha256};
+    let chunk = chunk();
+    let mut hasher = Sha256::new();
+    for _ in 0..LARGE >> 20 {
+        hasher.update(&chunk);
+    }
+    let hex = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("sha256:{hex}")
+}
