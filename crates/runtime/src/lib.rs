@@ -4,10 +4,15 @@
 //! printed ([`Secret`]), listeners ([`listen`]), TLS ([`tls`]), waiting between retries ([`backoff`]) and
 //! logs and metrics ([`telemetry`]). Knows nothing of images, API objects or storage. This list is closed.
 
+pub mod backoff;
 pub mod clock;
+pub mod listen;
 pub mod secret;
 pub mod tasks;
+pub mod telemetry;
+pub mod tls;
 
+pub use backoff::Backoff;
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock};
 pub use secret::Secret;
 pub use tasks::{Elapsed, Tasks};

@@ -1,0 +1,136 @@
+//! HTTP on one established connection.
+//!
+//! Owns the choice between HTTP/1.1 and HTTP/2, window and buffer sizes, and what happens when a handler panics or the
+//! process stops. Does not know where the bytes come from.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{Request, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error};
+
+use super::activity::{Activity, HeadTimer, Watched};
+use super::{BoxError, ConnectionInfo, Limits, Stream};
+
+/// Length of the HTTP/2 preface: until that much was read, the protocol may still be unknown.
+const PREFACE_BYTES: u64 = 24;
+const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+const SEND_BUFFER: usize = 1024 * 1024;
+const HTTP2_FRAME: u32 = 64 * 1024;
+const HTTP2_STREAMS: u32 = 250;
+const HTTP2_PING_EVERY: Duration = Duration::from_secs(30);
+
+/// Speaks HTTP on `stream` until the client is done, a deadline passes, or `stop` fires and the running requests end.
+///
+/// Each request carries `info` in its extensions. Upgrades (101) are possible on HTTP/1.1.
+pub async fn serve_stream<S, H, F, B>(
+    stream: S,
+    info: ConnectionInfo,
+    handler: H,
+    limits: &Limits,
+    stop: CancellationToken,
+) where
+    S: Stream,
+    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let activity = Arc::new(Activity::default());
+    let peer = info.peer;
+    let builder = builder(info.tls.as_ref().map(|tls| tls.http2), limits, &activity);
+    let stream = TokioIo::new(Watched { stream, activity: Arc::clone(&activity) });
+    let service = service_fn({
+        let activity = Arc::clone(&activity);
+        move |mut request: Request<Incoming>| {
+            activity.request_began();
+            request.extensions_mut().insert(info.clone());
+            answer(handler.clone(), request)
+        }
+    });
+    let mut connection = pin!(builder.serve_connection_with_upgrades(stream, service));
+    let mut first_head = pin!(tokio::time::sleep(limits.request_head));
+    let (mut stopping, mut began) = (false, false);
+    let ended = loop {
+        tokio::select! {
+            ended = connection.as_mut() => break ended,
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = first_head.as_mut(), if !began => {
+                began = true;
+                if activity.requests() == 0 && activity.bytes() < PREFACE_BYTES {
+                    debug!(%peer, "Connection from {peer} sent no request in time");
+                    return;
+                }
+            }
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%peer, %error, "Connection from {peer} ended early");
+    }
+}
+
+fn builder(chosen: Option<bool>, limits: &Limits, activity: &Arc<Activity>) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(HeadTimer { activity: Arc::clone(activity), head: limits.request_head, idle: limits.idle })
+        .header_read_timeout(limits.request_head)
+        .max_buf_size(limits.head_bytes.max(8 * 1024));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(HTTP2_FRAME)
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(HTTP2_PING_EVERY)
+        .keep_alive_timeout(limits.request_head);
+    match chosen {
+        Some(true) => builder.http2_only(),
+        Some(false) => builder.http1_only(),
+        None => builder,
+    }
+}
+
+/// Runs the handler; a panic becomes 500 for this request and leaves the connection usable.
+async fn answer<H, F, B>(
+    handler: H,
+    request: Request<Incoming>,
+) -> Result<Response<Either<B, Full<Bytes>>>, Infallible>
+where
+    H: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response<B>>,
+{
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    match AssertUnwindSafe(async { handler(request).await }).catch_unwind().await {
+        Ok(response) => Ok(response.map(Either::Left)),
+        Err(_) => {
+            error!(%method, path, "Handler panicked on {method} {path}");
+            let body = Either::Right(Full::new(Bytes::from_static(b"internal server error\n")));
+            let mut response = Response::new(body);
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/plain; charset=utf-8"));
+            Ok(response)
+        }
+    }
+}

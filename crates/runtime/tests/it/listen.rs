@@ -1,0 +1,211 @@
+//! What a listener promises: deadlines, limits, panics that cost one request, and shutdown that cuts nothing off.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use pierhead_runtime::listen::{self, ConnectionInfo, Limits};
+use pierhead_runtime::tls::{
+    self, Alpn, Authority, CertResolver, ClientCertificates, Leaf, PemPair, Purpose,
+};
+use pierhead_runtime::{Clock as _, SystemClock, Tasks};
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+const GRACE: Duration = Duration::from_secs(10);
+
+async fn answer(request: Request<Incoming>) -> Response<Full<Bytes>> {
+    match request.uri().path() {
+        "/panic" => panic!("asked to"),
+        "/slow" => {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            Response::new(Full::from("slow"))
+        }
+        "/who" => {
+            let info = ConnectionInfo::of(&request).unwrap();
+            let tls = info.tls.clone().unwrap_or_default();
+            let client = tls.client_certificate.as_ref().map(|der| der.len() > 100);
+            let text = format!("{} {:?} {client:?} h2={}", info.peer.ip(), tls.sni, tls.http2);
+            Response::new(Full::from(text))
+        }
+        _ => Response::new(Full::from("ok")),
+    }
+}
+
+fn start(limits: Limits, tls: Option<Arc<rustls::ServerConfig>>) -> (SocketAddr, Tasks) {
+    let tasks = Tasks::new();
+    let listener = listen::bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = listener.local_addr();
+    listen::serve(listener, tls, answer, &tasks, limits);
+    (address, tasks)
+}
+
+/// Sends bytes and gives everything that comes back until the server closes.
+async fn exchange(address: SocketAddr, sent: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(sent).await.unwrap();
+    read_to_close(&mut stream).await
+}
+
+async fn read_to_close(stream: &mut TcpStream) -> String {
+    let mut received = Vec::new();
+    // A reset after the answer is as good as a close.
+    drop(
+        tokio::time::timeout(GRACE, stream.read_to_end(&mut received))
+            .await
+            .expect("the server never closed"),
+    );
+    String::from_utf8(received).unwrap()
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_request_and_not_the_connection() {
+    let (address, tasks) = start(Limits::default(), None);
+    let sent =
+        b"GET /panic HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let received = exchange(address, sent).await;
+    assert!(received.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{received}");
+    assert!(received.contains("HTTP/1.1 200 OK\r\n"), "{received}");
+    assert!(received.ends_with("ok"), "{received}");
+    tasks.shutdown(GRACE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_given_up_and_an_idle_connection_lives_longer() {
+    let head = Duration::from_millis(200);
+    let limits = Limits { request_head: head, idle: Duration::from_secs(2), ..Limits::default() };
+    let (address, tasks) = start(limits, None);
+    for unfinished in ["", "PRI * HTTP", "GET / HTTP/1.1\r\nHost: a-long-enough-name\r\n"] {
+        let begun = tokio::time::Instant::now();
+        assert!(!exchange(address, unfinished.as_bytes()).await.contains("200 OK"));
+        assert!(begun.elapsed() < Duration::from_secs(2), "{unfinished:?} lived {:?}", begun.elapsed());
+    }
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut buffer = [0; 1024];
+    for _ in 0..2 {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        assert!(stream.read(&mut buffer).await.unwrap() > 0, "the idle connection was closed");
+        tokio::time::sleep(head * 3).await;
+    }
+    tasks.shutdown(GRACE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_head_over_the_limit_is_refused() {
+    let (address, tasks) = start(Limits::default(), None);
+    let request = |filler: usize| {
+        format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Filler: {}\r\n\r\n", "a".repeat(filler))
+    };
+    let fits = exchange(address, request(60 * 1024).as_bytes()).await;
+    assert!(fits.starts_with("HTTP/1.1 200 "), "{fits}");
+    let too_long = exchange(address, request(70 * 1024).as_bytes()).await;
+    assert!(too_long.is_empty() || too_long.starts_with("HTTP/1.1 431 "), "{too_long}");
+    tasks.shutdown(GRACE).await.unwrap();
+}
+
+#[tokio::test]
+async fn shutdown_lets_a_running_request_end_and_closes_idle_connections() {
+    let (address, tasks) = start(Limits::default(), None);
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(idle.read(&mut [0; 1024]).await.unwrap() > 0);
+    let mut busy = TcpStream::connect(address).await.unwrap();
+    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let (stopped, answered) = tokio::join!(tasks.shutdown(GRACE), read_to_close(&mut busy));
+    stopped.unwrap();
+    assert!(answered.ends_with("slow"), "{answered}");
+    assert_eq!(idle.read(&mut [0; 16]).await.unwrap(), 0);
+}
+
+fn issue(authority: &Authority, purpose: Purpose) -> PemPair {
+    let leaf = Leaf {
+        common_name: "tester".into(),
+        organizations: vec!["testers".into()],
+        names: vec!["api.example.com".into()],
+        purpose,
+        valid_for: Duration::from_secs(3600),
+    };
+    authority.issue(&leaf, SystemClock.now()).unwrap()
+}
+
+async fn ask_over_tls(
+    address: SocketAddr,
+    authority: &Authority,
+    client: Option<&PemPair>,
+    alpn: &[u8],
+) -> String {
+    let roots = tls::roots(authority.certificate().as_bytes()).unwrap();
+    let builder = rustls::ClientConfig::builder_with_provider(tls::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let mut config = match client {
+        None => builder.with_no_client_auth(),
+        Some(pair) => {
+            let chain = tls::certificates("client", pair.certificate.as_bytes()).unwrap();
+            let key = PrivateKeyDer::from_pem_slice(pair.key.expose().as_bytes()).unwrap();
+            builder.with_client_auth_cert(chain, key).unwrap()
+        }
+    };
+    config.alpn_protocols = vec![alpn.to_vec()];
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = "api.example.com".try_into().unwrap();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let request = Request::get("https://api.example.com/who").body(Full::<Bytes>::default()).unwrap();
+    let response = if alpn == b"h2" {
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+        Tasks::new().spawn("client", |_| async { drop(connection.await) });
+        sender.send_request(request).await.unwrap()
+    } else {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        Tasks::new().spawn("client", |_| async { drop(connection.await) });
+        sender.send_request(request).await.unwrap()
+    };
+    assert_eq!(response.status(), StatusCode::OK);
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_handler_learns_name_and_client_certificate_from_the_handshake() {
+    let authority = Authority::create("test", SystemClock.now()).unwrap();
+    let server = issue(&authority, Purpose::Server);
+    let key = tls::certified_key(server.certificate.as_bytes(), server.key.expose().as_bytes()).unwrap();
+    let roots = Arc::new(tls::roots(authority.certificate().as_bytes()).unwrap());
+    let resolver = Arc::new(CertResolver::new(Some(key)));
+    let config =
+        tls::server_config(resolver, &ClientCertificates::Verified(roots), Alpn::Http2AndHttp1).unwrap();
+    let (address, tasks) = start(Limits::default(), Some(config));
+    let client = issue(&authority, Purpose::Client);
+    assert_eq!(
+        ask_over_tls(address, &authority, None, b"http/1.1").await,
+        r#"127.0.0.1 Some("api.example.com") None h2=false"#
+    );
+    assert_eq!(
+        ask_over_tls(address, &authority, Some(&client), b"h2").await,
+        r#"127.0.0.1 Some("api.example.com") Some(true) h2=true"#
+    );
+    tasks.shutdown(GRACE).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stalled_handshake_is_given_up() {
+    let limits = Limits { handshake: Duration::from_millis(200), ..Limits::default() };
+    let authority = Authority::create("test", SystemClock.now()).unwrap();
+    let server = issue(&authority, Purpose::Server);
+    let key = tls::certified_key(server.certificate.as_bytes(), server.key.expose().as_bytes()).unwrap();
+    let resolver = Arc::new(CertResolver::new(Some(key)));
+    let config = tls::server_config(resolver, &ClientCertificates::Ignored, Alpn::Http1).unwrap();
+    let (address, tasks) = start(limits, Some(config));
+    assert_eq!(exchange(address, b"\x16\x03").await, "");
+    tasks.shutdown(GRACE).await.unwrap();
+}

@@ -1,0 +1,3 @@
+//! Listeners and TLS over real sockets.
+
+mod listen;
