@@ -4,6 +4,7 @@
 //! The stories themselves are in `tests/`, the comparison in `src/bin/`. Starting servers and clients is `testkit`'s.
 
 pub mod bench;
+pub mod crash;
 pub mod ledger;
 pub mod sample;
 pub mod wire;

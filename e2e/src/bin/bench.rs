@@ -20,7 +20,7 @@ async fn main() -> Result<()> {
     let mut bench = Bench { servers: servers().await?, filter };
     let names: Vec<&str> = bench.servers.iter().map(|server| server.name).collect();
     println!("{}", head(&names));
-    bench.idle().await?;
+    bench.idle()?;
     bench.manifests().await?;
     bench.pushes().await?;
     bench.tags().await?;
@@ -65,7 +65,7 @@ impl Bench {
         println!("{}", Row { work: work.to_owned(), unit, figures, target }.line());
     }
 
-    async fn idle(&self) -> Result<()> {
+    fn idle(&self) -> Result<()> {
         if self.wants("memory idle") {
             let figures = self
                 .servers

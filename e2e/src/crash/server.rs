@@ -1,0 +1,182 @@
+//! The server under test: started on a folder, killed, started again.
+
+use crate::wire::Wire;
+use anyhow::{Context, Result, bail};
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// A server on a folder of its own that outlives any process.
+pub struct CrashServer {
+    data: PathBuf,
+    /// Log, kubeconfig and other things that must survive the data's disk.
+    beside: PathBuf,
+    process: Option<Child>,
+    /// Where the registry listens since the last start.
+    pub registry: SocketAddr,
+    authorization: Option<String>,
+}
+
+/// How long a start may take, in units of [`POLL`].
+const POLLS: u32 = 3000;
+const POLL: Duration = Duration::from_millis(10);
+
+impl CrashServer {
+    /// Starts a server whose data is in `data` and whose log is in `beside`.
+    pub async fn start(data: &Path, beside: &Path) -> Result<Self> {
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (data, beside) = (data.to_path_buf(), beside.to_path_buf());
+        let mut server = Self { data, beside, process: None, registry: nowhere, authorization: None };
+        server.restart(&[]).await?;
+        Ok(server)
+    }
+
+    /// Starts the process again, behind `prefix` (a tracer with its flags, or nothing).
+    pub async fn restart(&mut self, prefix: &[&str]) -> Result<()> {
+        let binary = std::env::var_os("PIERHEAD_BIN").context("PIERHEAD_BIN is set by cargo xtask test")?;
+        let mut words = prefix.iter().map(std::ffi::OsString::from).chain([binary]);
+        let mut command = Command::new(words.next().context("a binary")?);
+        command.args(words).args(["serve", "--allow-any-password", "--data"]).arg(&self.data);
+        for flag in ["--api", "--registry", "--router-http", "--router-https", "--metrics"] {
+            command.args([flag, "127.0.0.1:0"]);
+        }
+        let addresses = self.data.join("addresses.json");
+        std::fs::remove_file(&addresses).ok();
+        let log = File::options().create(true).append(true).open(self.beside.join("log"))?;
+        let mut process = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        for _ in 0..POLLS {
+            if let Some(status) = process.try_wait()? {
+                bail!("the server ended with {status}:\n{}", self.log_tail());
+            }
+            if let Some(registry) = registry_address(&addresses)
+                && let Ok(mut wire) = Wire::connect(registry, "localhost", None).await
+                && wire.get("/v2/").await.is_ok()
+            {
+                self.registry = registry;
+                self.process = Some(process);
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        process.kill()?;
+        bail!("the server did not answer in time:\n{}", self.log_tail())
+    }
+
+    /// Logs in a user who then owns these projects, by our own command line.
+    pub fn owner_of(&mut self, projects: &[&str]) -> Result<()> {
+        let text = std::fs::read_to_string(self.data.join("addresses.json"))?;
+        let addresses: serde_json::Value = serde_json::from_str(&text)?;
+        let api = addresses["api"].as_str().context("addresses.json has no api")?;
+        let server = format!("https://{api}");
+        self.oc(&["login", "--insecure-skip-tls-verify=true", "-u", "owner", "-p", "owner", &server])?;
+        for project in projects {
+            self.oc(&["new-project", project])?;
+        }
+        self.authorization = Some(format!("Bearer {}", self.oc(&["whoami", "-t"])?));
+        Ok(())
+    }
+
+    /// Runs our own command line as that user and returns what it printed.
+    pub fn oc(&self, args: &[&str]) -> Result<String> {
+        let binary = std::env::var_os("PIERHEAD_BIN").context("PIERHEAD_BIN is set by cargo xtask test")?;
+        let kubeconfig = self.beside.join("kubeconfig");
+        let output = Command::new(binary)
+            .args(args)
+            .env("HOME", &self.beside)
+            .env("KUBECONFIG", kubeconfig)
+            .output()?;
+        if !output.status.success() {
+            bail!("{args:?}: {}\n{}", String::from_utf8_lossy(&output.stderr), self.log_tail());
+        }
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// A new connection to the registry as the owner.
+    pub async fn connect(&self) -> Result<Wire> {
+        connect(self.registry, self.authorization.clone()).await
+    }
+
+    /// What a client needs to connect by itself.
+    #[must_use]
+    pub fn credentials(&self) -> (SocketAddr, Option<String>) {
+        (self.registry, self.authorization.clone())
+    }
+
+    /// The process's id; with a tracer in front, the tracer's.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().map_or(0, Child::id)
+    }
+
+    /// SIGKILL, and the wait for it.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut process = self.process.take().context("the server runs")?;
+        process.kill()?;
+        process.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, and how the process ended.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        let mut process = self.process.take().context("the server runs")?;
+        Command::new("kill").args(["-TERM", &process.id().to_string()]).status()?;
+        Ok(process.wait()?)
+    }
+
+    /// Waits for a process that is expected to end by itself.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        let process = self.process.as_mut().context("the server runs")?;
+        for _ in 0..POLLS {
+            if let Some(status) = process.try_wait()? {
+                self.process = None;
+                return Ok(status);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        bail!("the server still runs:\n{}", self.log_tail())
+    }
+
+    /// Whether the process still runs.
+    pub fn runs(&mut self) -> Result<bool> {
+        Ok(match self.process.as_mut() {
+            Some(process) => process.try_wait()?.is_none(),
+            None => false,
+        })
+    }
+
+    /// The end of the log.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        let log = std::fs::read_to_string(self.beside.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+}
+
+impl Drop for CrashServer {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // The test is over; a process that is already gone is what is wanted.
+            process.kill().ok();
+            process.wait().ok();
+        }
+    }
+}
+
+/// A connection to a registry with these credentials.
+pub async fn connect(registry: SocketAddr, authorization: Option<String>) -> Result<Wire> {
+    Wire::connect(registry, "localhost", authorization.as_deref()).await
+}
+
+fn registry_address(file: &Path) -> Option<SocketAddr> {
+    let addresses: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()?;
+    addresses["registry"].as_str()?.parse().ok()
+}
