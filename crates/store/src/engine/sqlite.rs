@@ -1,0 +1,152 @@
+//! The engine on one local disk: SQLite in WAL mode, one connection that writes, a pool of those that read.
+//!
+//! Owns the two sides of the engine and how they share the database. Opening and refusing is in `open`,
+//! statements are in `statements`, moving the log into the database is in `checkpoint`.
+
+mod checkpoint;
+mod open;
+mod pool;
+mod statements;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, ErrorCode};
+
+use crate::engine::sqlite::checkpoint::Checkpoints;
+use crate::engine::sqlite::pool::Pool;
+use crate::engine::sqlite::statements::{SqliteView, Statements};
+use crate::engine::{Batch, CommitError, Engine, FailedView, Marks, View, Writer};
+use crate::error::StoreError;
+use crate::published::Published;
+use crate::table::TableName;
+
+/// The readers' side.
+pub(crate) struct SqliteEngine {
+    pool: Arc<Pool>,
+    checkpoints: Mutex<Option<Checkpoints>>,
+    /// Held open, and so locked, as long as the store is.
+    lock: Mutex<Option<File>>,
+}
+
+impl SqliteEngine {
+    /// Opens or makes the database in `directory` with these tables, and gives both sides of it.
+    pub(crate) fn open(
+        directory: &Path,
+        tables: &[TableName],
+    ) -> Result<(Self, SqliteWriter, Marks), StoreError> {
+        open::refuse_old_engine()?;
+        let opened = open::open(directory, tables)?;
+        let statements = Arc::new(Statements::new(tables));
+        statements.prepare_for(&opened.connection);
+        let pool = Arc::new(Pool::new(opened.database, Arc::clone(&statements), opened.marks));
+        let engine = Self {
+            pool: Arc::clone(&pool),
+            checkpoints: Mutex::new(None),
+            lock: Mutex::new(Some(opened.lock)),
+        };
+        let marks = opened.marks;
+        let writer = SqliteWriter { connection: opened.connection, statements, pool, marks };
+        Ok((engine, writer, marks))
+    }
+
+    /// Starts moving committed pages from the write-ahead log into the database, in the background.
+    pub(crate) fn start_checkpoints(&self, published: Arc<Published>) -> Result<(), StoreError> {
+        let checkpoints = Checkpoints::start(Arc::clone(&self.pool), published)?;
+        *self.checkpoints.lock() = Some(checkpoints);
+        Ok(())
+    }
+}
+
+impl Engine for SqliteEngine {
+    fn read(&self, look: &mut dyn FnMut(&dyn View)) {
+        match self.pool.take() {
+            Ok(reader) => look(&reader.view()),
+            Err(error) => look(&FailedView { error, marks: self.pool.marks_at_start() }),
+        }
+    }
+
+    fn close(&self) {
+        drop(self.checkpoints.lock().take());
+        self.pool.close();
+        drop(self.lock.lock().take());
+    }
+}
+
+/// The writer's side.
+pub(crate) struct SqliteWriter {
+    connection: Connection,
+    statements: Arc<Statements>,
+    pool: Arc<Pool>,
+    marks: Marks,
+}
+
+impl Writer for SqliteWriter {
+    fn begin(&mut self) -> Result<(), StoreError> {
+        checkpoint::hold_back_if_large(&self.connection, &self.pool)?;
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|source| failed("begin a write", source))?;
+        match statements::marks(&self.connection) {
+            Ok(marks) => {
+                self.marks = marks;
+                Ok(())
+            }
+            Err(error) => {
+                self.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    fn read(&self, look: &mut dyn FnMut(&dyn View)) {
+        look(&SqliteView::new(&self.connection, &self.statements, self.marks));
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        let written = self.statements.apply(&self.connection, batch, self.marks);
+        let committed = written.and_then(|()| {
+            self.connection.execute_batch("COMMIT").map_err(|source| ("commit a write", source))
+        });
+        match committed {
+            Ok(()) => {
+                self.pool.mark_stale();
+                Ok(())
+            }
+            Err((action, source)) => {
+                self.abandon();
+                Err(refused_or_unknown(action, source))
+            }
+        }
+    }
+
+    fn abandon(&mut self) {
+        if self.connection.is_autocommit() {
+            return;
+        }
+        if let Err(error) = self.connection.execute_batch("ROLLBACK") {
+            // The next begin fails on the transaction that is still open, so nothing is built on it.
+            tracing::error!(%error, "Taking back a write failed: {error}");
+        }
+    }
+}
+
+/// A full disk is found before anything is synced, and a statement that fails leaves nothing behind. After
+/// anything else nobody knows what the disk has, and asking it again would hide that (fsync reports once).
+fn refused_or_unknown(action: &'static str, source: rusqlite::Error) -> CommitError {
+    match source.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => CommitError::Refused(StoreError::Full),
+        Some(ErrorCode::TooBig | ErrorCode::OutOfMemory | ErrorCode::DatabaseBusy) | None => {
+            CommitError::Refused(failed(action, source))
+        }
+        Some(_) => CommitError::Unknown(failed(action, source)),
+    }
+}
+
+/// An engine error with what was being done.
+fn failed(action: &'static str, source: rusqlite::Error) -> StoreError {
+    if source.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+        return StoreError::Full;
+    }
+    StoreError::Engine { action, source: Arc::new(source) }
+}

@@ -1,0 +1,166 @@
+//! Read-only connections, each looking at one committed state for as long as that is the newest.
+//!
+//! Opening and closing a read transaction costs more than the look-up itself, so a connection keeps the state
+//! it looks at until a commit makes it stale. A connection that waits in the pool must not keep the log from
+//! being moved into the database; the checkpoint lets go of all of them first.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::engine::Marks;
+use crate::engine::sqlite::failed;
+use crate::engine::sqlite::statements::{self, SqliteView, Statements};
+use crate::error::StoreError;
+
+/// Connections kept when nobody reads. More are opened when more read at once.
+const KEPT_IDLE: usize = 8;
+const CACHE_KIB: i64 = 2_048;
+
+struct Connected {
+    connection: Connection,
+    /// The state looked at: which commit it was, and how far the history went.
+    state: Option<(u64, Marks)>,
+}
+
+impl Connected {
+    fn let_go(&mut self) -> Result<(), StoreError> {
+        if self.state.take().is_some() {
+            self.connection.execute_batch("COMMIT").map_err(|source| failed("end a read", source))?;
+        }
+        Ok(())
+    }
+}
+
+enum Idle {
+    Open(Vec<Connected>),
+    Closed,
+}
+
+/// The connections that nobody uses right now.
+pub(super) struct Pool {
+    database: PathBuf,
+    statements: Arc<Statements>,
+    /// Counts commits, those that logged nothing included.
+    commits: AtomicU64,
+    marks_at_start: Marks,
+    idle: Mutex<Idle>,
+}
+
+impl Pool {
+    pub(super) fn new(database: PathBuf, statements: Arc<Statements>, marks_at_start: Marks) -> Self {
+        let idle = Mutex::new(Idle::Open(Vec::new()));
+        Self { database, statements, commits: AtomicU64::new(0), marks_at_start, idle }
+    }
+
+    pub(super) fn database(&self) -> &PathBuf {
+        &self.database
+    }
+
+    pub(super) fn marks_at_start(&self) -> Marks {
+        self.marks_at_start
+    }
+
+    /// Something was committed: states looked at until now are no longer the newest.
+    pub(super) fn mark_stale(&self) {
+        self.commits.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether there was a commit since `seen`, which is brought up to date.
+    pub(super) fn committed_since(&self, seen: &mut u64) -> bool {
+        let newest = self.commits.load(Ordering::Acquire);
+        std::mem::replace(seen, newest) != newest
+    }
+
+    /// A connection that looks at the newest state, until it is dropped.
+    pub(super) fn take(&self) -> Result<Reader<'_>, StoreError> {
+        let waiting = match &mut *self.idle.lock() {
+            Idle::Open(connections) => connections.pop(),
+            Idle::Closed => return Err(StoreError::Closed),
+        };
+        // Read before looking: a state may be newer than the count says, never older.
+        let newest = self.commits.load(Ordering::Acquire);
+        if let Some(mut connected) = waiting {
+            if let Some((commit, marks)) = connected.state
+                && commit == newest
+            {
+                return Ok(Reader { pool: self, connected: Some(connected), marks });
+            }
+            connected.let_go()?;
+            return self.look(connected.connection, newest);
+        }
+        self.look(self.connect()?, newest)
+    }
+
+    fn look(&self, connection: Connection, commit: u64) -> Result<Reader<'_>, StoreError> {
+        connection.execute_batch("BEGIN").map_err(|source| failed("begin a read", source))?;
+        let marks = statements::marks(&connection)?;
+        let connected = Connected { connection, state: Some((commit, marks)) };
+        Ok(Reader { pool: self, connected: Some(connected), marks })
+    }
+
+    fn connect(&self) -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let open = || {
+            let connection = Connection::open_with_flags(&self.database, flags)?;
+            connection.execute_batch(&format!(
+                "PRAGMA mmap_size = 0; PRAGMA trusted_schema = 0; PRAGMA cell_size_check = 1;
+                 PRAGMA query_only = 1; PRAGMA busy_timeout = 10000; PRAGMA cache_size = -{CACHE_KIB}"
+            ))?;
+            Ok(connection)
+        };
+        let connection = open().map_err(|source| failed("open the database for reading", source))?;
+        self.statements.prepare_for(&connection);
+        Ok(connection)
+    }
+
+    fn give_back(&self, mut connected: Connected) {
+        let is_stale =
+            connected.state.is_some_and(|(commit, _)| commit != self.commits.load(Ordering::Acquire));
+        if is_stale && connected.let_go().is_err() {
+            return;
+        }
+        if let Idle::Open(connections) = &mut *self.idle.lock()
+            && connections.len() < KEPT_IDLE
+        {
+            connections.push(connected);
+        }
+    }
+
+    /// Makes waiting connections let go of the states they look at.
+    pub(super) fn release_idle(&self) {
+        if let Idle::Open(connections) = &mut *self.idle.lock() {
+            connections.retain_mut(|connected| connected.let_go().is_ok());
+        }
+    }
+
+    /// Closes waiting connections now and others when they come back.
+    pub(super) fn close(&self) {
+        drop(std::mem::replace(&mut *self.idle.lock(), Idle::Closed));
+    }
+}
+
+/// A connection in use; dropping it gives it back.
+pub(super) struct Reader<'a> {
+    pool: &'a Pool,
+    connected: Option<Connected>,
+    marks: Marks,
+}
+
+impl Reader<'_> {
+    pub(super) fn view(&self) -> SqliteView<'_> {
+        let connected = self.connected.as_ref().expect("only dropping takes the connection");
+        SqliteView::new(&connected.connection, &self.pool.statements, self.marks)
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        if let Some(connected) = self.connected.take() {
+            self.pool.give_back(connected);
+        }
+    }
+}

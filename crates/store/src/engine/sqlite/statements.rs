@@ -1,0 +1,307 @@
+//! The schema, and every statement that reads or changes rows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
+use uuid::Uuid;
+
+use crate::engine::sqlite::failed;
+use crate::engine::{Batch, Marks, Order, Row, View};
+use crate::error::StoreError;
+use crate::key::KeyRange;
+use crate::revision::Revision;
+use crate::table::{Change, TableName};
+
+/// Tables every store has. `marks` has one row.
+pub(super) const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS marks (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        revision INTEGER NOT NULL,
+        compacted INTEGER NOT NULL,
+        history TEXT NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS change_log (
+        revision INTEGER PRIMARY KEY,
+        logged_at INTEGER NOT NULL,
+        table_name TEXT NOT NULL,
+        key BLOB NOT NULL,
+        value BLOB,
+        previous BLOB
+    );
+";
+
+const MARKS: &str = "SELECT revision, compacted, history FROM marks WHERE id = 1";
+const SET_REVISION: &str = "UPDATE marks SET revision = ?1 WHERE id = 1";
+const SET_COMPACTED: &str = "UPDATE marks SET compacted = ?1 WHERE id = 1";
+const ADD_CHANGE: &str = "INSERT INTO change_log (revision, logged_at, table_name, key, value, previous)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const DROP_CHANGES: &str = "DELETE FROM change_log WHERE revision <= ?1";
+const LOG: &str = "SELECT revision, table_name, key, value, previous FROM change_log
+    WHERE revision > ?1 ORDER BY revision LIMIT ?2";
+const LOGGED_AT: &str = "SELECT logged_at FROM change_log WHERE revision = ?1";
+const FIXED_STATEMENTS: usize = 8;
+
+/// The statement that makes a table.
+pub(super) fn create_table(table: TableName) -> String {
+    let name = table.name;
+    format!(
+        "CREATE TABLE IF NOT EXISTS t_{name} (key BLOB NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
+    )
+}
+
+/// The statements of one table.
+struct TableStatements {
+    /// Shared by all changes of the table that are read back from the log.
+    name: Arc<str>,
+    get: String,
+    put: String,
+    delete: String,
+    ascending: String,
+    ascending_to_end: String,
+    descending: String,
+    descending_from_end: String,
+    count: String,
+    count_to_end: String,
+}
+
+impl TableStatements {
+    fn new(table: TableName) -> Self {
+        let name = table.name;
+        let rows =
+            |columns: &str, rest: &str| format!("SELECT {columns} FROM t_{name} WHERE key >= ?1 {rest}");
+        Self {
+            name: Arc::from(name),
+            get: format!("SELECT value FROM t_{name} WHERE key = ?1"),
+            put: format!(
+                "INSERT INTO t_{name} (key, value) VALUES (?1, ?2)
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+            ),
+            delete: format!("DELETE FROM t_{name} WHERE key = ?1"),
+            ascending: rows("key, value", "AND key < ?3 ORDER BY key LIMIT ?2"),
+            ascending_to_end: rows("key, value", "ORDER BY key LIMIT ?2"),
+            descending: rows("key, value", "AND key < ?3 ORDER BY key DESC LIMIT ?2"),
+            descending_from_end: rows("key, value", "ORDER BY key DESC LIMIT ?2"),
+            count: rows("count(*)", "AND key < ?2"),
+            count_to_end: rows("count(*)", ""),
+        }
+    }
+}
+
+/// The statements of a store's tables.
+pub(super) struct Statements {
+    tables: HashMap<&'static str, TableStatements>,
+}
+
+/// What failed, and how.
+type Failure = (&'static str, rusqlite::Error);
+
+impl Statements {
+    pub(super) fn new(tables: &[TableName]) -> Self {
+        Self { tables: tables.iter().map(|table| (table.name, TableStatements::new(*table))).collect() }
+    }
+
+    /// Makes room on a connection for all of them, so that none is parsed twice.
+    pub(super) fn prepare_for(&self, connection: &Connection) {
+        connection.set_prepared_statement_cache_capacity(FIXED_STATEMENTS + 9 * self.tables.len());
+    }
+
+    fn of(&self, table: TableName) -> Result<&TableStatements, StoreError> {
+        self.tables.get(table.name).ok_or_else(|| StoreError::UnknownTable { name: table.name.to_owned() })
+    }
+
+    /// Writes a batch inside the transaction that is open.
+    pub(super) fn apply(&self, connection: &Connection, batch: &Batch, marks: Marks) -> Result<(), Failure> {
+        for (table, rows) in batch.writes.tables() {
+            let Some(statements) = self.tables.get(table.name) else {
+                return Err(("write to a table that is not open", rusqlite::Error::InvalidQuery));
+            };
+            let during = |source| ("write rows", source);
+            let mut put = connection.prepare_cached(&statements.put).map_err(during)?;
+            let mut delete = connection.prepare_cached(&statements.delete).map_err(during)?;
+            for (key, value) in rows {
+                match value {
+                    Some(value) => put.execute(params![&key[..], &value[..]]),
+                    None => delete.execute([&key[..]]),
+                }
+                .map_err(during)?;
+            }
+        }
+        log_changes(connection, batch, marks).map_err(|source| ("write the change log", source))
+    }
+}
+
+fn log_changes(connection: &Connection, batch: &Batch, marks: Marks) -> Result<(), rusqlite::Error> {
+    if let Some(newest) = batch.changes.last() {
+        let mut add = connection.prepare_cached(ADD_CHANGE)?;
+        let at = batch.at.as_millisecond();
+        for change in &batch.changes {
+            let (value, previous) = (change.value.as_deref(), change.previous.as_deref());
+            add.execute(params![
+                number(change.revision),
+                at,
+                &*change.table,
+                &change.key[..],
+                value,
+                previous
+            ])?;
+        }
+        connection.prepare_cached(SET_REVISION)?.execute([number(newest.revision)])?;
+    }
+    if let Some(compact_to) = batch.compact_to.filter(|compact_to| *compact_to > marks.compacted) {
+        connection.prepare_cached(DROP_CHANGES)?.execute([number(compact_to)])?;
+        connection.prepare_cached(SET_COMPACTED)?.execute([number(compact_to)])?;
+    }
+    Ok(())
+}
+
+/// How far the history goes in the state the connection looks at.
+pub(super) fn marks(connection: &Connection) -> Result<Marks, StoreError> {
+    let read = || {
+        connection.prepare_cached(MARKS)?.query_row([], |row| {
+            let history: String = row.get(2)?;
+            let history = Uuid::parse_str(&history).map_err(|source| {
+                rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(source))
+            })?;
+            Ok(Marks { revision: revision(row, 0)?, compacted: revision(row, 1)?, history })
+        })
+    };
+    read().map_err(|source| failed("read the newest revision", source))
+}
+
+/// SQLite counts to 2^63; at a million changes a second that lasts for 292 000 years.
+fn number(revision: Revision) -> i64 {
+    i64::try_from(revision.number()).unwrap_or(i64::MAX)
+}
+
+fn revision(row: &SqlRow<'_>, column: usize) -> Result<Revision, rusqlite::Error> {
+    unsigned(row, column).map(Revision::new)
+}
+
+fn unsigned(row: &SqlRow<'_>, column: usize) -> Result<u64, rusqlite::Error> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).ok().ok_or(rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+fn bytes(row: &SqlRow<'_>, column: usize) -> Result<Bytes, rusqlite::Error> {
+    Ok(Bytes::copy_from_slice(row.get_ref(column)?.as_blob()?))
+}
+
+fn optional_bytes(row: &SqlRow<'_>, column: usize) -> Result<Option<Bytes>, rusqlite::Error> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        value => Ok(Some(Bytes::copy_from_slice(value.as_blob()?))),
+    }
+}
+
+/// The state one connection looks at while its transaction is open.
+pub(super) struct SqliteView<'a> {
+    connection: &'a Connection,
+    statements: &'a Statements,
+    marks: Marks,
+}
+
+impl<'a> SqliteView<'a> {
+    pub(super) fn new(connection: &'a Connection, statements: &'a Statements, marks: Marks) -> Self {
+        Self { connection, statements, marks }
+    }
+
+    fn rows(&self, sql: &str, range: &KeyRange, limit: i64) -> Result<Vec<Row>, rusqlite::Error> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut found = match range.end() {
+            Some(end) => statement.query(params![range.start(), limit, end]),
+            None => statement.query(params![range.start(), limit]),
+        }?;
+        let mut rows = Vec::new();
+        while let Some(row) = found.next()? {
+            rows.push((bytes(row, 0)?, bytes(row, 1)?));
+        }
+        Ok(rows)
+    }
+
+    fn changes(&self, after: Revision, limit: i64) -> Result<Vec<Change>, rusqlite::Error> {
+        let mut statement = self.connection.prepare_cached(LOG)?;
+        let mut found = statement.query(params![number(after), limit])?;
+        let mut changes = Vec::new();
+        while let Some(row) = found.next()? {
+            let name = row.get_ref(1)?.as_str()?;
+            let known = self.statements.tables.get(name);
+            changes.push(Change {
+                revision: revision(row, 0)?,
+                table: known.map_or_else(|| Arc::from(name), |known| Arc::clone(&known.name)),
+                key: bytes(row, 2)?,
+                value: optional_bytes(row, 3)?,
+                previous: optional_bytes(row, 4)?,
+            });
+        }
+        Ok(changes)
+    }
+}
+
+fn sql_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+impl View for SqliteView<'_> {
+    fn marks(&self) -> Marks {
+        self.marks
+    }
+
+    fn knows(&self, table: TableName) -> Result<(), StoreError> {
+        self.statements.of(table).map(drop)
+    }
+
+    fn get(&self, table: TableName, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        let sql = &self.statements.of(table)?.get;
+        let read = || self.connection.prepare_cached(sql)?.query_row([key], |row| bytes(row, 0)).optional();
+        read().map_err(|source| failed("read a row", source))
+    }
+
+    fn scan(
+        &self,
+        table: TableName,
+        range: &KeyRange,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let statements = self.statements.of(table)?;
+        let sql = match (order, range.end()) {
+            (Order::Ascending, Some(_)) => &statements.ascending,
+            (Order::Ascending, None) => &statements.ascending_to_end,
+            (Order::Descending, Some(_)) => &statements.descending,
+            (Order::Descending, None) => &statements.descending_from_end,
+        };
+        self.rows(sql, range, sql_limit(limit)).map_err(|source| failed("read a range of rows", source))
+    }
+
+    fn count(&self, table: TableName, range: &KeyRange) -> Result<u64, StoreError> {
+        let statements = self.statements.of(table)?;
+        let count = match range.end() {
+            Some(end) => self
+                .connection
+                .prepare_cached(&statements.count)
+                .and_then(|mut statement| statement.query_row([range.start(), end], |row| unsigned(row, 0))),
+            None => self
+                .connection
+                .prepare_cached(&statements.count_to_end)
+                .and_then(|mut statement| statement.query_row([range.start()], |row| unsigned(row, 0))),
+        };
+        count.map_err(|source| failed("count rows", source))
+    }
+
+    fn log(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
+        self.changes(after, sql_limit(limit)).map_err(|source| failed("read the change log", source))
+    }
+
+    fn logged_at(&self, revision: Revision) -> Result<Option<Timestamp>, StoreError> {
+        let read = || {
+            let mut statement = self.connection.prepare_cached(LOGGED_AT)?;
+            statement.query_row([number(revision)], |row| row.get::<_, i64>(0)).optional()
+        };
+        let found = read().map_err(|source| failed("read the change log", source))?;
+        Ok(found.and_then(|at| Timestamp::from_millisecond(at).ok()))
+    }
+}

@@ -1,0 +1,86 @@
+//! What every part of a store may see of its newest commit without asking the engine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+use tracing::error;
+
+use crate::engine::Marks;
+use crate::error::StoreError;
+use crate::revision::Revision;
+use crate::ring::Ring;
+use crate::table::Change;
+
+type FatalHook = Box<dyn Fn(&StoreError) + Send + Sync>;
+
+/// The newest revision, the newest changes, and whether there will be any more.
+pub(crate) struct Published {
+    revision: AtomicU64,
+    compacted: AtomicU64,
+    ring: RwLock<Ring>,
+    announce: watch::Sender<Revision>,
+    poisoned: AtomicBool,
+    on_fatal: Mutex<Option<FatalHook>>,
+}
+
+impl Published {
+    pub(crate) fn new(marks: Marks) -> Self {
+        Self {
+            revision: AtomicU64::new(marks.revision.number()),
+            compacted: AtomicU64::new(marks.compacted.number()),
+            ring: RwLock::default(),
+            announce: watch::Sender::new(marks.revision),
+            poisoned: AtomicBool::new(false),
+            on_fatal: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn revision(&self) -> Revision {
+        Revision::new(self.revision.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn compacted(&self) -> Revision {
+        Revision::new(self.compacted.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Revision> {
+        self.announce.subscribe()
+    }
+
+    pub(crate) fn recent(&self, after: Revision, limit: usize) -> Option<Vec<Arc<Change>>> {
+        if after >= self.revision() { Some(Vec::new()) } else { self.ring.read().after(after, limit) }
+    }
+
+    pub(crate) fn publish(&self, changes: Vec<Arc<Change>>, compacted: Option<Revision>) {
+        if let Some(compacted) = compacted {
+            self.compacted.store(compacted.number(), Ordering::Release);
+        }
+        let Some(newest) = changes.last().map(|change| change.revision) else { return };
+        // In the ring before it is the newest revision: whoever sees the number finds the change.
+        self.ring.write().extend(changes);
+        self.revision.store(newest.number(), Ordering::Release);
+        self.announce.send_replace(newest);
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+
+    /// From here on nothing is written. Tells the process once.
+    pub(crate) fn poison(&self, error: &StoreError) {
+        if self.poisoned.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        error!(%error, cause, "The store failed and takes no more writes: {error}: {cause}");
+        if let Some(hook) = &*self.on_fatal.lock() {
+            hook(error);
+        }
+    }
+
+    pub(crate) fn on_fatal(&self, hook: FatalHook) {
+        *self.on_fatal.lock() = Some(hook);
+    }
+}
