@@ -1,0 +1,34 @@
+//! Who somebody is, and whether they may do what they ask.
+//!
+//! Owns tokens, passwords, OAuth, roles and bindings, and permits: the values without which no content is reached.
+//! Does not know of HTTP: protocol crates turn its errors into answers. It reads API objects from the store and
+//! writes only those that logging in makes: users, identities, OAuth tokens and authorizations.
+
+mod attributes;
+mod auth;
+mod cache;
+mod config;
+mod credentials;
+mod denied;
+mod era;
+mod identity;
+mod index;
+pub mod password;
+mod permit;
+mod rbac;
+pub mod scope;
+pub mod service_account;
+mod stored;
+pub mod subject;
+
+pub use attributes::Attributes;
+pub use auth::Auth;
+pub use config::Config;
+pub use credentials::{Credentials, InvalidCredentials, Unauthenticated};
+pub use denied::{Decision, Denied, EscalationDenied, GrantDenied};
+pub use era::Era;
+pub use identity::{MAX_TOKEN_BYTES, OAUTH_PREFIX, oauth_object_name};
+pub use permit::{Api, Catalog, CreateStream, Delete, Permit, Pull, Push};
+pub use rbac::everything;
+pub use rbac::policy::RoleName;
+pub use subject::Subject;

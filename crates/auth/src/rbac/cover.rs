@@ -1,0 +1,150 @@
+//! Do the rules somebody holds cover the rules somebody wants to grant? The law that stops escalation.
+//!
+//! A rule is taken apart into single rights, and each must be held. `covered` is sound against `rbac::allows`:
+//! whatever a covered right allows, one of the held rules allows (a property test holds this).
+
+use std::collections::BTreeMap;
+
+use pierhead_api::rbac::PolicyRule;
+
+use super::{has_or_star, legacy};
+
+/// Rights one rule may stand for before it counts as not held: a bound on work, far above any honest role.
+const MAX_RIGHTS: usize = 100_000;
+
+/// One right: a verb on one resource of one group (or one path), for all names or one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Right<'a> {
+    verb: &'a str,
+    group: &'a str,
+    resource: &'a str,
+    name: Option<&'a str>,
+    url: Option<&'a str>,
+}
+
+/// The rights of `wanted` that `held` does not cover, merged by resource; empty when all are held.
+pub(crate) fn missing(held: &[PolicyRule], wanted: &[PolicyRule]) -> Vec<PolicyRule> {
+    let mut too_many = Vec::new();
+    let mut missing: BTreeMap<Right<'_>, Vec<&str>> = BTreeMap::new();
+    for rule in wanted {
+        if right_count(rule) > MAX_RIGHTS {
+            too_many.push(rule.clone());
+            continue;
+        }
+        for right in rights(rule) {
+            if !held.iter().any(|rule| covers(rule, &right)) {
+                let verbs = missing.entry(Right { verb: "", ..right }).or_default();
+                if !verbs.contains(&right.verb) {
+                    verbs.push(right.verb);
+                }
+            }
+        }
+    }
+    let merged = missing.into_iter().map(|(right, verbs)| to_rule(&right, &verbs));
+    merged.chain(too_many).collect()
+}
+
+/// What both sets of rules allow: the rights of either that the other covers.
+pub(crate) fn intersection(one: &[PolicyRule], other: &[PolicyRule]) -> Vec<PolicyRule> {
+    let mut both = Vec::new();
+    for (held, rules) in [(one, other), (other, one)] {
+        for rule in rules.iter().filter(|rule| right_count(rule) <= MAX_RIGHTS) {
+            for right in rights(rule).filter(|right| held.iter().any(|rule| covers(rule, right))) {
+                let rule = to_rule(&right, &[right.verb]);
+                if !both.contains(&rule) {
+                    both.push(rule);
+                }
+            }
+        }
+    }
+    both
+}
+
+fn right_count(rule: &PolicyRule) -> usize {
+    let resources = rule.api_groups.len().saturating_mul(rule.resources.len());
+    let named = resources.saturating_mul(rule.resource_names.len().max(1));
+    named.saturating_add(rule.non_resource_urls.len()).saturating_mul(rule.verbs.len())
+}
+
+fn rights(rule: &PolicyRule) -> impl Iterator<Item = Right<'_>> {
+    let names: Vec<Option<&str>> = if rule.resource_names.is_empty() {
+        vec![None]
+    } else {
+        rule.resource_names.iter().map(|name| Some(name.as_str())).collect()
+    };
+    rule.verbs.iter().flat_map(move |verb| {
+        let names = names.clone();
+        let urls = rule.non_resource_urls.iter().map(move |url| Right {
+            verb,
+            group: "",
+            resource: "",
+            name: None,
+            url: Some(url),
+        });
+        let resources = rule.resources.iter().flat_map(move |resource| {
+            let names = names.clone();
+            rule.api_groups.iter().flat_map(move |group| {
+                let group = effective_group(group, resource);
+                names.clone().into_iter().map(move |name| Right { verb, group, resource, name, url: None })
+            })
+        });
+        urls.chain(resources)
+    })
+}
+
+/// The group a right is really about: `""` with the name of an OpenShift resource means that resource.
+fn effective_group<'a>(group: &'a str, resource: &str) -> &'a str {
+    if group.is_empty() { legacy::group_of(base(resource)).unwrap_or("") } else { group }
+}
+
+fn base(resource: &str) -> &str {
+    resource.split_once('/').map_or(resource, |(base, _)| base)
+}
+
+fn covers(rule: &PolicyRule, right: &Right<'_>) -> bool {
+    if !has_or_star(&rule.verbs, right.verb) {
+        return false;
+    }
+    if let Some(url) = right.url {
+        return rule.non_resource_urls.iter().any(|pattern| url_covers(pattern, url));
+    }
+    let names = match right.name {
+        _ if rule.resource_names.is_empty() => true,
+        Some(name) => rule.resource_names.iter().any(|of| of == name),
+        None => false,
+    };
+    names && group_covers(rule, right) && rule.resources.iter().any(|of| resource_covers(of, right.resource))
+}
+
+fn url_covers(pattern: &str, url: &str) -> bool {
+    pattern == url || pattern.strip_suffix('*').is_some_and(|prefix| url.starts_with(prefix))
+}
+
+fn group_covers(rule: &PolicyRule, right: &Right<'_>) -> bool {
+    has_or_star(&rule.api_groups, right.group)
+        || (legacy::group_of(base(right.resource)) == Some(right.group)
+            && rule.api_groups.iter().any(String::is_empty)
+            && rule.resources.iter().any(|resource| resource == right.resource))
+}
+
+fn resource_covers(pattern: &str, resource: &str) -> bool {
+    pattern == "*"
+        || pattern == resource
+        || pattern
+            .strip_prefix("*/")
+            .is_some_and(|subresource| resource.split_once('/').is_some_and(|(_, of)| of == subresource))
+}
+
+fn to_rule(right: &Right<'_>, verbs: &[&str]) -> PolicyRule {
+    let verbs = verbs.iter().map(|verb| (*verb).to_owned()).collect();
+    match right.url {
+        Some(url) => PolicyRule { verbs, non_resource_urls: vec![url.to_owned()], ..PolicyRule::default() },
+        None => PolicyRule {
+            verbs,
+            api_groups: vec![right.group.to_owned()],
+            resources: vec![right.resource.to_owned()],
+            resource_names: right.name.map(str::to_owned).into_iter().collect(),
+            non_resource_urls: Vec::new(),
+        },
+    }
+}
