@@ -57,6 +57,8 @@ pub(super) fn open(directory: &Path, tables: &[TableName]) -> Result<Opened, Sto
     let database = directory.join(DATABASE);
     let was_made = lock.metadata().map_err(file("read", &directory.join(LOCK)))?.len() > 0;
     let is_there = database.metadata().is_ok_and(|metadata| metadata.len() > 0);
+    // A log without its database would be thrown away silently.
+    let was_made = was_made || directory.join(format!("{DATABASE}-wal")).exists();
     if was_made && !is_there {
         return Err(StoreError::Vanished { path: database });
     }
