@@ -1,0 +1,141 @@
+//! One unfinished upload in its file: appending, resuming, and turning it into a blob.
+
+use std::fs::File;
+use std::io::IoSlice;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pierhead_oci::{Algorithm, Digest, Hasher};
+use rustix::io::{Errno, pwritev};
+use tokio::sync::OwnedMutexGuard;
+
+use super::publish::Published;
+use super::{Filesystem, hash_file, remove};
+use crate::sessions::Gauge;
+use crate::{BlobError, UploadError, UploadId};
+
+/// Pieces per system call; Linux takes up to 1024.
+const SLICES: usize = 64;
+
+/// What is known of a part between requests.
+#[derive(Debug)]
+pub(crate) struct Part {
+    offset: u64,
+    /// The hash of the first `offset` bytes; `None` after a restart, when the file has to be read again.
+    hasher: Option<Hasher>,
+}
+
+impl Part {
+    pub(super) fn empty() -> Self {
+        Self { offset: 0, hasher: Some(Hasher::new(Algorithm::Sha256)) }
+    }
+
+    /// A part of an earlier process. Its bytes are hashed when somebody continues it: after a power cut they may not
+    /// be those that were hashed before, so a stored hash state would vouch for bytes that are not there.
+    pub(super) const fn found(offset: u64) -> Self {
+        Self { offset, hasher: None }
+    }
+}
+
+/// The exclusive right to write to a part. All methods block.
+#[derive(Debug)]
+pub(crate) struct PartWriter {
+    files: Arc<Filesystem>,
+    id: UploadId,
+    path: PathBuf,
+    file: File,
+    part: OwnedMutexGuard<Part>,
+    gauge: Arc<Gauge>,
+}
+
+impl PartWriter {
+    pub(super) fn open(
+        files: Arc<Filesystem>,
+        id: UploadId,
+        path: PathBuf,
+        mut part: OwnedMutexGuard<Part>,
+        gauge: Arc<Gauge>,
+    ) -> Result<Self, BlobError> {
+        let io = |action, error| BlobError::io(action, &path, error);
+        let file =
+            File::options().read(true).write(true).open(&path).map_err(|error| io("opening", error))?;
+        let length = file.metadata().map_err(|error| io("looking at", error))?.len();
+        if length < part.offset {
+            (part.offset, part.hasher) = (length, None);
+        }
+        if length > part.offset {
+            // The tail of a write that failed in the middle and was never counted.
+            file.set_len(part.offset).map_err(|error| io("truncating", error))?;
+        }
+        if part.hasher.is_none() {
+            let (hasher, read) = hash_file(&file, Algorithm::Sha256, part.offset, &path)?;
+            (part.offset, part.hasher) = (read, Some(hasher));
+        }
+        gauge.set(part.offset, files.clock.now());
+        Ok(Self { files, id, path, file, part, gauge })
+    }
+
+    pub(crate) fn id(&self) -> UploadId {
+        self.id
+    }
+
+    pub(crate) fn offset(&self) -> u64 {
+        self.part.offset
+    }
+
+    /// Appends `pieces`. When the disk is full the upload ends, so that what it held is free again.
+    pub(crate) fn append(&mut self, pieces: &[Bytes]) -> Result<(), BlobError> {
+        let outcome = pieces.chunks(SLICES).try_for_each(|pieces| self.append_some(pieces));
+        self.gauge.set(self.part.offset, self.files.clock.now());
+        if matches!(outcome, Err(BlobError::OutOfSpace)) {
+            self.end()?;
+        }
+        outcome
+    }
+
+    fn append_some(&mut self, pieces: &[Bytes]) -> Result<(), BlobError> {
+        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut left = slices.as_mut_slice();
+        let mut offset = self.part.offset;
+        while left.iter().any(|slice| !slice.is_empty()) {
+            match pwritev(&self.file, left, offset) {
+                Ok(0) => return Err(BlobError::OutOfSpace),
+                Ok(written) => {
+                    offset += written as u64;
+                    IoSlice::advance_slices(&mut left, written);
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(BlobError::io("writing", &self.path, error.into())),
+            }
+        }
+        if let Some(hasher) = &mut self.part.hasher {
+            pieces.iter().for_each(|piece| hasher.update(piece));
+        }
+        self.part.offset = offset;
+        Ok(())
+    }
+
+    /// Verifies, stores, names: the end of this upload in any case.
+    pub(crate) fn commit(mut self, expected: &Digest) -> Result<(u64, bool), UploadError> {
+        let size = self.part.offset;
+        let hasher = match self.part.hasher.take() {
+            Some(hasher) if hasher.algorithm() == expected.algorithm() => hasher,
+            _ => hash_file(&self.file, expected.algorithm(), size, &self.path)?.0,
+        };
+        let actual = hasher.finish();
+        if actual != *expected {
+            self.end()?;
+            return Err(UploadError::digest_mismatch(expected, actual));
+        }
+        let published = self.files.publish(&self.file, &self.path, expected, size);
+        self.files.sessions.remove(self.id);
+        Ok((size, published? == Published::Healed))
+    }
+
+    /// Forgets the upload and removes its bytes.
+    pub(crate) fn end(&self) -> Result<(), BlobError> {
+        self.files.sessions.remove(self.id);
+        remove(&self.path)
+    }
+}

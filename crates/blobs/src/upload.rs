@@ -1,0 +1,202 @@
+//! An upload in the hands of one request: takes bytes as they come, and turns them into a blob.
+//!
+//! Owns the gathering of pieces and the pressure back to the sender: while one half-MiB is being written and hashed
+//! on a blocking thread the next is gathered, and no more.
+
+use bytes::{Bytes, BytesMut};
+use pierhead_oci::Digest;
+use tokio::task::JoinHandle;
+
+use crate::filesystem::PartWriter;
+use crate::memory::MemoryWriter;
+use crate::{BlobError, UploadError};
+
+/// Bytes gathered before they are handed to a blocking thread. Twice this is in flight per upload.
+const GATHERED: usize = 512 * 1024;
+
+/// Pieces below this are copied together, so that a sender of tiny frames costs no more than its bytes.
+const SMALL: usize = 16 * 1024;
+
+/// What a finished upload became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Its address.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Whether it replaced a damaged copy.
+    pub healed: bool,
+}
+
+/// The exclusive right to continue an upload. Dropping it keeps what was written so far.
+#[derive(Debug)]
+pub struct Upload(Target);
+
+#[derive(Debug)]
+enum Target {
+    Filesystem(Gathering),
+    Memory(MemoryWriter),
+}
+
+impl Upload {
+    pub(crate) fn filesystem(writer: PartWriter) -> Self {
+        Self(Target::Filesystem(Gathering::new(writer)))
+    }
+
+    pub(crate) const fn memory(writer: MemoryWriter) -> Self {
+        Self(Target::Memory(writer))
+    }
+
+    /// How many bytes it holds, those in flight included.
+    pub fn offset(&self) -> u64 {
+        match &self.0 {
+            Target::Filesystem(gathering) => gathering.offset,
+            Target::Memory(writer) => writer.offset(),
+        }
+    }
+
+    /// Appends; waits while the disk is behind. After an error the upload is in the state its session says.
+    pub async fn append(&mut self, bytes: Bytes) -> Result<(), UploadError> {
+        match &mut self.0 {
+            Target::Filesystem(gathering) => gathering.append(bytes).await,
+            Target::Memory(writer) => {
+                writer.append(&bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes what is in flight and lets go of the upload; answers how many bytes it holds.
+    pub async fn suspend(self) -> Result<u64, UploadError> {
+        match self.0 {
+            Target::Filesystem(gathering) => Ok(gathering.settle().await?.offset()),
+            Target::Memory(writer) => Ok(writer.offset()),
+        }
+    }
+
+    /// Ends the upload. Bytes become a blob here, and only if they hash to `expected`; durable when it answers.
+    pub async fn commit(self, expected: &Digest) -> Result<Committed, UploadError> {
+        let (size, healed) = match self.0 {
+            Target::Filesystem(gathering) => {
+                let writer = gathering.settle().await?;
+                let digest = expected.clone();
+                let commit = move || writer.commit(&digest);
+                tokio::task::spawn_blocking(commit).await.map_err(BlobError::from)??
+            }
+            Target::Memory(writer) => (writer.commit(expected)?, false),
+        };
+        Ok(Committed { digest: expected.clone(), size, healed })
+    }
+
+    /// Ends the upload and removes its bytes.
+    pub async fn cancel(self) -> Result<(), UploadError> {
+        match self.0 {
+            Target::Filesystem(gathering) => {
+                let writer = gathering.settle().await?;
+                let end = move || writer.end();
+                Ok(tokio::task::spawn_blocking(end).await.map_err(BlobError::from)??)
+            }
+            Target::Memory(writer) => {
+                writer.end();
+                Ok(())
+            }
+        }
+    }
+}
+
+type Written = (PartWriter, Result<(), BlobError>);
+
+#[derive(Debug)]
+struct Gathering {
+    pen: Pen,
+    pieces: Vec<Bytes>,
+    /// Small pieces, copied together; always the newest bytes.
+    small: BytesMut,
+    gathered: usize,
+    offset: u64,
+}
+
+/// Who has the writer: we, a blocking thread, or nobody after an error.
+#[derive(Debug)]
+enum Pen {
+    Here(PartWriter),
+    Away(JoinHandle<Written>),
+    Broken(crate::UploadId),
+}
+
+impl Gathering {
+    fn new(writer: PartWriter) -> Self {
+        let offset = writer.offset();
+        Self { pen: Pen::Here(writer), pieces: Vec::new(), small: BytesMut::new(), gathered: 0, offset }
+    }
+
+    async fn append(&mut self, bytes: Bytes) -> Result<(), UploadError> {
+        self.gathered += bytes.len();
+        self.offset += bytes.len() as u64;
+        if bytes.len() < SMALL {
+            self.small.extend_from_slice(&bytes);
+        } else {
+            self.seal_small();
+            self.pieces.push(bytes);
+        }
+        if self.gathered >= GATHERED {
+            self.hand_over().await?;
+        }
+        Ok(())
+    }
+
+    fn seal_small(&mut self) {
+        if !self.small.is_empty() {
+            self.pieces.push(self.small.split().freeze());
+        }
+    }
+
+    /// Gives what is gathered to a blocking thread, after the one before has finished.
+    async fn hand_over(&mut self) -> Result<(), UploadError> {
+        self.take_back().await?;
+        self.seal_small();
+        self.gathered = 0;
+        let pieces = std::mem::take(&mut self.pieces);
+        if pieces.is_empty() {
+            return Ok(());
+        }
+        let id = self.id();
+        self.pen = match std::mem::replace(&mut self.pen, Pen::Broken(id)) {
+            Pen::Here(mut writer) => Pen::Away(tokio::task::spawn_blocking(move || {
+                let outcome = writer.append(&pieces);
+                (writer, outcome)
+            })),
+            Pen::Away(_) | Pen::Broken(_) => return Err(UploadError::Unknown { id }),
+        };
+        Ok(())
+    }
+
+    fn id(&self) -> crate::UploadId {
+        match &self.pen {
+            Pen::Here(writer) => writer.id(),
+            Pen::Broken(id) => *id,
+            Pen::Away(_) => unreachable!("take_back leaves the pen here or broken"),
+        }
+    }
+
+    async fn take_back(&mut self) -> Result<(), UploadError> {
+        if let Pen::Away(job) = &mut self.pen {
+            let (writer, outcome) = job.await.map_err(BlobError::from)?;
+            let id = writer.id();
+            self.pen = if outcome.is_ok() { Pen::Here(writer) } else { Pen::Broken(id) };
+            outcome?;
+        }
+        Ok(())
+    }
+
+    /// Writes everything and gives the writer back.
+    async fn settle(mut self) -> Result<PartWriter, UploadError> {
+        self.hand_over().await?;
+        self.take_back().await?;
+        match self.pen {
+            Pen::Here(writer) => Ok(writer),
+            Pen::Broken(id) => Err(UploadError::Unknown { id }),
+            Pen::Away(_) => unreachable!("take_back leaves the pen here or broken"),
+        }
+    }
+}
