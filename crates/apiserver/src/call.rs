@@ -1,0 +1,127 @@
+//! One authorized call on one resource, and what it is answered with.
+//!
+//! Owns nothing but the two types that the HTTP layer, the collection and the virtual kinds share.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use jiff::Timestamp;
+use pierhead_api::meta::Status;
+use pierhead_auth::{Api, Permit, Subject};
+use pierhead_store::Revision;
+use serde_json::Value;
+
+use crate::ResponseBody;
+use crate::catalog::Resource;
+use crate::kind::Verb;
+use crate::path::ResourcePath;
+use crate::query::Query;
+use crate::server::Inner;
+use crate::storage::{Document, Key};
+use crate::strategy::Change;
+
+/// A call that was understood and allowed.
+pub(crate) struct Call {
+    /// The server's parts.
+    pub(crate) server: Arc<Inner>,
+    /// The kind and its storage.
+    pub(crate) resource: Arc<Resource>,
+    /// What is done.
+    pub(crate) verb: Verb,
+    /// To what, exactly as it was authorized.
+    pub(crate) path: ResourcePath,
+    /// The query.
+    pub(crate) query: Query,
+    /// Who.
+    pub(crate) subject: Arc<Subject>,
+    /// That it is allowed.
+    pub(crate) permit: Permit<Api>,
+    /// When it arrived.
+    pub(crate) now: Timestamp,
+}
+
+impl Call {
+    /// The namespace of the path; empty without one.
+    pub(crate) fn namespace(&self) -> &str {
+        self.path.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// The name of the path; empty without one.
+    pub(crate) fn name(&self) -> &str {
+        self.path.name.as_deref().unwrap_or_default()
+    }
+
+    /// The key of the object the path names.
+    pub(crate) fn key(&self) -> Key {
+        Key::new(self.namespace(), self.name())
+    }
+
+    /// What hooks are told about this call.
+    pub(crate) fn change<'a>(&'a self, namespace: &'a str) -> Change<'a> {
+        Change {
+            subject: &self.subject,
+            now: self.now,
+            namespace,
+            settings: &self.server.settings,
+            auth: &self.server.auth,
+        }
+    }
+
+    /// 404 for an object of this kind.
+    pub(crate) fn not_found(&self, name: &str) -> Status {
+        let kind = &self.resource.kind;
+        Status::not_found(kind.plural, kind.gvk.group, name)
+    }
+
+    /// 403 for an object of this kind, for a reason of its own.
+    pub(crate) fn forbidden(&self, name: &str, why: &str) -> Status {
+        let kind = &self.resource.kind;
+        Status::forbidden(kind.plural, kind.gvk.group, name, why)
+    }
+}
+
+/// What a call is answered with, before it is encoded.
+pub(crate) enum Answer {
+    /// One object.
+    Object {
+        /// 200 or 201.
+        code: StatusCode,
+        /// The object.
+        document: Document,
+        /// Sentences for `Warning` headers.
+        warnings: Vec<String>,
+    },
+    /// A list.
+    List(ListAnswer),
+    /// A Status, of success or failure.
+    Status(Box<Status>),
+    /// Something already encoded.
+    Response(Box<http::Response<ResponseBody>>),
+}
+
+/// A list before it is encoded.
+pub(crate) struct ListAnswer {
+    /// The items.
+    pub(crate) items: Vec<Document>,
+    /// The revision it shows.
+    pub(crate) revision: Revision,
+    /// How to go on.
+    pub(crate) continue_token: Option<String>,
+}
+
+impl Answer {
+    /// 200 with an object.
+    pub(crate) fn ok(document: Value) -> Self {
+        Self::Object { code: StatusCode::OK, document: Document::Tree(document), warnings: Vec::new() }
+    }
+
+    /// 201 with an object.
+    pub(crate) fn created(document: Value) -> Self {
+        Self::Object { code: StatusCode::CREATED, document: Document::Tree(document), warnings: Vec::new() }
+    }
+
+    /// A Status.
+    pub(crate) fn status(status: Status) -> Self {
+        Self::Status(Box::new(status))
+    }
+}

@@ -1,0 +1,388 @@
+//! The verbs' algorithm, once for every kind that has objects.
+//!
+//! Owns create, update (which patch and status and delete's marking share), delete and list over a [`Storage`] with
+//! the hooks of a kind. The shape of every write is the same: read, compute with pure functions, look things up
+//! (admission), store if nothing changed meanwhile, or begin again. Does not know HTTP beyond the Status of a failure.
+
+use std::sync::Arc;
+
+use pierhead_api::field::FieldErrors;
+use pierhead_api::meta::{DeleteOptions, Status};
+use serde_json::Value;
+
+use crate::admission::{Admission, Operation};
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::gc;
+use crate::kind::{Backing, Kind};
+use crate::metadata;
+use crate::query::{DryRun, FieldValidation, WriteOptions};
+use crate::storage::{Key, Outcome, Seen, Storage};
+use crate::strategy::{Hooks, Part};
+
+mod list;
+mod selector;
+
+pub(crate) use list::Page;
+pub(crate) use selector::Selector;
+
+/// How often a write begins again because somebody else was faster. Writers are served one after the other, so each
+/// round at least one of the contenders gets through.
+const ATTEMPTS: usize = 32;
+/// How often a generated name is drawn again.
+const NAME_ATTEMPTS: usize = 8;
+
+/// An object that was written.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// As stored.
+    pub(crate) document: Value,
+    /// Sentences for `Warning` headers.
+    pub(crate) warnings: Vec<String>,
+    /// Whether the object is new.
+    pub(crate) created: bool,
+}
+
+/// What became of an object that was to be deleted.
+#[derive(Debug)]
+pub(crate) struct Deleted {
+    /// The object as it was last.
+    pub(crate) document: Value,
+    /// False while finalizers keep it.
+    pub(crate) gone: bool,
+}
+
+/// The objects of one kind.
+pub(crate) struct Collection<'a> {
+    call: &'a Call,
+    kind: &'a Kind,
+    hooks: &'a dyn Hooks,
+    storage: &'a Arc<dyn Storage>,
+}
+
+/// A document after its kind's type read it.
+struct Canonical {
+    document: Value,
+    warnings: Vec<String>,
+}
+
+impl<'a> Collection<'a> {
+    /// The collection `call` is about; 405 where the kind has no objects.
+    pub(crate) fn of(call: &'a Call) -> Result<Self, ApiError> {
+        let kind = &call.resource.kind;
+        match (&kind.backing, &call.resource.storage) {
+            (Backing::Stored { hooks, .. }, Some(storage)) => {
+                Ok(Self { call, kind, hooks: hooks.as_ref(), storage })
+            }
+            _ => Err(Status::method_not_allowed(kind.plural, kind.gvk.group, call.verb.as_str()).into()),
+        }
+    }
+
+    /// One object.
+    pub(crate) fn get(&self, key: &Key) -> Result<crate::storage::Document, ApiError> {
+        self.storage.get(key)?.ok_or_else(|| self.call.not_found(&key.name).into())
+    }
+
+    /// Stores a new object in `namespace`.
+    pub(crate) async fn create(
+        &self,
+        namespace: &str,
+        sent: Value,
+        options: &WriteOptions,
+    ) -> Result<Written, ApiError> {
+        if !metadata::text(&sent, "resourceVersion").is_empty() {
+            return Err(Status::bad_request("resourceVersion should not be set on objects to be created").into());
+        }
+        let prefix = match metadata::text(&sent, "name") {
+            "" => metadata::text(&sent, "generateName").to_owned(),
+            _ => String::new(),
+        };
+        for _ in 0..NAME_ATTEMPTS {
+            let mut sent = sent.clone();
+            if !prefix.is_empty() {
+                let name = metadata::generate_name(&prefix);
+                metadata::of_mut(&mut sent).insert("name".to_owned(), name.into());
+            }
+            let (document, warnings) = self.prepare_new(namespace, sent, options)?;
+            let name = metadata::text(&document, "name").to_owned();
+            let key = Key::new(if self.kind.namespaced { namespace } else { "" }, name.as_str());
+            match self.store_new(key, document, options).await? {
+                Outcome::Done(document) => return Ok(Written { document, warnings, created: true }),
+                Outcome::Raced if prefix.is_empty() => {
+                    return Err(Status::already_exists(self.kind.plural, self.kind.gvk.group, &name).into());
+                }
+                Outcome::Raced => {}
+                Outcome::NoNamespace => return Err(Status::not_found("namespaces", "", namespace).into()),
+                Outcome::Terminating => return Err(self.terminating(&name, namespace)),
+            }
+        }
+        Err(Status::name_not_generated(self.kind.plural, self.kind.gvk.group, &prefix).into())
+    }
+
+    fn prepare_new(
+        &self,
+        namespace: &str,
+        sent: Value,
+        options: &WriteOptions,
+    ) -> Result<(Value, Vec<String>), ApiError> {
+        let Canonical { mut document, mut warnings } = self.canonical(sent, options)?;
+        if self.kind.has_status()
+            && let Some(fields) = document.as_object_mut()
+        {
+            fields.shift_remove("status");
+        }
+        metadata::begin(&mut document, self.kind, namespace, self.call.now);
+        let change = self.call.change(namespace);
+        let hooked = self.hooks.create(&document, &change).map_err(|error| self.undecodable(&error))?;
+        let mut document = hooked.document;
+        self.check(&document, &hooked.errors)?;
+        self.admit(namespace, Operation::Create { object: &mut document })?;
+        warnings.extend(hooked.warnings);
+        Ok((document, warnings))
+    }
+
+    async fn store_new(&self, key: Key, document: Value, options: &WriteOptions) -> Result<Outcome, ApiError> {
+        if options.dry_run == DryRun::No {
+            return self.storage.create(&self.call.permit, key, document).await;
+        }
+        if self.storage.get(&key)?.is_some() {
+            return Ok(Outcome::Raced);
+        }
+        match self.call.server.namespace_state(&key.namespace)? {
+            crate::server::NamespaceState::Open => Ok(Outcome::Done(document)),
+            crate::server::NamespaceState::Missing => Ok(Outcome::NoNamespace),
+            crate::server::NamespaceState::Terminating => Ok(Outcome::Terminating),
+        }
+    }
+
+    fn terminating(&self, name: &str, namespace: &str) -> ApiError {
+        let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let cause = format!("namespace {namespace} is being terminated");
+        self.call.forbidden(name, &why).with_cause("NamespaceTerminating", cause, "metadata.namespace").into()
+    }
+
+    /// Replaces a part of the object `key` by what `change` makes of it. `change` gets the object as it is, and may be
+    /// called again.
+    pub(crate) async fn update(
+        &self,
+        key: &Key,
+        part: Part,
+        options: &WriteOptions,
+        mut change: impl FnMut(&Value) -> Result<Value, ApiError> + Send,
+    ) -> Result<Written, ApiError> {
+        for _ in 0..ATTEMPTS {
+            let old = self.get(key)?.into_tree()?;
+            let sent = change(&old)?;
+            let pinned = self.check_version(&sent, &old)?;
+            let (document, warnings) = self.prepare_changed(key, part, sent, &old, options)?;
+            let written = |document| Written { document, warnings: warnings.clone(), created: false };
+            if metadata::same(&document, &old) {
+                return Ok(written(old));
+            }
+            if options.dry_run == DryRun::All {
+                return Ok(written(document));
+            }
+            let seen =
+                Seen { resource_version: metadata::text(&old, "resourceVersion").to_owned(), part };
+            let finished = metadata::is_terminating(&document)
+                && metadata::finalizers(&document).is_empty()
+                && !self.holds(&mut document.clone());
+            let outcome = if finished {
+                self.storage.remove(&self.call.permit, key.clone(), seen).await?
+            } else {
+                self.storage.replace(&self.call.permit, key.clone(), seen, document).await?
+            };
+            match outcome {
+                Outcome::Done(stored) => {
+                    if finished {
+                        gc::release(self.call, &stored, gc::Dependents::Delete).await?;
+                    }
+                    return Ok(written(stored));
+                }
+                _ if pinned => return Err(self.modified(&key.name)),
+                _ => {}
+            }
+        }
+        Err(self.modified(&key.name))
+    }
+
+    fn prepare_changed(
+        &self,
+        key: &Key,
+        part: Part,
+        sent: Value,
+        old: &Value,
+        options: &WriteOptions,
+    ) -> Result<(Value, Vec<String>), ApiError> {
+        let Canonical { document: sent, mut warnings } = self.canonical(sent, options)?;
+        let mut errors = FieldErrors::new();
+        let document = match part {
+            Part::Main => {
+                let mut document = sent;
+                errors.append(metadata::keep(&mut document, old));
+                if self.kind.has_status() {
+                    copy_field(&mut document, old, "status");
+                }
+                document
+            }
+            Part::Status => {
+                let mut document = old.clone();
+                copy_field(&mut document, &sent, "status");
+                document
+            }
+        };
+        let change = self.call.change(&key.namespace);
+        let hooked =
+            self.hooks.update(&document, old, part, &change).map_err(|error| self.undecodable(&error))?;
+        let mut document = hooked.document;
+        if self.kind.has_generation && part == Part::Main {
+            metadata::count_generation(&mut document, old);
+        }
+        errors.append(hooked.errors);
+        self.check(&document, &errors)?;
+        self.admit(&key.namespace, Operation::Update { object: &mut document, old, part })?;
+        copy_version(&mut document, old);
+        warnings.extend(hooked.warnings);
+        Ok((document, warnings))
+    }
+
+    /// Whether the document names the version it was made from; an error when that is not the current one.
+    fn check_version(&self, sent: &Value, old: &Value) -> Result<bool, ApiError> {
+        let name = metadata::text(old, "name");
+        let (has, is) = (metadata::text(sent, "uid"), metadata::text(old, "uid"));
+        if !has.is_empty() && has != is {
+            let why = format!("Precondition failed: UID in precondition: {has}, UID in object meta: {is}");
+            return Err(Status::conflict(self.kind.plural, self.kind.gvk.group, name, why).into());
+        }
+        match metadata::text(sent, "resourceVersion") {
+            "" => Ok(false),
+            version if version == metadata::text(old, "resourceVersion") => Ok(true),
+            _ => Err(self.modified(name)),
+        }
+    }
+
+    /// Deletes the object `key`, or marks it where something has to be cleaned up first.
+    pub(crate) async fn delete(&self, key: &Key, options: &DeleteOptions) -> Result<Deleted, ApiError> {
+        for _ in 0..ATTEMPTS {
+            let old = self.get(key)?.into_tree()?;
+            self.check_preconditions(&old, options)?;
+            self.admit(&key.namespace, Operation::Delete { old: &old })?;
+            let mut doomed = old.clone();
+            let held = self.holds(&mut doomed) || !metadata::finalizers(&doomed).is_empty();
+            if !options.dry_run.is_empty() {
+                return Ok(Deleted { document: old, gone: !held });
+            }
+            let seen = Seen {
+                resource_version: metadata::text(&old, "resourceVersion").to_owned(),
+                part: Part::Main,
+            };
+            if held {
+                metadata::mark_deleted(&mut doomed, self.call.now, 0);
+                if doomed == old {
+                    return Ok(Deleted { document: old, gone: false });
+                }
+                let outcome = self.storage.replace(&self.call.permit, key.clone(), seen, doomed).await?;
+                if let Outcome::Done(document) = outcome {
+                    return Ok(Deleted { document, gone: false });
+                }
+            } else if let Outcome::Done(document) =
+                self.storage.remove(&self.call.permit, key.clone(), seen).await?
+            {
+                gc::release(self.call, &document, gc::Dependents::of(options)).await?;
+                return Ok(Deleted { document, gone: true });
+            }
+        }
+        Err(self.modified(&key.name))
+    }
+
+    fn check_preconditions(&self, old: &Value, options: &DeleteOptions) -> Result<(), ApiError> {
+        let Some(preconditions) = &options.preconditions else { return Ok(()) };
+        let checks = [
+            ("UID", &preconditions.uid, metadata::text(old, "uid")),
+            ("ResourceVersion", &preconditions.resource_version, metadata::text(old, "resourceVersion")),
+        ];
+        for (what, wanted, is) in checks {
+            if let Some(wanted) = wanted
+                && wanted != is
+            {
+                let why =
+                    format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {is}");
+                let name = metadata::text(old, "name");
+                return Err(Status::conflict(self.kind.plural, self.kind.gvk.group, name, why).into());
+            }
+        }
+        Ok(())
+    }
+
+    fn holds(&self, document: &mut Value) -> bool {
+        self.kind.holds_deletion.is_some_and(|holds| holds(document))
+    }
+
+    fn canonical(&self, sent: Value, options: &WriteOptions) -> Result<Canonical, ApiError> {
+        let (document, unknown) = self.hooks.canonical(&sent).map_err(|error| self.undecodable(&error))?;
+        let findings: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
+        let warnings = judge(&self.kind.gvk, options.field_validation, findings)?;
+        Ok(Canonical { document, warnings })
+    }
+
+    fn undecodable(&self, error: &pierhead_api::DecodeError) -> ApiError {
+        let kind = self.kind.gvk.kind;
+        let version = self.kind.gvk.version;
+        Status::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: json: cannot unmarshal: {error}"
+        ))
+        .into()
+    }
+
+    fn check(&self, document: &Value, errors: &FieldErrors) -> Result<(), ApiError> {
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let name = metadata::text(document, "name");
+        Err(Status::invalid(self.kind.gvk.kind, self.kind.gvk.group, name, errors).into())
+    }
+
+    fn admit(&self, namespace: &str, operation: Operation<'_>) -> Result<(), ApiError> {
+        let mut admission = Admission { call: self.call, namespace, operation };
+        self.kind.admission.iter().try_for_each(|admit| admit(&mut admission))
+    }
+
+    fn modified(&self, name: &str) -> ApiError {
+        Status::modified(self.kind.plural, self.kind.gvk.group, name).into()
+    }
+}
+
+/// What becomes of findings in a body: nothing, warnings, or the end of the request.
+pub(crate) fn judge(
+    kind: &crate::kind::GroupVersionKind,
+    validation: FieldValidation,
+    findings: Vec<String>,
+) -> Result<Vec<String>, ApiError> {
+    match validation {
+        FieldValidation::Ignore => Ok(Vec::new()),
+        FieldValidation::Warn => Ok(findings),
+        FieldValidation::Strict if findings.is_empty() => Ok(findings),
+        FieldValidation::Strict => Err(Status::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: strict decoding error: {found}",
+            kind = kind.kind,
+            version = kind.version,
+            found = findings.join(", "),
+        ))
+        .into()),
+    }
+}
+
+fn copy_field(to: &mut Value, from: &Value, field: &str) {
+    if let Some(fields) = to.as_object_mut() {
+        match from.get(field) {
+            Some(value) => fields.insert(field.to_owned(), value.clone()),
+            None => fields.shift_remove(field),
+        };
+    }
+}
+
+/// The version the change was computed from, so that comparing with the old object and a dry run see one.
+fn copy_version(document: &mut Value, old: &Value) {
+    let version = metadata::text(old, "resourceVersion").to_owned();
+    metadata::of_mut(document).insert("resourceVersion".to_owned(), version.into());
+}

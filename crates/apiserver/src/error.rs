@@ -1,0 +1,69 @@
+//! Turns every failure of this crate into the `metav1.Status` a client gets (platform 1.9).
+//!
+//! Owns the mapping, and the rule that a server's own trouble is told to the log with its causes, once, and to the
+//! client as fixed text. Does not write responses.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use pierhead_api::meta::Status;
+use pierhead_store::{ChangesError, StoreError};
+use tracing::error;
+
+/// What a handler fails with: a Status ready to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiError(Box<Status>);
+
+impl ApiError {
+    /// A failure of ours: the causes go to the log, the client gets `Internal error occurred` and no detail.
+    pub(crate) fn internal(cause: &(dyn Error + 'static)) -> Self {
+        let mut chain = cause.to_string();
+        let mut source = cause.source();
+        while let Some(inner) = source {
+            // Writing to a String cannot fail; a lost word of a log line would not matter either.
+            write!(chain, ": {inner}").unwrap_or_default();
+            source = inner.source();
+        }
+        error!(error = %chain, "An API request failed: {chain}");
+        Status::internal("the server could not complete the request").into()
+    }
+
+    /// The Status.
+    pub(crate) fn status(&self) -> &Status {
+        &self.0
+    }
+
+    /// The Status, to change before it is sent.
+    pub(crate) fn into_status(self) -> Status {
+        *self.0
+    }
+}
+
+impl From<Status> for ApiError {
+    fn from(status: Status) -> Self {
+        Self(Box::new(status))
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<serde_json::Error> for ApiError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<ChangesError> for ApiError {
+    fn from(error: ChangesError) -> Self {
+        match error {
+            ChangesError::Compacted { oldest } => {
+                Status::expired(format!("too old resource version: the oldest one still known is {oldest}")).into()
+            }
+            ChangesError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Reads the body of a write into a document in group form.
+//!
+//! Owns the size limit, the media types, the check of `apiVersion` and `kind` against the path, and the two spellings
+//! of OpenShift's kinds: under `/oapi/v1` (and as an alias under `/api/v1`) they say `apiVersion: v1` (images 1.1).
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use pierhead_api::meta::Status;
+use serde_json::Value;
+
+use crate::RequestBody;
+use crate::call::Call;
+use crate::collection::judge;
+use crate::document::{self, Parsed};
+use crate::error::ApiError;
+use crate::kind::GroupVersionKind;
+use crate::protobuf;
+use crate::query::FieldValidation;
+
+/// Bytes a request body may have (reliability 8).
+pub(crate) const MAX_BODY: usize = 3 * 1024 * 1024;
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+const WRITE_TYPES: [&str; 3] = ["application/json", "application/yaml", PROTOBUF];
+
+/// Reads a whole body; 413 beyond the limit.
+pub(crate) async fn collect(body: RequestBody) -> Result<Bytes, ApiError> {
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Status::too_large(MAX_BODY).into()),
+        Err(error) => Err(Status::bad_request(format!("the body could not be read: {error}")).into()),
+    }
+}
+
+/// The media type of a body, without parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> &str {
+    let header = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    header.split(';').next().unwrap_or_default().trim()
+}
+
+/// Reads a body of JSON, YAML or protobuf into a document of any kind.
+pub(crate) fn parse(media_type: &str, bytes: &[u8]) -> Result<Parsed, ApiError> {
+    let bad = |error: document::DocumentError| {
+        Status::bad_request(format!("the object provided is unrecognized: couldn't get version/kind; json parse error: {error}"))
+    };
+    match media_type {
+        "" | "application/json" | "text/plain" => Ok(document::read_json(bytes).map_err(bad)?),
+        "application/yaml" | "application/x-yaml" | "text/yaml" => Ok(document::read_yaml(bytes).map_err(bad)?),
+        PROTOBUF => match protobuf::decode(bytes) {
+            Ok(value) => Ok(Parsed { value, duplicates: Vec::new() }),
+            Err(protobuf::ProtobufError::UnknownKind { .. }) => {
+                Err(Status::unsupported_media_type(&["application/json", "application/yaml"]).into())
+            }
+            Err(error) => Err(Status::bad_request(format!("the object provided is unrecognized: {error}")).into()),
+        },
+        _ => Err(Status::unsupported_media_type(&WRITE_TYPES).into()),
+    }
+}
+
+/// Reads the body of a create or update of `call`'s kind, or of `gvk` for a subresource of another kind.
+pub(crate) fn object(
+    call: &Call,
+    gvk: &GroupVersionKind,
+    parsed: Parsed,
+    validation: FieldValidation,
+) -> Result<(Value, Vec<String>), ApiError> {
+    let findings = parsed.duplicates.iter().map(|path| format!("duplicate field {path:?}")).collect();
+    let warnings = judge(gvk, validation, findings)?;
+    let mut document = parsed.value;
+    let Some(fields) = document.as_object_mut() else {
+        return Err(Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): the body is not an object",
+            gvk.kind
+        ))
+        .into());
+    };
+    let sent_version = fields.get("apiVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let sent_kind = fields.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let expected = call.path.prefix.api_version();
+    let own = api_version(gvk);
+    if !sent_version.is_empty() && sent_version != expected && sent_version != own && sent_version != "v1" {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({sent_version}) does not match the expected API version ({expected})"
+        ))
+        .into());
+    }
+    if !sent_kind.is_empty() && sent_kind != gvk.kind {
+        return Err(Status::bad_request(format!(
+            "{sent_kind} in version {:?} cannot be handled as a {}: no kind {sent_kind:?} is registered for this resource",
+            gvk.version, gvk.kind
+        ))
+        .into());
+    }
+    fields.insert("apiVersion".to_owned(), own.into());
+    fields.insert("kind".to_owned(), gvk.kind.into());
+    Ok((document, warnings))
+}
+
+/// `group/version` of a kind.
+pub(crate) fn api_version(gvk: &GroupVersionKind) -> String {
+    if gvk.group.is_empty() { gvk.version.to_owned() } else { format!("{}/{}", gvk.group, gvk.version) }
+}

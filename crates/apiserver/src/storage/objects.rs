@@ -1,0 +1,298 @@
+//! Objects kept in the table of API objects.
+//!
+//! Owns how a document becomes a record (its resourceVersion is the revision of the write, set inside the transaction),
+//! the check that its namespace takes new objects, and lists as of an earlier revision, for which the change log is
+//! read backwards over the current rows. Does not validate anything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use pierhead_api::meta::Status;
+use pierhead_auth::{Api, Permit};
+use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
+use pierhead_store::{Change, KeyPrefix as _, KeyRange, Revision, Store, StoreError, WriteTx};
+use serde_json::Value;
+
+use crate::error::ApiError;
+use crate::kind::View;
+use crate::storage::{Document, Event, Head, Key, Listed, Outcome, Scan, Seen, Storage};
+
+/// Changes a list of the past may reach back over; beyond, the client starts anew.
+const MAX_REWIND: u64 = 50_000;
+/// Changes read from the log at once.
+const REWIND_STEP: usize = 1_000;
+/// The resource namespaces are stored under.
+pub(crate) const NAMESPACES: &str = "namespaces";
+
+/// The objects of one resource.
+pub(crate) struct ObjectStorage {
+    store: Store,
+    resource: String,
+    prefix: Vec<u8>,
+    view: Option<Arc<dyn View>>,
+}
+
+impl ObjectStorage {
+    /// The objects stored under `resource` (`plural.group`), shown through `view`.
+    pub(crate) fn new(store: Store, resource: String, view: Option<Arc<dyn View>>) -> Self {
+        let mut prefix = Vec::new();
+        (resource.as_str(),).encode_prefix(&mut prefix);
+        Self { store, resource, prefix, view }
+    }
+
+    fn object_key(&self, key: &Key) -> ObjectKey {
+        ObjectKey::new(self.resource.as_str(), key.namespace.as_str(), key.name.as_str())
+    }
+
+    fn show(&self, bytes: Bytes) -> Result<Document, serde_json::Error> {
+        match &self.view {
+            None => Ok(Document::Stored(bytes)),
+            Some(view) => Ok(Document::Tree(view.shown(serde_json::from_slice(&bytes)?))),
+        }
+    }
+
+    fn to_stored(&self, shown: Value) -> Value {
+        match &self.view {
+            None => shown,
+            Some(view) => view.stored(shown),
+        }
+    }
+
+    fn to_shown(&self, stored: Value) -> Value {
+        match &self.view {
+            None => stored,
+            Some(view) => view.shown(stored),
+        }
+    }
+
+    fn range(&self, scan: &Scan<'_>) -> KeyRange {
+        let range = match scan.namespace {
+            Some(namespace) => KeyRange::prefix(&(self.resource.as_str(), namespace)),
+            None => KeyRange::prefix(&(self.resource.as_str(),)),
+        };
+        match scan.after {
+            Some(key) => range.after(&self.object_key(key)),
+            None => range,
+        }
+    }
+
+    /// The rows that differ between `at` and `now`, as they were at `at`.
+    fn rewind(&self, scan: &Scan<'_>, at: Revision, now: Revision) -> Result<Rewound, ApiError> {
+        let expired = || -> ApiError {
+            Status::expired(
+                "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
+            )
+            .into()
+        };
+        if now.number().saturating_sub(at.number()) > MAX_REWIND {
+            return Err(expired());
+        }
+        let mut rows = Rewound::new();
+        let mut reached = at;
+        while reached < now {
+            let changes = self.store.changes(reached, REWIND_STEP).map_err(|error| match error {
+                pierhead_store::ChangesError::Compacted { .. } => expired(),
+                pierhead_store::ChangesError::Store(error) => error.into(),
+            })?;
+            let Some(last) = changes.last() else { break };
+            reached = last.revision;
+            for change in changes.iter().filter(|change| change.revision <= now) {
+                let Some((key, before)) = self.before(change)? else { continue };
+                let inside = scan.namespace.is_none_or(|namespace| key.namespace == namespace)
+                    && scan.after.is_none_or(|after| key > *after);
+                if inside {
+                    rows.entry(key).or_insert(before);
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    fn before(&self, change: &Change) -> Result<Option<(Key, Option<Bytes>)>, StoreError> {
+        if !change.key.starts_with(&self.prefix) {
+            return Ok(None);
+        }
+        let Some(change) = OBJECTS.change(change) else { return Ok(None) };
+        let change = change?;
+        let key = Key::new(change.key.namespace, change.key.name);
+        Ok(Some((key, change.previous.map(|record| record.0))))
+    }
+}
+
+type Rewound = BTreeMap<Key, Option<Bytes>>;
+
+impl Storage for ObjectStorage {
+    fn get(&self, key: &Key) -> Result<Option<Document>, ApiError> {
+        let record = self.store.read(|tx| tx.get(&OBJECTS, &self.object_key(key)))?;
+        Ok(record.map(|record| self.show(record.0)).transpose()?)
+    }
+
+    fn list(&self, scan: Scan<'_>) -> Result<Listed, ApiError> {
+        let newest = self.store.revision();
+        let past = match scan.at {
+            Some(at) if at < newest => Some((at, self.rewind(&scan, at, newest)?)),
+            _ => None,
+        };
+        let wanted = scan.limit.saturating_add(1);
+        let fetch = wanted.saturating_add(past.as_ref().map_or(0, |(_, rows)| rows.len()));
+        let (rows, revision) = self.store.read(|tx| {
+            tx.scan(&OBJECTS, self.range(&scan), fetch).map(|rows| (rows, tx.revision()))
+        })?;
+        let rows = rows.into_iter().map(|(key, record)| (Key::new(key.namespace, key.name), record.0));
+        let (mut rows, revision): (Vec<(Key, Bytes)>, _) = match past {
+            None => (rows.collect(), revision),
+            Some((at, _)) if revision != newest => {
+                // Something was written between the two reads: read both again.
+                return self.list(Scan { at: Some(at), ..scan });
+            }
+            Some((at, past)) => {
+                let mut all: BTreeMap<Key, Bytes> = rows.filter(|(key, _)| !past.contains_key(key)).collect();
+                all.extend(past.into_iter().filter_map(|(key, before)| before.map(|bytes| (key, bytes))));
+                (all.into_iter().collect(), at)
+            }
+        };
+        let more = rows.len() > scan.limit;
+        rows.truncate(scan.limit);
+        let items = rows
+            .into_iter()
+            .map(|(key, bytes)| self.show(bytes).map(|document| (key, document)))
+            .collect::<Result<_, _>>()?;
+        Ok(Listed { items, revision, more })
+    }
+
+    fn create<'a>(
+        &'a self,
+        _: &'a Permit<Api>,
+        key: Key,
+        object: Value,
+    ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
+        let object_key = self.object_key(&key);
+        let stored = self.to_stored(object);
+        async move {
+            let outcome = self
+                .store
+                .write(move |tx| -> Result<Outcome, ApiError> {
+                    match namespace_state(tx, &object_key)? {
+                        NamespaceState::Missing => return Ok(Outcome::NoNamespace),
+                        NamespaceState::Terminating => return Ok(Outcome::Terminating),
+                        NamespaceState::Open => {}
+                    }
+                    if tx.get(&OBJECTS, &object_key)?.is_some() {
+                        return Ok(Outcome::Raced);
+                    }
+                    Ok(Outcome::Done(put(tx, &object_key, stored.clone())?))
+                })
+                .await?;
+            Ok(self.outcome(outcome))
+        }
+        .boxed()
+    }
+
+    fn replace<'a>(
+        &'a self,
+        _: &'a Permit<Api>,
+        key: Key,
+        seen: Seen,
+        object: Value,
+    ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
+        let object_key = self.object_key(&key);
+        let stored = self.to_stored(object);
+        async move {
+            let outcome = self
+                .store
+                .write(move |tx| -> Result<Outcome, ApiError> {
+                    let Some(current) = tx.get(&OBJECTS, &object_key)? else { return Ok(Outcome::Raced) };
+                    if Head::read(&current.0)?.resource_version() != seen.resource_version {
+                        return Ok(Outcome::Raced);
+                    }
+                    Ok(Outcome::Done(put(tx, &object_key, stored.clone())?))
+                })
+                .await?;
+            Ok(self.outcome(outcome))
+        }
+        .boxed()
+    }
+
+    fn remove<'a>(
+        &'a self,
+        _: &'a Permit<Api>,
+        key: Key,
+        seen: Seen,
+    ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
+        let object_key = self.object_key(&key);
+        async move {
+            let outcome = self
+                .store
+                .write(move |tx| -> Result<Outcome, ApiError> {
+                    let Some(current) = tx.get(&OBJECTS, &object_key)? else { return Ok(Outcome::Raced) };
+                    if Head::read(&current.0)?.resource_version() != seen.resource_version {
+                        return Ok(Outcome::Raced);
+                    }
+                    let revision = tx.next_revision();
+                    tx.delete(&OBJECTS, &object_key)?;
+                    let mut last: Value = serde_json::from_slice(&current.0)?;
+                    set_resource_version(&mut last, revision);
+                    Ok(Outcome::Done(last))
+                })
+                .await?;
+            Ok(self.outcome(outcome))
+        }
+        .boxed()
+    }
+
+    fn event(&self, change: &Change) -> Result<Option<Event>, ApiError> {
+        if !change.key.starts_with(&self.prefix) {
+            return Ok(None);
+        }
+        let Some(typed) = OBJECTS.change(change) else { return Ok(None) };
+        let typed = typed?;
+        let show = |record: Option<ObjectRecord>| record.map(|record| self.show(record.0)).transpose();
+        Ok(Some(Event {
+            key: Key::new(typed.key.namespace, typed.key.name),
+            before: show(typed.previous)?,
+            after: show(typed.value)?,
+            revision: change.revision,
+        }))
+    }
+}
+
+impl ObjectStorage {
+    fn outcome(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Done(stored) => Outcome::Done(self.to_shown(stored)),
+            Outcome::Raced | Outcome::NoNamespace | Outcome::Terminating => outcome,
+        }
+    }
+}
+
+enum NamespaceState {
+    Open,
+    Missing,
+    Terminating,
+}
+
+/// Whether the namespace of `key` takes new objects. Objects of the cluster always may be made.
+fn namespace_state(tx: &WriteTx<'_>, key: &ObjectKey) -> Result<NamespaceState, ApiError> {
+    if key.namespace.is_empty() {
+        return Ok(NamespaceState::Open);
+    }
+    let namespace = ObjectKey::new(NAMESPACES, "", key.namespace.as_str());
+    let Some(record) = tx.get(&OBJECTS, &namespace)? else { return Ok(NamespaceState::Missing) };
+    Ok(if Head::read(&record.0)?.is_terminating() { NamespaceState::Terminating } else { NamespaceState::Open })
+}
+
+/// Writes a document with the resourceVersion the write will have, and gives it back.
+pub(crate) fn put(tx: &mut WriteTx<'_>, key: &ObjectKey, mut object: Value) -> Result<Value, ApiError> {
+    set_resource_version(&mut object, tx.next_revision());
+    let bytes = serde_json::to_vec(&object)?;
+    tx.put(&OBJECTS, key, &ObjectRecord(bytes.into()))?;
+    Ok(object)
+}
+
+/// Sets `metadata.resourceVersion`.
+pub(crate) fn set_resource_version(object: &mut Value, revision: Revision) {
+    object["metadata"]["resourceVersion"] = Value::String(revision.to_string());
+}
