@@ -1,0 +1,28 @@
+//! Typed clients over any tower service: API objects (get, list, watch, patch), in process or over HTTPS.
+//!
+//! Owns the wire of a client: paths, TLS, errors, watches, kubeconfig files, the YAML that Kubernetes tools
+//! write. It does not decide what to ask for, and prints nothing. The only crate that names kube.
+
+mod connect;
+mod error;
+mod http_client;
+pub mod kubeconfig;
+mod path;
+mod reflect;
+mod request;
+mod transport;
+mod typed;
+mod watch;
+pub mod yaml;
+
+pub use pierhead_runtime::Secret;
+
+pub use connect::{ConnectOptions, Credentials, Identity, Impersonation, Trust};
+pub use error::ClientError;
+pub use http_client::{HttpAnswer, HttpClient};
+pub use path::{Resource, escape};
+pub use reflect::Reflected;
+pub use request::{Answer, ApiRequest, Client};
+pub use transport::{TransportError, TransportFailure};
+pub use typed::{ListQuery, Patch};
+pub use watch::{WatchEvent, WatchEventKind, WatchStream};

@@ -1,0 +1,104 @@
+//! Paths of API resources.
+//!
+//! `/api/v1` for the core group, `/apis/GROUP/VERSION` for the rest. Names are escaped: they may hold `:`, `@`, `~`.
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use pierhead_api::Object;
+
+/// What RFC 3986 does not allow in a path segment; `:` and `@` stay as they are.
+const SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// Escapes one path segment.
+#[must_use]
+pub fn escape(segment: &str) -> String {
+    utf8_percent_encode(segment, SEGMENT).to_string()
+}
+
+/// Which collection of a server is meant: group, version, plural, and whether it lives in namespaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Group, empty for the core group.
+    pub group: String,
+    /// Version within the group.
+    pub version: String,
+    /// Plural name, as in paths.
+    pub plural: String,
+    /// Whether objects live in namespaces.
+    pub namespaced: bool,
+}
+
+impl Resource {
+    /// The collection of a typed kind.
+    #[must_use]
+    pub fn of<K: Object>() -> Self {
+        Self {
+            group: K::GROUP.to_owned(),
+            version: K::VERSION.to_owned(),
+            plural: K::PLURAL.to_owned(),
+            namespaced: K::NAMESPACED,
+        }
+    }
+
+    /// Path of the collection; across all namespaces when none is given.
+    #[must_use]
+    pub fn collection(&self, namespace: Option<&str>) -> String {
+        let base = if self.group.is_empty() {
+            format!("/api/{}", self.version)
+        } else {
+            format!("/apis/{}/{}", self.group, self.version)
+        };
+        match namespace {
+            Some(namespace) if self.namespaced => {
+                format!("{base}/namespaces/{}/{}", escape(namespace), self.plural)
+            }
+            _ => format!("{base}/{}", self.plural),
+        }
+    }
+
+    /// Path of one object, or of a subresource of it.
+    #[must_use]
+    pub fn item(&self, namespace: Option<&str>, name: &str, subresource: Option<&str>) -> String {
+        let item = format!("{}/{}", self.collection(namespace), escape(name));
+        match subresource {
+            Some(subresource) => format!("{item}/{subresource}"),
+            None => item,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Resource;
+
+    #[track_caller]
+    fn check(group: &str, namespaced: bool, namespace: Option<&str>, name: &str, expected: &str) {
+        let resource =
+            Resource { group: group.into(), version: "v1".into(), plural: "things".into(), namespaced };
+        assert_eq!(resource.item(namespace, name, None), expected);
+    }
+
+    #[test]
+    fn paths() {
+        check("", true, Some("p"), "a", "/api/v1/namespaces/p/things/a");
+        check("", true, None, "a", "/api/v1/things/a");
+        check("x.io", false, Some("ignored"), "~", "/apis/x.io/v1/things/~");
+        check("x.io", true, Some("p"), "is:tag", "/apis/x.io/v1/namespaces/p/things/is:tag");
+        check("x.io", true, Some("p"), "../a b", "/apis/x.io/v1/namespaces/p/things/..%2Fa%20b");
+    }
+}

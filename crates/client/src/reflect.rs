@@ -1,0 +1,261 @@
+//! A collection of the server held in memory and kept up to date.
+//!
+//! kube's watcher lists, watches, relists and backs off; this module turns what it reports into a map of typed
+//! objects that can be read without waiting. Between relists the map is never empty when the server's is not:
+//! a relist replaces it at once.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Bound, sync::Arc};
+
+use futures_util::StreamExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{
+    Api,
+    core::DynamicResourceScope,
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event},
+    },
+};
+use parking_lot::RwLock;
+use pierhead_api::{Object, from_value};
+use pierhead_runtime::Tasks;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::Client;
+
+type Key = (String, String);
+type Objects<K> = BTreeMap<Key, Arc<K>>;
+
+/// The objects of one kind, as the server last told. Cheap to clone.
+pub struct Reflected<K> {
+    objects: Arc<RwLock<Objects<K>>>,
+    changes: watch::Receiver<u64>,
+    synced: watch::Receiver<bool>,
+}
+
+impl<K> Clone for Reflected<K> {
+    fn clone(&self) -> Self {
+        Self {
+            objects: Arc::clone(&self.objects),
+            changes: self.changes.clone(),
+            synced: self.synced.clone(),
+        }
+    }
+}
+
+impl<K: Object> Reflected<K> {
+    /// One object; cluster-scoped objects have no namespace.
+    #[must_use]
+    pub fn get(&self, namespace: Option<&str>, name: &str) -> Option<Arc<K>> {
+        let key = (namespace.unwrap_or_default().to_owned(), name.to_owned());
+        self.objects.read().get(&key).map(Arc::clone)
+    }
+
+    /// All objects, ordered by namespace and name.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<K>> {
+        self.objects.read().values().map(Arc::clone).collect()
+    }
+
+    /// The objects of one namespace, ordered by name.
+    #[must_use]
+    pub fn list_in(&self, namespace: &str) -> Vec<Arc<K>> {
+        let objects = self.objects.read();
+        let first = (namespace.to_owned(), String::new());
+        let range = objects.range::<Key, _>((Bound::Included(&first), Bound::Unbounded));
+        range.take_while(|(key, _)| key.0 == namespace).map(|(_, object)| Arc::clone(object)).collect()
+    }
+
+    /// A counter that moves with every change; wait on it with `changed()`.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+
+    /// Whether the first list is complete.
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
+    /// Waits until the first list is complete; returns at once ever after. Also returns when the reflecting
+    /// task was stopped, so that shutdown does not hang.
+    pub async fn synced(&self) {
+        // An error means that the sender is gone, which is the shutdown case above.
+        if self.synced.clone().wait_for(|synced| *synced).await.is_err() {
+            tracing::trace!(kind = K::KIND, "Stopped reflecting before the first list was complete");
+        }
+    }
+}
+
+impl Client {
+    /// Holds a collection in memory and keeps it up to date until the tasks are shut down.
+    ///
+    /// Errors are logged and retried with backoff; meanwhile readers see the last known state.
+    #[must_use]
+    pub fn reflect<K: Object>(&self, namespace: Option<&str>, tasks: &Tasks) -> Reflected<K> {
+        let api: Api<Watched<K>> = match namespace {
+            Some(namespace) => Api::namespaced_with(self.kube(), namespace, &()),
+            None => Api::all_with(self.kube(), &()),
+        };
+        let objects = Arc::new(RwLock::new(Objects::new()));
+        let (changes, changes_seen) = watch::channel(0);
+        let (synced, synced_seen) = watch::channel(false);
+        let reflector =
+            Reflector { objects: Arc::clone(&objects), arriving: Objects::new(), changes, synced };
+        tasks.spawn(K::PLURAL, |stop| async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = reflector.run(api) => {}
+            }
+        });
+        Reflected { objects, changes: changes_seen, synced: synced_seen }
+    }
+}
+
+struct Reflector<K> {
+    objects: Arc<RwLock<Objects<K>>>,
+    /// What a list in progress has given so far.
+    arriving: Objects<K>,
+    changes: watch::Sender<u64>,
+    synced: watch::Sender<bool>,
+}
+
+impl<K: Object> Reflector<K> {
+    async fn run(mut self, api: Api<Watched<K>>) {
+        let mut events = Box::pin(watcher::watcher(api, watcher::Config::default()).default_backoff());
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => self.apply(event),
+                Err(error) => {
+                    tracing::warn!(kind = K::KIND, error = %error, "Watching failed, will try again: {error}");
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, event: Event<Watched<K>>) {
+        match event {
+            Event::Init => self.arriving.clear(),
+            Event::InitApply(watched) => {
+                if let Some(object) = watched.object {
+                    self.arriving.insert(key(&watched.metadata), object);
+                }
+            }
+            Event::InitDone => {
+                *self.objects.write() = std::mem::take(&mut self.arriving);
+                self.synced.send_replace(true);
+                self.notify();
+            }
+            Event::Apply(watched) => {
+                let key = key(&watched.metadata);
+                match watched.object {
+                    Some(object) => self.objects.write().insert(key, object),
+                    None => self.objects.write().remove(&key),
+                };
+                self.notify();
+            }
+            Event::Delete(watched) => {
+                self.objects.write().remove(&key(&watched.metadata));
+                self.notify();
+            }
+        }
+    }
+
+    fn notify(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+}
+
+fn key(metadata: &ObjectMeta) -> Key {
+    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+}
+
+/// What kube's watcher sees of our kinds: its own metadata for bookkeeping, and the typed object.
+struct Watched<K> {
+    metadata: ObjectMeta,
+    /// None if the server sent something that is not a `K`: logged, and treated as absent, because stopping
+    /// the whole collection for it would be worse.
+    object: Option<Arc<K>>,
+}
+
+impl<K> Clone for Watched<K> {
+    fn clone(&self) -> Self {
+        Self { metadata: self.metadata.clone(), object: self.object.clone() }
+    }
+}
+
+impl<K: Object> fmt::Debug for Watched<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(K::KIND).field("metadata", &self.metadata).finish_non_exhaustive()
+    }
+}
+
+/// The part of the metadata that kube's watcher looks at.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Bookkeeping {
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    namespace: Option<String>,
+    #[serde(default)]
+    resource_version: Option<String>,
+    #[serde(default)]
+    uid: Option<String>,
+}
+
+impl<'de, K: Object> Deserialize<'de> for Watched<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let metadata = value.get("metadata").ok_or_else(|| D::Error::missing_field("metadata"))?;
+        let known = Bookkeeping::deserialize(metadata).map_err(D::Error::custom)?;
+        let metadata = ObjectMeta {
+            name: known.name,
+            namespace: known.namespace,
+            resource_version: known.resource_version,
+            uid: known.uid,
+            ..ObjectMeta::default()
+        };
+        let object = match from_value::<K>(&value) {
+            Ok(object) => Some(Arc::new(object)),
+            Err(error) => {
+                let (namespace, name) = key(&metadata);
+                tracing::warn!(kind = K::KIND, %namespace, %name, %error, "Ignoring an unreadable object");
+                None
+            }
+        };
+        Ok(Self { metadata, object })
+    }
+}
+
+impl<K: Object> kube::Resource for Watched<K> {
+    type DynamicType = ();
+    type Scope = DynamicResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        Cow::Borrowed(K::KIND)
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        Cow::Borrowed(K::GROUP)
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        Cow::Borrowed(K::VERSION)
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        Cow::Borrowed(K::PLURAL)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
