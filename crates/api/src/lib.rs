@@ -1,0 +1,29 @@
+//! The words of the API: every kind we serve, as it looks on the wire, with its pure rules.
+//!
+//! Owns JSON names and "always present" rules, defaulting, validation, selectors, patches, `Status` texts and the
+//! rendering of ages. Does no I/O, reads no clock and draws no random numbers: callers pass these in.
+
+#[macro_use]
+mod object;
+
+pub mod authn;
+pub mod authorization;
+pub mod authz;
+mod bytes;
+pub mod core;
+mod decode;
+pub mod field;
+pub mod image;
+mod int_or_string;
+pub mod meta;
+pub mod name;
+pub mod oauth;
+pub mod project;
+pub mod rbac;
+pub mod route;
+pub mod user;
+
+pub use crate::bytes::ByteString;
+pub use crate::decode::{DecodeError, from_slice, from_value, from_value_strict};
+pub use crate::int_or_string::IntOrString;
+pub use crate::object::{Object, list_to_value, to_value};

@@ -1,0 +1,24 @@
+//! What all kinds share: metadata, lists, `Status`, tables, discovery documents and request options.
+
+mod discovery;
+mod object_meta;
+mod options;
+mod status;
+mod table;
+mod time;
+
+pub use discovery::{
+    APIGroup, APIGroupDiscovery, APIGroupDiscoveryList, APIGroupList, APIResource, APIResourceDiscovery,
+    APIResourceList, APISubresourceDiscovery, APIVersionDiscovery, APIVersions, GroupVersionForDiscovery,
+    GroupVersionKind, ServerAddressByClientCIDR,
+};
+pub use object_meta::{List, ListMeta, ObjectMeta, OwnerReference};
+pub use options::{DeleteOptions, Preconditions};
+pub use status::{Status, StatusCause, StatusDetails, StatusReason};
+pub use table::{PartialObjectMetadata, Table, TableColumnDefinition, TableRow};
+pub use time::{MicroTime, Time};
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+pub(crate) fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
