@@ -12,8 +12,7 @@ use serde_json::{Map, Value};
 #[error("error parsing YAML: {source}")]
 pub struct YamlError {
     /// What the parser found, and where.
-    #[from]
-    source: serde_saphyr::Error,
+    source: Box<serde_saphyr::Error>,
 }
 
 /// Reads all documents of a text; empty documents are left out. JSON is YAML.
@@ -22,7 +21,8 @@ pub fn parse_documents(text: &str) -> Result<Vec<Value>, YamlError> {
         legacy_octal_numbers: true,
         strict_booleans: false,
     };
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)?;
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|source| YamlError { source: Box::new(source) })?;
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
