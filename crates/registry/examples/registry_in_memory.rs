@@ -1,0 +1,37 @@
+//! A registry over memory on a port of its own, for running clients and the conformance suite against it.
+//!
+//! Prints its address and goes on until it is stopped. The password of every user is `sha256~` and the user's name:
+//!
+//! ```console
+//! $ cargo run -p pierhead-registry --example registry_in_memory
+//! 127.0.0.1:41215
+//! $ echo 'sha256~admin' | podman login --tls-verify=false -u admin --password-stdin 127.0.0.1:41215
+//! ```
+
+use std::error::Error;
+use std::io::Write as _;
+
+use pierhead_runtime::Tasks;
+use pierhead_runtime::listen::{self, Limits};
+use pierhead_runtime::telemetry::{self, LogFormat};
+
+#[expect(dead_code, reason = "the tests use more of it")]
+#[path = "../tests/it/site.rs"]
+mod site;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    telemetry::init(LogFormat::Text, "info")?;
+    let site = site::Site::start().await;
+    let listener = listen::bind("127.0.0.1:0".parse()?)?;
+    writeln!(std::io::stdout(), "{}", listener.local_addr())?;
+    let tasks = Tasks::new();
+    let registry = site.registry.clone();
+    let handler = move |request| {
+        let registry = registry.clone();
+        async move { registry.handle(request).await }
+    };
+    listen::serve(listener, None, handler, &tasks, Limits::default());
+    tasks.stop_token().cancelled().await;
+    Ok(())
+}

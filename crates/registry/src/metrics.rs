@@ -1,0 +1,162 @@
+//! What is counted and logged of every request, under the names that existing dashboards graph.
+//!
+//! A request counts as finished when its answer was taken to the last byte, or the client went away: until then it is
+//! in flight. Labels come from closed sets; names of repositories appear in the log only.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use pierhead_runtime::listen::BoxError;
+use pierhead_runtime::telemetry::{
+    Counter, EncodeLabelSet, Family, Gauge, Histogram, Metrics, exponential_buckets,
+};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+/// The counters of this crate.
+#[derive(Clone)]
+pub(crate) struct RequestMetrics {
+    requests: Family<RequestLabels, Counter>,
+    duration: Family<HandlerLabels, Histogram>,
+    in_flight: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    code: u16,
+    handler: &'static str,
+    method: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HandlerLabels {
+    handler: &'static str,
+    method: &'static str,
+}
+
+impl RequestMetrics {
+    /// Shows the counters in `metrics`.
+    pub(crate) fn register(metrics: &Metrics) -> Self {
+        let histogram = || Histogram::new(exponential_buckets(0.000_25, 4.0, 10));
+        Self {
+            requests: metrics.register(
+                "registry_http_requests",
+                "Requests that were answered",
+                Family::default(),
+            ),
+            duration: metrics.register(
+                "registry_http_request_duration_seconds",
+                "Time from a request's head to the last byte of its answer",
+                Family::new_with_constructor(histogram as fn() -> Histogram),
+            ),
+            in_flight: metrics.register(
+                "registry_http_in_flight_requests",
+                "Requests whose answer is not complete",
+                Gauge::default(),
+            ),
+        }
+    }
+
+    /// A request has arrived.
+    pub(crate) fn begin(&self, method: &Method, path: &str) -> Observation {
+        self.in_flight.inc();
+        Observation {
+            metrics: self.clone(),
+            handler: "unknown",
+            method: method_label(method),
+            path: path.into(),
+            started: Instant::now(),
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            user: None,
+            bytes: 0,
+        }
+    }
+}
+
+/// One request from its head to the end of its answer. Dropping it counts and logs.
+pub(crate) struct Observation {
+    metrics: RequestMetrics,
+    handler: &'static str,
+    method: &'static str,
+    path: Box<str>,
+    started: Instant,
+    status: StatusCode,
+    user: Option<Arc<str>>,
+    bytes: u64,
+}
+
+impl Observation {
+    /// Which resource it is about.
+    pub(crate) const fn handled_by(&mut self, handler: &'static str) {
+        self.handler = handler;
+    }
+
+    /// What is answered, and to whom.
+    pub(crate) fn answered(&mut self, status: StatusCode, user: Option<Arc<str>>) {
+        self.status = status;
+        self.user = user;
+    }
+
+    /// More bytes of the answer have left.
+    pub(crate) const fn sent(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    /// The answer could not be completed; the client sees a broken connection.
+    pub(crate) fn failed(&self, error: &BoxError) {
+        warn!(path = %self.path, error, "Sending the answer to {} {} broke off", self.method, self.path);
+    }
+}
+
+impl Drop for Observation {
+    fn drop(&mut self) {
+        let Self { metrics, handler, method, path, started, status, user, bytes } = self;
+        let (handler, method) = (*handler, *method);
+        let taken = started.elapsed();
+        metrics.in_flight.dec();
+        metrics.requests.get_or_create(&RequestLabels { code: status.as_u16(), handler, method }).inc();
+        metrics.duration.get_or_create(&HandlerLabels { handler, method }).observe(taken.as_secs_f64());
+
+        let (code, duration_ms) = (status.as_u16(), taken.as_secs_f64() * 1e3);
+        let user = user.as_deref().unwrap_or("-");
+        if matches!(method, "get" | "head") && !status.is_server_error() {
+            debug!(method, path = %path, code, user, bytes, duration_ms, "{method} {path} {code}");
+        } else {
+            info!(method, path = %path, code, user, bytes, duration_ms, "{method} {path} {code}");
+        }
+    }
+}
+
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "get",
+        Method::HEAD => "head",
+        Method::POST => "post",
+        Method::PUT => "put",
+        Method::PATCH => "patch",
+        Method::DELETE => "delete",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Method, Metrics, RequestMetrics, StatusCode};
+
+    #[test]
+    fn a_request_counts_when_it_is_over() {
+        let metrics = Metrics::new();
+        let requests = RequestMetrics::register(&metrics);
+        let mut observation = requests.begin(&Method::GET, "/v2/");
+        observation.handled_by("base");
+        observation.answered(StatusCode::OK, None);
+        assert!(metrics.encode().contains("registry_http_in_flight_requests 1\n"));
+        drop(observation);
+        let text = metrics.encode();
+        assert!(text.contains("registry_http_in_flight_requests 0\n"), "{text}");
+        let counter = "registry_http_requests_total{code=\"200\",handler=\"base\",method=\"get\"} 1\n";
+        assert!(text.contains(counter), "{text}");
+        let count = "registry_http_request_duration_seconds_count{handler=\"base\",method=\"get\"} 1\n";
+        assert!(text.contains(count), "{text}");
+    }
+}

@@ -1,0 +1,147 @@
+//! The service: one request in, one answer out.
+//!
+//! Owns which method of which resource is answered by which handler, and the headers that all answers have.
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use http_body::Body;
+use pierhead_auth::Auth;
+use pierhead_images::Images;
+use pierhead_runtime::listen::BoxError;
+use pierhead_runtime::telemetry::Metrics;
+
+use crate::body::{RequestBody, ResponseBody};
+use crate::call::Call;
+use crate::error::RegistryError;
+use crate::metrics::RequestMetrics;
+use crate::response::Response;
+use crate::route::Route;
+use crate::{base, blobs, catalog, manifests, referrers, tags, token, uploads};
+
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const SIGNATURES: HeaderName = HeaderName::from_static("x-registry-supports-signatures");
+
+/// What the registry says of itself.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The realm of Basic challenges: a word, which clients show to people.
+    pub realm: String,
+    /// Scheme and host of the token realm, such as `https://registry.example.com`; where there is none, the address
+    /// that the client used.
+    pub token_realm: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { realm: "openshift".into(), token_realm: None }
+    }
+}
+
+/// The distribution API over one set of images. Clones are the same registry.
+#[derive(Clone)]
+pub struct Registry {
+    auth: Auth,
+    images: Images,
+    config: Config,
+    metrics: RequestMetrics,
+}
+
+impl Registry {
+    /// Puts the parts together; its counters are shown in `metrics`.
+    pub fn new(auth: Auth, images: Images, config: Config, metrics: &Metrics) -> Self {
+        Self { auth, images, config, metrics: RequestMetrics::register(metrics) }
+    }
+
+    /// Answers a request. Its `ConnectionInfo` extension, where there is one, says whether the client's connection is
+    /// encrypted. Bodies are read and written as the other side keeps up.
+    pub async fn handle<B>(&self, request: Request<B>) -> http::Response<ResponseBody>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        self.answer(&head, RequestBody::new(body)).await
+    }
+
+    async fn answer(&self, head: &Parts, body: RequestBody) -> Response {
+        let mut observation = self.metrics.begin(&head.method, head.uri.path());
+        let call = Call::new(&self.auth, head);
+        let outcome = match Route::parse(head.uri.path()) {
+            Ok(route) => {
+                observation.handled_by(route.handler());
+                self.dispatch(&call, &head.method, route, body).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        let response = outcome.unwrap_or_else(|error| error.into_response(head, &self.config));
+        observation.answered(response.status(), call.user());
+        finish(&head.method, response).map(|body| body.observed(observation))
+    }
+
+    async fn dispatch(
+        &self,
+        call: &Call<'_>,
+        method: &Method,
+        route: Route,
+        body: RequestBody,
+    ) -> Result<Response, RegistryError> {
+        let images = &self.images;
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        match (route, method) {
+            (Route::Health, &Method::GET) => Ok(base::health()),
+            (Route::Base, &Method::GET) => base::get(call),
+            (Route::Token, &Method::GET) => Ok(token::get(&self.auth, call)),
+            (Route::Catalog, &Method::GET) => catalog::get(images, call),
+            (Route::Tags(name), &Method::GET) => tags::get(images, call, &name),
+            (Route::Referrers(name, digest), &Method::GET) => referrers::get(images, call, &name, &digest),
+            (Route::Manifest(name, reference), &Method::GET) => {
+                manifests::get(images, call, &name, &reference).await
+            }
+            (Route::Manifest(name, reference), &Method::PUT) => {
+                manifests::put(images, call, body, &name, &reference).await
+            }
+            (Route::Manifest(name, reference), &Method::DELETE) => {
+                manifests::delete(images, call, &name, &reference).await
+            }
+            (Route::Blob(name, digest), &Method::GET) => blobs::get(images, call, &name, &digest).await,
+            (Route::Blob(name, digest), &Method::DELETE) => blobs::delete(images, call, &name, &digest).await,
+            (Route::Uploads(name), &Method::POST) => uploads::post(images, call, body, &name).await,
+            (Route::Upload(name, id), &Method::GET) => uploads::get(images, call, &name, &id).await,
+            (Route::Upload(name, id), &Method::PATCH) => uploads::patch(images, call, body, &name, &id).await,
+            (Route::Upload(name, id), &Method::PUT) => uploads::put(images, call, body, &name, &id).await,
+            (Route::Upload(name, id), &Method::DELETE) => uploads::delete(images, call, &name, &id).await,
+            (route, _) => Err(RegistryError::method_not_allowed(allowed(&route))),
+        }
+    }
+}
+
+const fn allowed(route: &Route) -> &'static str {
+    match route {
+        Route::Health
+        | Route::Base
+        | Route::Token
+        | Route::Catalog
+        | Route::Tags(_)
+        | Route::Referrers(..) => "GET, HEAD",
+        Route::Manifest(..) => "GET, HEAD, PUT, DELETE",
+        Route::Blob(..) => "GET, HEAD, DELETE",
+        Route::Uploads(_) => "POST",
+        Route::Upload(..) => "GET, HEAD, PATCH, PUT, DELETE",
+    }
+}
+
+/// Adds what every answer has, and takes the body from answers to `HEAD`.
+fn finish(method: &Method, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    headers.insert(SIGNATURES, HeaderValue::from_static("1"));
+    let has_length = !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if *method == Method::HEAD && has_length {
+        let length = HeaderValue::from(response.body().length());
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length);
+        *response.body_mut() = ResponseBody::default();
+    }
+    response
+}
