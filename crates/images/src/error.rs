@@ -1,0 +1,273 @@
+//! What can go wrong, in the words of streams, tags and images. Statuses and codes are the servers' business.
+
+use pierhead_api::field::FieldErrors;
+use pierhead_blobs::{BlobError, UploadId};
+use pierhead_oci::{Digest, ManifestError, Tag};
+use pierhead_store::StoreError;
+
+/// Why something could not be read from a repository.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// There is no such stream.
+    #[error("there is no repository {namespace}/{name}")]
+    RepositoryUnknown {
+        /// Namespace asked in.
+        namespace: String,
+        /// Stream asked for.
+        name: String,
+    },
+    /// The tag does not exist, points at no image, or the digest is not of this repository.
+    #[error("manifest {reference} is not in {namespace}/{name}")]
+    ManifestUnknown {
+        /// Namespace asked in.
+        namespace: String,
+        /// Stream asked in.
+        name: String,
+        /// Tag or digest asked for.
+        reference: String,
+    },
+    /// The blob is not of this repository, or its file is lost or damaged: pushing it again helps.
+    #[error("blob {digest} is not in {namespace}/{name}")]
+    BlobUnknown {
+        /// Namespace asked in.
+        namespace: String,
+        /// Stream asked in.
+        name: String,
+        /// Blob asked for.
+        digest: Digest,
+    },
+    /// Reading bytes failed.
+    #[error("reading a blob")]
+    Blob(#[from] BlobError),
+    /// Reading rows failed.
+    #[error("reading image metadata")]
+    Store(#[from] StoreError),
+}
+
+/// Why a manifest was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// The stream does not exist and the caller may not create it.
+    #[error("there is no stream {namespace}/{name}, and it may not be created")]
+    StreamMissing {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// Blobs the manifest lists are not in the repository.
+    #[error("{} blobs that the manifest lists are not in the repository", digests.len())]
+    MissingBlobs {
+        /// Which ones, in the order of the manifest.
+        digests: Vec<Digest>,
+    },
+    /// Manifests the index lists are not in the repository.
+    #[error("{} manifests that the index lists are not in the repository", digests.len())]
+    MissingManifests {
+        /// Which ones, in the order of the index.
+        digests: Vec<Digest>,
+    },
+    /// A blob has another length than the manifest says.
+    #[error("blob {digest} has {actual} bytes, and the manifest says {expected}")]
+    SizeMismatch {
+        /// Which blob.
+        digest: Box<Digest>,
+        /// What the manifest says.
+        expected: u64,
+        /// How long it is.
+        actual: u64,
+    },
+    /// The manifest was pushed under a digest it does not have.
+    #[error("the manifest has digest {actual}, not {expected}")]
+    DigestMismatch {
+        /// What the client named.
+        expected: Box<Digest>,
+        /// What the bytes hash to.
+        actual: Box<Digest>,
+    },
+    /// Indexes are nested too deeply.
+    #[error("indexes are nested more than {limit} levels deep")]
+    TooDeep {
+        /// How many levels are taken.
+        limit: u8,
+    },
+    /// Storing a large manifest failed.
+    #[error("storing the manifest as a blob")]
+    Blob(#[from] BlobError),
+    /// The stored config or the manifest disappeared while it was looked at, or could not be kept.
+    #[error("storing the manifest's bytes")]
+    Bytes(#[from] pierhead_blobs::UploadError),
+    /// Writing rows failed.
+    #[error("storing the manifest")]
+    Store(#[from] StoreError),
+}
+
+/// Why something was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// There is no such stream.
+    #[error("there is no repository {namespace}/{name}")]
+    RepositoryUnknown {
+        /// Namespace asked in.
+        namespace: String,
+        /// Stream asked in.
+        name: String,
+    },
+    /// There is no such tag.
+    #[error("there is no tag {tag}")]
+    TagUnknown {
+        /// Which one.
+        tag: Tag,
+    },
+    /// The manifest is not of this repository.
+    #[error("manifest {digest} is not in the repository")]
+    ManifestUnknown {
+        /// Which one.
+        digest: Digest,
+    },
+    /// The blob is not of this repository.
+    #[error("blob {digest} is not in the repository")]
+    BlobUnknown {
+        /// Which one.
+        digest: Digest,
+    },
+    /// Writing rows failed.
+    #[error("deleting")]
+    Store(#[from] StoreError),
+}
+
+/// Why an upload or a mount did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// No such upload of this caller in this repository: never started, finished, cancelled, expired or foreign.
+    #[error("upload {id} is not open")]
+    Unknown {
+        /// What was asked for.
+        id: UploadId,
+    },
+    /// Another request is writing to it and did not finish in time.
+    #[error("upload {id} is being written by another request")]
+    Busy {
+        /// Which one.
+        id: UploadId,
+    },
+    /// The caller has as many unfinished uploads as one may have.
+    #[error("there are {limit} unfinished uploads already")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+    /// The blob would be longer than any may be.
+    #[error("blobs may have at most {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The bytes do not have the promised digest. The upload is gone.
+    #[error("the uploaded bytes have digest {actual}, not {expected}")]
+    DigestMismatch {
+        /// What the client promised.
+        expected: Box<Digest>,
+        /// What the bytes hash to.
+        actual: Box<Digest>,
+    },
+    /// The disk is full. What was half-written is removed.
+    #[error("no space left for blobs")]
+    OutOfSpace,
+    /// Writing bytes failed.
+    #[error("writing a blob")]
+    Blob(#[source] BlobError),
+    /// Writing rows failed.
+    #[error("recording a blob")]
+    Store(#[from] StoreError),
+}
+
+impl From<pierhead_blobs::UploadError> for UploadError {
+    fn from(error: pierhead_blobs::UploadError) -> Self {
+        use pierhead_blobs::UploadError as Bytes;
+        match error {
+            Bytes::Unknown { id } => Self::Unknown { id },
+            Bytes::Busy { id } => Self::Busy { id },
+            Bytes::DigestMismatch { expected, actual } => Self::DigestMismatch { expected, actual },
+            Bytes::Blob(error) => Self::from(error),
+        }
+    }
+}
+
+impl From<BlobError> for UploadError {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::OutOfSpace => Self::OutOfSpace,
+            other => Self::Blob(other),
+        }
+    }
+}
+
+/// Why an operation of the image API failed (images 3).
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// There is no such object.
+    #[error("{resource} \"{name}\" not found")]
+    NotFound {
+        /// Plural of what is missing: `imagestreams`, `imagestreamtags`, `images` …
+        resource: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// There is one already.
+    #[error("{resource} \"{name}\" already exists")]
+    AlreadyExists {
+        /// Plural of what exists.
+        resource: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The caller's version is not the newest.
+    #[error("the object has been modified; please apply your changes to the latest version and try again")]
+    Conflict {
+        /// Plural of what changed.
+        resource: &'static str,
+        /// Its name.
+        name: String,
+        /// Its newest resourceVersion.
+        newest: String,
+    },
+    /// The object breaks rules (422).
+    #[error("{kind} \"{name}\" is invalid: {errors}")]
+    Invalid {
+        /// Kind of the object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        errors: FieldErrors,
+    },
+    /// The request makes no sense (400).
+    #[error("{message}")]
+    BadRequest {
+        /// Text for the caller.
+        message: String,
+    },
+    /// A uid or resourceVersion that the caller insisted on is another (409).
+    #[error("Precondition failed: {message}")]
+    Precondition {
+        /// Plural of the object.
+        resource: &'static str,
+        /// Its name.
+        name: String,
+        /// Text for the caller.
+        message: String,
+    },
+    /// The manifest of an image cannot be read.
+    #[error("reading the manifest of image {name}")]
+    Manifest {
+        /// Which image.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: ManifestError,
+    },
+    /// Reading or writing rows failed.
+    #[error("storing image metadata")]
+    Store(#[from] StoreError),
+}

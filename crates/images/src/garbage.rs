@@ -1,0 +1,137 @@
+//! Collecting blobs that nothing needs, while clients push and pull.
+//!
+//! A link goes when no manifest of its repository refers to the blob and its lease is over; a file goes when no link
+//! is left. Every answer that lets a client skip an upload renews a lease, so what a client relies on is never
+//! collected under it. Manifests, tags and images go only when somebody deletes them. Any error ends the cycle with
+//! less deleted, never with more.
+
+use std::collections::HashSet;
+
+use pierhead_blobs::BlobError;
+use pierhead_oci::Digest;
+use pierhead_store::{KeyRange, StoreError};
+use tracing::info;
+
+use crate::Images;
+use crate::links::{is_linked_anywhere, unlink};
+use crate::rows::{ALL, Rows};
+use crate::tables::{HELD, LINKS, MANIFESTS, REPOSITORY_NAMES, RepositoryId};
+
+/// Links looked at, and removed, in one step.
+const PAGE: usize = 500;
+
+/// What one cycle removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Blobs taken from repositories.
+    pub links: u64,
+    /// Files removed.
+    pub blobs: u64,
+}
+
+/// Why a cycle ended early. What it removed until then was garbage.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// Looking at files or removing one failed.
+    #[error("collecting blobs")]
+    Blob(#[from] BlobError),
+    /// Looking at rows failed.
+    #[error("collecting links")]
+    Store(#[from] StoreError),
+}
+
+impl Images {
+    /// Runs one cycle. Safe at any time, also several at once.
+    pub async fn collect_garbage(&self) -> Result<Collected, CollectError> {
+        let mut collected = Collected::default();
+        let mut after = None;
+        loop {
+            let mut range = KeyRange::all();
+            if let Some(after) = &after {
+                range = range.after(after);
+            }
+            let page = self.store().read(|tx| tx.rows(&REPOSITORY_NAMES, &range, PAGE))?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+            for (repository, _) in page {
+                collected.links += self.collect_links(repository).await?;
+            }
+        }
+        collected.blobs = self.collect_files().await?;
+        if collected != Collected::default() {
+            info!(
+                links = collected.links,
+                blobs = collected.blobs,
+                "Collected blobs that nothing referred to"
+            );
+        }
+        Ok(collected)
+    }
+
+    async fn collect_links(&self, repository: RepositoryId) -> Result<u64, CollectError> {
+        let grace = i64::try_from(self.config().blob_grace.as_secs()).unwrap_or(i64::MAX);
+        let cutoff = self.now_s().saturating_sub(grace);
+        let referenced = self.store().read(|tx| referenced(tx, repository))?;
+        let (mut removed, mut after) = (0, None);
+        loop {
+            let mut range = KeyRange::prefix(&repository);
+            if let Some(after) = &after {
+                range = range.after(after);
+            }
+            let page = self.store().read(|tx| tx.rows(&LINKS, &range, PAGE))?;
+            let Some((last, _)) = page.last() else { return Ok(removed) };
+            after = Some(last.clone());
+            let mut stale = Vec::new();
+            for ((_, key), link) in page {
+                if let Ok(digest) = Digest::from_key(&key)
+                    && link.touched < cutoff
+                    && !referenced.contains(&digest)
+                {
+                    stale.push(digest);
+                }
+            }
+            if stale.is_empty() {
+                continue;
+            }
+            removed += self
+                .write(move |tx| {
+                    let mut removed = 0;
+                    for digest in &stale {
+                        // A manifest that came since the look renewed the lease before it referred to the blob.
+                        let still = tx.link(repository, digest)?.is_some_and(|link| link.touched < cutoff);
+                        removed += u64::from(still && unlink(tx, repository, digest)?);
+                    }
+                    Ok::<_, StoreError>(removed)
+                })
+                .await?;
+        }
+    }
+
+    async fn collect_files(&self) -> Result<u64, CollectError> {
+        let (now, grace) = (self.0.clock.now(), self.config().blob_grace);
+        let mut removed = 0;
+        for digest in self.blobs().each_older_than(now, grace).await? {
+            // Whoever commits or mounts this blob right now holds the stripe; the next cycle looks again.
+            let Ok(_alone) = self.stripe(&digest).try_write() else { continue };
+            let needed = self.store().read(|tx| {
+                Ok::<_, StoreError>(
+                    is_linked_anywhere(tx, &digest)? || tx.row(&MANIFESTS, &digest.to_key())?.is_some(),
+                )
+            })?;
+            removed += u64::from(!needed && self.blobs().delete(&digest).await?);
+        }
+        Ok(removed)
+    }
+}
+
+/// Every blob that a manifest of the repository refers to.
+fn referenced(tx: &impl Rows, repository: RepositoryId) -> Result<HashSet<Digest>, StoreError> {
+    let mut referenced = HashSet::new();
+    for ((_, key), _) in tx.rows(&HELD, &KeyRange::prefix(&repository), ALL)? {
+        if let Some(record) = tx.row(&MANIFESTS, &key)? {
+            referenced
+                .extend(record.header.config.into_iter().chain(record.header.layers).map(|part| part.digest));
+        }
+    }
+    Ok(referenced)
+}

@@ -1,0 +1,143 @@
+//! The entrance: what all operations share, and the settings.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pierhead_auth::Permit;
+use pierhead_blobs::Blobs;
+use pierhead_oci::Digest;
+use pierhead_runtime::SharedClock;
+use pierhead_store::{Store, StoreError};
+use tokio::sync::RwLock;
+
+use crate::cache::ManifestCache;
+use crate::stream_edit::Authorship;
+
+/// Streams, tags, images and their blobs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Images(pub(crate) Arc<Shared>);
+
+/// Settings of [`Images`].
+#[derive(Clone)]
+pub struct Config {
+    /// Host and port of the registry inside the cluster, as pull specs name it (images 3.2).
+    pub internal_registry: String,
+    /// Host of the registry outside, while there is one. Asked with every read.
+    pub public_registry: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// The longest blob that is taken, in bytes.
+    pub max_blob_bytes: u64,
+    /// Unfinished uploads one principal may have.
+    pub max_open_uploads: usize,
+    /// How long an unfinished upload may rest.
+    pub upload_life: Duration,
+    /// How long a blob that nothing refers to is kept after it was last of use to somebody. At least an hour.
+    pub blob_grace: Duration,
+}
+
+impl Config {
+    /// The defaults of reliability 8: blobs to 52 000 MiB, 64 uploads, which rest a day at most.
+    pub fn new(internal_registry: impl Into<String>) -> Self {
+        Self {
+            internal_registry: internal_registry.into(),
+            public_registry: Arc::new(|| None),
+            max_blob_bytes: 52_000 << 20,
+            max_open_uploads: 64,
+            upload_life: Duration::from_hours(24),
+            blob_grace: Duration::from_hours(24),
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("internal_registry", &self.internal_registry).finish_non_exhaustive()
+    }
+}
+
+/// Settings that do not fit together.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The name of the registry is empty.
+    #[error("the internal registry needs a host name")]
+    NoInternalRegistry,
+    /// Leases are renewed every ten minutes, so the grace must be much longer.
+    #[error("blobs must be kept for an hour at least, not {0:?}")]
+    GraceTooShort(Duration),
+}
+
+/// Digests are spread over this many locks between committing a blob and collecting it.
+const STRIPES: usize = 64;
+
+pub(crate) struct Shared {
+    pub(crate) store: Store,
+    pub(crate) blobs: Blobs,
+    pub(crate) config: Config,
+    pub(crate) clock: SharedClock,
+    pub(crate) manifests: ManifestCache,
+    stripes: Vec<RwLock<()>>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Images {
+    /// Opens the images of a store, which was opened with [`crate::tables`].
+    pub fn open(store: Store, blobs: Blobs, config: Config, clock: SharedClock) -> Result<Self, OpenError> {
+        if config.internal_registry.is_empty() {
+            return Err(OpenError::NoInternalRegistry);
+        }
+        if config.blob_grace < Duration::from_hours(1) {
+            return Err(OpenError::GraceTooShort(config.blob_grace));
+        }
+        let manifests = ManifestCache::new(&store);
+        let stripes = std::iter::repeat_with(|| RwLock::new(())).take(STRIPES).collect();
+        Ok(Self(Arc::new(Shared { store, blobs, config, clock, manifests, stripes })))
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn blobs(&self) -> &Blobs {
+        &self.0.blobs
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(crate) fn now_s(&self) -> i64 {
+        self.0.clock.now().as_second()
+    }
+
+    /// Whoever makes a blob or refers to one holds this for reading; whoever removes one, for writing.
+    pub(crate) fn stripe(&self, digest: &Digest) -> &RwLock<()> {
+        let last = digest.hash().last().copied().map_or(0, usize::from);
+        &self.0.stripes[last % STRIPES]
+    }
+
+    pub(crate) fn authorship<A>(&self, permit: &Permit<A>) -> Authorship {
+        Authorship { actor: permit.subject().username.clone(), now: self.0.clock.now() }
+    }
+
+    /// The pull spec of an image in a stream, as the cluster names it.
+    pub(crate) fn pull_spec(&self, namespace: &str, name: &str, digest: &str) -> String {
+        format!("{}/{namespace}/{name}@{digest}", self.config().internal_registry)
+    }
+
+    /// Runs a write whose outcome is a domain error or a value.
+    pub(crate) async fn write<T, E>(
+        &self,
+        closure: impl FnMut(&mut pierhead_store::WriteTx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.store().write(closure).await
+    }
+}

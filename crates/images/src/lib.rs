@@ -1,0 +1,29 @@
+//! What an image is here: repositories, manifests, tags and their history, image streams and images.
+//!
+//! The one writer of all of them. A push and the change of the stream that it means are one transaction, whose cost
+//! does not depend on how many tags there are. Nothing is reached without a permit of `auth` for that repository, and
+//! no blob or manifest is served through a repository it does not belong to. Statuses and error codes of protocols are
+//! the servers' business; whether an object is well-formed is `api`'s.
+
+mod cache;
+mod delete;
+mod error;
+mod garbage;
+mod image_metadata;
+mod images;
+mod links;
+mod manifest_record;
+mod pull;
+mod push;
+mod rows;
+mod stream_edit;
+mod tables;
+mod upload;
+
+pub use error::{DeleteError, PullError, PushError, StreamError, UploadError};
+pub use garbage::{CollectError, Collected};
+pub use images::{Config, Images, OpenError};
+pub use pull::{Blob, Page, StoredManifest};
+pub use push::Pushed;
+pub use tables::tables;
+pub use upload::{Mount, MountSource, OpenUpload};

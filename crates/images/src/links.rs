@@ -1,0 +1,119 @@
+//! Which blobs and manifests a repository may serve, and the leases that protect them from collection.
+//!
+//! A blob reaches a client only through a link of the asked repository, so a digest that somebody knows is of no use
+//! where it does not belong. A link says "may serve"; whether the bytes are there is looked up when they are served.
+
+use pierhead_oci::Digest;
+use pierhead_store::{KeyRange, StoreError, WriteTx};
+
+use crate::manifest_record::ManifestRecord;
+use crate::rows::Rows;
+use crate::tables::{
+    HELD, HeldRecord, LINKED, LINKS, LinkRecord, MANIFESTS, REFERRERS, ReferrerRecord, RepositoryId,
+};
+
+/// How old a lease gets before an answer renews it. Collection waits much longer than this.
+pub(crate) const RENEW_AFTER_S: i64 = 600;
+
+/// Lets `repository` serve a blob, and protects it from collection from `now` on.
+pub(crate) fn link(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    size: u64,
+    now_s: i64,
+) -> Result<(), StoreError> {
+    let key = digest.to_key();
+    if let Some(link) = tx.link(repository, digest)? {
+        if link.size == size && now_s - link.touched < RENEW_AFTER_S {
+            return Ok(());
+        }
+    } else {
+        tx.put(&LINKED, &(key.clone(), repository), &())?;
+    }
+    tx.put(&LINKS, &(repository, key), &LinkRecord { size, touched: now_s })?;
+    Ok(())
+}
+
+/// Takes a blob from `repository`; false if it had none.
+pub(crate) fn unlink(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<bool, StoreError> {
+    let key = digest.to_key();
+    tx.delete(&LINKED, &(key.clone(), repository))?;
+    tx.delete(&LINKS, &(repository, key))
+}
+
+/// Whether some repository may serve a blob, which means that its bytes were stored once and are kept.
+pub(crate) fn is_linked_anywhere(rows: &impl Rows, digest: &Digest) -> Result<bool, StoreError> {
+    Ok(!rows.rows(&LINKED, &KeyRange::prefix(&digest.to_key().as_slice()), 1)?.is_empty())
+}
+
+/// Lets `repository` serve a manifest that it got by tagging, with everything it refers to that is here. A manifest
+/// that is not here (an import that was never fetched) is left to those who fetch it.
+pub(crate) fn adopt(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    now_s: i64,
+) -> Result<(), StoreError> {
+    let mut pending = vec![digest.clone()];
+    while let Some(digest) = pending.pop() {
+        if tx.holds(repository, &digest)? {
+            continue;
+        }
+        let Some(record) = tx.row(&MANIFESTS, &digest.to_key())? else { continue };
+        hold(tx, repository, &digest, now_s)?;
+        for part in record.header.blobs() {
+            if tx.link(repository, &part.digest)?.is_none() && is_linked_anywhere(tx, &part.digest)? {
+                link(tx, repository, &part.digest, part.size, now_s)?;
+            }
+        }
+        pending.extend(record.header.children);
+    }
+    Ok(())
+}
+
+/// Lets `repository` serve a manifest.
+pub(crate) fn hold(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    now_s: i64,
+) -> Result<(), StoreError> {
+    if !tx.holds(repository, digest)? {
+        tx.put(&HELD, &(repository, digest.to_key()), &HeldRecord { since: now_s })?;
+    }
+    Ok(())
+}
+
+/// Takes a manifest from `repository`, and from the list of those it refers to; false if it was not there.
+pub(crate) fn release(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<bool, StoreError> {
+    let key = digest.to_key();
+    if let Some(ManifestRecord { header, .. }) = tx.row(&MANIFESTS, &key)?
+        && let Some(subject) = header.subject
+    {
+        tx.delete(&REFERRERS, &(repository, subject.to_key(), key.clone()))?;
+    }
+    tx.delete(&HELD, &(repository, key))
+}
+
+/// Lists a manifest among those that refer to its subject.
+pub(crate) fn refer(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    subject: &Digest,
+    descriptor: pierhead_oci::Descriptor,
+) -> Result<(), StoreError> {
+    let key = (repository, subject.to_key(), descriptor.digest.to_key());
+    if tx.row(&REFERRERS, &key)?.is_none() {
+        tx.put(&REFERRERS, &key, &ReferrerRecord { descriptor })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! Reading from a repository: manifests, blobs, tags, referrers, and the list of repositories.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pierhead_auth::{Catalog, Permit, Pull};
+use pierhead_blobs::{BlobBody, BlobError};
+use pierhead_oci::{Descriptor, Digest, Reference};
+use pierhead_store::{KeyRange, Revision, StoreError};
+use tracing::warn;
+
+use crate::Images;
+use crate::error::PullError;
+use crate::links::{RENEW_AFTER_S, link};
+use crate::manifest_record::ManifestRecord;
+use crate::rows::{Rows, stream_key};
+use crate::tables::{HEADS, MANIFESTS, REFERRERS, RepositoryId, TAGS};
+
+/// Referrers listed at most: more of one manifest are not.
+const MAX_REFERRERS: usize = 4_096;
+
+/// A manifest as it was pushed.
+#[derive(Clone, Debug)]
+pub struct StoredManifest {
+    /// Its name.
+    pub digest: Digest,
+    /// For `Content-Type`.
+    pub media_type: Arc<str>,
+    /// The bytes of the push.
+    pub bytes: Bytes,
+}
+
+/// Some items of an ordered list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// In order.
+    pub items: Vec<T>,
+    /// Whether the list goes on.
+    pub more: bool,
+}
+
+impl<T> Page<T> {
+    /// Cuts what was read to `limit`, when one more than that was asked for.
+    pub(crate) fn cut(mut items: Vec<T>, limit: usize) -> Self {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        Self { items, more }
+    }
+}
+
+/// A blob that the caller may read.
+#[derive(Clone, Debug)]
+pub struct Blob {
+    images: Images,
+    namespace: String,
+    name: String,
+    digest: Digest,
+    size: u64,
+}
+
+impl Blob {
+    /// Its name.
+    pub const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Its length in bytes.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Its bytes, wholly or in part. The body ends with an error when they are not those of the digest.
+    pub async fn open(&self, range: Option<Range<u64>>) -> Result<BlobBody, PullError> {
+        match self.images.blobs().open(&self.digest, self.size, range).await {
+            Err(BlobError::NotFound { .. }) => Err(self.unknown()),
+            opened => Ok(opened?),
+        }
+    }
+
+    fn unknown(&self) -> PullError {
+        blob_unknown(&self.namespace, &self.name, &self.digest)
+    }
+}
+
+/// What a consistent look found of a manifest.
+struct Found {
+    digest: Digest,
+    record: ManifestRecord,
+    read_at: Revision,
+}
+
+impl Images {
+    /// The manifest of a tag or digest. By tag, what the stream's status says; by digest, what was pushed here or is
+    /// in the stream's history (images 6.6).
+    pub async fn manifest(
+        &self,
+        permit: &Permit<Pull>,
+        reference: &Reference,
+    ) -> Result<StoredManifest, PullError> {
+        let repository = [permit.namespace(), permit.name()].join("/");
+        let text = reference.to_string();
+        if let Some(manifest) = self.0.manifests.find(self.store(), &repository, &text) {
+            return Ok(manifest);
+        }
+        let found = self.find_manifest(permit, reference)?;
+        let unknown = || manifest_unknown(permit, reference);
+        let bytes = match found.record.bytes {
+            Some(bytes) => bytes,
+            None => match self.blobs().content(&found.digest, found.record.header.size).await {
+                Err(BlobError::NotFound { .. }) => return Err(unknown()),
+                content => content?,
+            },
+        };
+        let media_type = found.record.header.media_type.as_str().into();
+        let manifest = StoredManifest { digest: found.digest, media_type, bytes };
+        self.0.manifests.keep(&repository, &text, found.read_at, &manifest);
+        Ok(manifest)
+    }
+
+    fn find_manifest(&self, permit: &Permit<Pull>, reference: &Reference) -> Result<Found, PullError> {
+        let unknown = || manifest_unknown(permit, reference);
+        self.store().read(|tx| {
+            let repository = existing(tx, permit)?;
+            let digest = match reference {
+                Reference::Tag(tag) => {
+                    let record = tx.row(&TAGS, &(repository, tag.as_str().to_owned()))?;
+                    let image = record.and_then(|record| record.item).map(|item| item.image);
+                    image.and_then(|image| image.parse().ok()).ok_or_else(unknown)?
+                }
+                Reference::Digest(digest) => digest.clone(),
+            };
+            if !tx.holds(repository, &digest)? {
+                return Err(unknown());
+            }
+            let record = tx.row(&MANIFESTS, &digest.to_key())?.ok_or_else(unknown)?;
+            Ok(Found { digest, record, read_at: tx.revision() })
+        })
+    }
+
+    /// A blob of the repository, if its file is there and has the right length. The answer keeps it from collection
+    /// for a day (reliability 3.4), so a client that saw it may refer to it.
+    pub async fn blob(&self, permit: &Permit<Pull>, digest: &Digest) -> Result<Blob, PullError> {
+        let unknown = || blob_unknown(permit.namespace(), permit.name(), digest);
+        let size = self.renew(permit.namespace(), permit.name(), digest).await?.ok_or_else(unknown)?;
+        match self.blobs().stat(digest).await? {
+            Some(length) if length == size => {}
+            Some(length) => {
+                warn!(%digest, length, size, "Blob {digest} has the wrong length; saying it is not there");
+                return Err(unknown());
+            }
+            None => return Err(unknown()),
+        }
+        let (namespace, name) = stream_key(permit.namespace(), permit.name());
+        Ok(Blob { images: self.clone(), namespace, name, digest: digest.clone(), size })
+    }
+
+    /// Renews the lease of a link if it is getting old; says how long the blob is, if it is linked.
+    pub(crate) async fn renew(
+        &self,
+        namespace: &str,
+        name: &str,
+        digest: &Digest,
+    ) -> Result<Option<u64>, StoreError> {
+        let now = self.now_s();
+        let found = self.store().read(|tx| {
+            let Some(repository) = tx.repository(namespace, name)? else { return Ok::<_, StoreError>(None) };
+            Ok(tx.link(repository, digest)?.map(|found| (repository, found)))
+        })?;
+        let Some((repository, found)) = found else { return Ok(None) };
+        if now - found.touched < RENEW_AFTER_S {
+            return Ok(Some(found.size));
+        }
+        let digest = digest.clone();
+        self.write(move |tx| {
+            let Some(found) = tx.link(repository, &digest)? else { return Ok(None) };
+            link(tx, repository, &digest, found.size, now)?;
+            Ok(Some(found.size))
+        })
+        .await
+    }
+
+    /// The tags after `last`, in lexical order, which point at an image.
+    pub fn tags(
+        &self,
+        permit: &Permit<Pull>,
+        last: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>, PullError> {
+        self.store().read(|tx| {
+            let repository = existing(tx, permit)?;
+            let mut names = Vec::new();
+            let mut after = last.map(str::to_owned);
+            loop {
+                let mut range = KeyRange::prefix(&repository);
+                if let Some(after) = &after {
+                    range = range.after(&(repository, after.clone()));
+                }
+                let wanted = limit + 1 - names.len();
+                let rows = tx.rows(&TAGS, &range, wanted)?;
+                let end = rows.len() < wanted;
+                after = rows.last().map(|((_, tag), _)| tag.clone());
+                let pullable = rows
+                    .into_iter()
+                    .filter(|(_, tag)| tag.item.as_ref().is_some_and(|item| !item.image.is_empty()));
+                names.extend(pullable.map(|((_, tag), _)| tag));
+                if end || names.len() > limit {
+                    return Ok(Page::cut(names, limit));
+                }
+            }
+        })
+    }
+
+    /// Manifests of the repository that say something about `subject`, which itself need not be here.
+    pub fn referrers(
+        &self,
+        permit: &Permit<Pull>,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Descriptor>, PullError> {
+        self.store().read(|tx| {
+            let repository = existing(tx, permit)?;
+            let key = subject.to_key();
+            let rows =
+                tx.rows(&REFERRERS, &KeyRange::prefix(&(repository, key.as_slice())), MAX_REFERRERS)?;
+            let descriptors = rows.into_iter().map(|(_, record)| record.descriptor);
+            let wanted = |descriptor: &Descriptor| {
+                let found = descriptor.artifact_type.as_ref().map(|found| found.as_str());
+                artifact_type.is_none() || found == artifact_type
+            };
+            Ok(descriptors.filter(wanted).collect())
+        })
+    }
+
+    /// The repositories after `last`, as `namespace/name`, in the order of namespace and name.
+    pub fn catalog(
+        &self,
+        _permit: &Permit<Catalog>,
+        last: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<String>, PullError> {
+        let mut range = KeyRange::all();
+        if let Some(last) = last {
+            let (namespace, name) = last.split_once('/').unwrap_or((last, ""));
+            range = range.after(&stream_key(namespace, name));
+        }
+        let rows = self.store().read(|tx| tx.rows(&HEADS, &range, limit + 1))?;
+        let names = rows.into_iter().map(|((namespace, name), _)| format!("{namespace}/{name}")).collect();
+        Ok(Page::cut(names, limit))
+    }
+}
+
+/// The number of the repository, if its stream exists.
+fn existing(tx: &impl Rows, permit: &Permit<Pull>) -> Result<RepositoryId, PullError> {
+    let head = tx.head(permit.namespace(), permit.name())?;
+    head.map(|head| head.repository).ok_or_else(|| {
+        let (namespace, name) = stream_key(permit.namespace(), permit.name());
+        PullError::RepositoryUnknown { namespace, name }
+    })
+}
+
+fn manifest_unknown(permit: &Permit<Pull>, reference: &Reference) -> PullError {
+    let (namespace, name) = stream_key(permit.namespace(), permit.name());
+    PullError::ManifestUnknown { namespace, name, reference: reference.to_string() }
+}
+
+fn blob_unknown(namespace: &str, name: &str, digest: &Digest) -> PullError {
+    let (namespace, name) = stream_key(namespace, name);
+    PullError::BlobUnknown { namespace, name, digest: digest.clone() }
+}

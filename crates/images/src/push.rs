@@ -1,0 +1,281 @@
+//! A manifest arrives: what it refers to is checked, and then the manifest, the image and the moves of tags that it
+//! means are one transaction. Its cost depends on the manifest, never on what the stream holds already.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use pierhead_api::image::{Image, ImageLookupPolicy};
+use pierhead_api::meta::ObjectMeta;
+use pierhead_auth::{CreateStream, Permit, Push};
+use pierhead_oci::{Algorithm, Descriptor, Digest, ImageConfig, Manifest, ManifestKind, Reference, Tag};
+use pierhead_store::{StoreError, WriteTx};
+use tracing::{debug, info};
+
+use crate::Images;
+use crate::error::PushError;
+use crate::image_metadata::pushed_image;
+use crate::links::{RENEW_AFTER_S, hold, link, refer};
+use crate::manifest_record::ManifestRecord;
+use crate::rows::{Rows, stream_key};
+use crate::stream_edit::{Authorship, StreamEdit};
+use crate::tables::{IMAGES, ImageRecord, Item, MANIFESTS, RepositoryId, StreamRecord};
+
+/// Levels of indexes in indexes (reliability 8).
+const MAX_DEPTH: u8 = 5;
+/// Configs larger than this are kept and not looked into.
+const MAX_CONFIG_BYTES: u64 = 8 << 20;
+
+/// What a push did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pushed {
+    /// The manifest's name.
+    pub digest: Digest,
+    /// What the manifest says something about: the answer tells the client that this was understood.
+    pub subject: Option<Digest>,
+    /// The tags that point at it now.
+    pub tags: Vec<Tag>,
+}
+
+/// Everything a push needs inside its transaction, made before it.
+struct PushPlan {
+    namespace: String,
+    name: String,
+    digest: Digest,
+    manifest: Manifest,
+    tags: Vec<Tag>,
+    may_create: bool,
+    image: Image,
+    by: Authorship,
+}
+
+impl Images {
+    /// Stores a manifest and points `reference`, if it is a tag, and `extra_tags` at it. Everything the manifest lists
+    /// must be in the repository. Makes the stream if there is none and `create` allows it. Durable when it answers.
+    pub async fn push_manifest(
+        &self,
+        permit: &Permit<Push>,
+        create: Option<&Permit<CreateStream>>,
+        reference: &Reference,
+        extra_tags: &[Tag],
+        manifest: Manifest,
+    ) -> Result<Pushed, PushError> {
+        let (digest, mut tags) = match reference {
+            Reference::Tag(tag) => (manifest.digest(Algorithm::Sha256), vec![tag.clone()]),
+            Reference::Digest(expected) => {
+                let actual = manifest.digest(expected.algorithm());
+                if actual != *expected {
+                    let (expected, actual) = (Box::new(expected.clone()), Box::new(actual));
+                    return Err(PushError::DigestMismatch { expected, actual });
+                }
+                (actual, Vec::new())
+            }
+        };
+        tags.extend(extra_tags.iter().filter(|tag| Some(*tag) != tags.first()).cloned().collect::<Vec<_>>());
+        let may_create = create.is_some_and(|create| create.namespace() == permit.namespace());
+        let (namespace, name) = stream_key(permit.namespace(), permit.name());
+        let image = self.image_of_push(&namespace, &name, &digest, &manifest).await?;
+        let subject = manifest.subject().map(|subject| subject.digest.clone());
+        let by = self.authorship(permit);
+
+        let _kept = self.stripe(&digest).read().await;
+        if manifest.bytes().len() > crate::manifest_record::INLINE_LIMIT {
+            self.blobs().put(&digest, Bytes::from_owner(manifest.shared_bytes())).await?;
+        }
+        let push = PushPlan {
+            namespace,
+            name,
+            digest: digest.clone(),
+            manifest,
+            tags: tags.clone(),
+            may_create,
+            image,
+            by,
+        };
+        let shared = Arc::clone(&self.0);
+        self.write(move |tx| push.apply(tx, &Images(Arc::clone(&shared)))).await?;
+        info!(repository = %format_args!("{}/{}", permit.namespace(), permit.name()), %digest, "Pushed manifest {digest}");
+        Ok(Pushed { digest, subject, tags })
+    }
+
+    /// The image object this push makes if there is none yet. Reads the config, which must not happen in the
+    /// transaction; a config that is missing or strange is no reason to refuse a manifest here.
+    async fn image_of_push(
+        &self,
+        namespace: &str,
+        name: &str,
+        digest: &Digest,
+        manifest: &Manifest,
+    ) -> Result<Image, PushError> {
+        let reference = self.pull_spec(namespace, name, &digest.to_string());
+        let known = self.store().read(|tx| tx.row(&IMAGES, &digest.to_string()))?;
+        if let Some(record) = known {
+            return Ok(record.image);
+        }
+        let config = match manifest.kind() {
+            ManifestKind::Image { config, .. } => self.config_of(namespace, name, config).await?,
+            ManifestKind::Index { .. } => None,
+        };
+        let mut image = pushed_image(&digest.to_string(), reference, manifest, config.as_ref());
+        image.metadata.uid = uuid::Uuid::new_v4().to_string();
+        image.metadata.creation_timestamp = Some(self.0.clock.now().into());
+        Ok(image)
+    }
+
+    async fn config_of(
+        &self,
+        namespace: &str,
+        name: &str,
+        descriptor: &Descriptor,
+    ) -> Result<Option<ImageConfig>, StoreError> {
+        let linked = self.store().read(|tx| {
+            let Some(repository) = tx.repository(namespace, name)? else { return Ok::<_, StoreError>(None) };
+            tx.link(repository, &descriptor.digest)
+        })?;
+        let Some(linked) = linked.filter(|linked| linked.size <= MAX_CONFIG_BYTES) else { return Ok(None) };
+        let content = match self.blobs().content(&descriptor.digest, linked.size).await {
+            Ok(content) => content,
+            Err(error) => {
+                debug!(digest = %descriptor.digest, %error, "A config cannot be read");
+                return Ok(None);
+            }
+        };
+        match ImageConfig::parse(&content) {
+            Ok(config) => Ok(Some(config)),
+            Err(error) => {
+                debug!(digest = %descriptor.digest, %error, "A config is not that of an image");
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl PushPlan {
+    fn apply(&self, tx: &mut WriteTx<'_>, images: &Images) -> Result<(), PushError> {
+        let missing = || {
+            let (namespace, name) = stream_key(&self.namespace, &self.name);
+            PushError::StreamMissing { namespace, name }
+        };
+        let exists = tx.head(&self.namespace, &self.name)?.is_some();
+        if !exists && !self.may_create {
+            return Err(missing());
+        }
+        let repository = crate::rows::obtain_repository(tx, &self.namespace, &self.name)?;
+        let child_depth = self.check_children(tx, repository)?;
+        let record = ManifestRecord::new(&self.manifest, child_depth);
+        self.check_blobs(tx, repository, &record)?;
+        self.store_manifest(tx, repository, &record)?;
+        self.store_image(tx)?;
+        let mut edit = if exists {
+            StreamEdit::open(tx, &self.namespace, &self.name, &self.by)?.ok_or_else(missing)?
+        } else {
+            StreamEdit::create(tx, &self.namespace, &self.name, empty_stream(), &self.by)?
+        };
+        let digest = self.digest.to_string();
+        let item = Item {
+            created: created_now(self.by.now),
+            reference: images.pull_spec(&self.namespace, &self.name, &digest),
+            image: digest,
+            generation: edit.head.generation,
+        };
+        for tag in &self.tags {
+            edit.add_item(tag.as_str(), &item)?;
+        }
+        edit.finish()?;
+        Ok(())
+    }
+
+    /// The blobs of the manifest must be linked here and as long as it says. Their leases are renewed: what was
+    /// checked stays until the manifest is there to keep it.
+    fn check_blobs(
+        &self,
+        tx: &mut WriteTx<'_>,
+        repository: RepositoryId,
+        record: &ManifestRecord,
+    ) -> Result<(), PushError> {
+        let now = self.by.now.as_second();
+        let mut missing = Vec::new();
+        for part in record.header.blobs() {
+            let Some(found) = tx.link(repository, &part.digest)? else {
+                missing.push(part.digest.clone());
+                continue;
+            };
+            if found.size != part.size {
+                let (digest, actual) = (Box::new(part.digest.clone()), found.size);
+                return Err(PushError::SizeMismatch { digest, expected: part.size, actual });
+            }
+            if now - found.touched >= RENEW_AFTER_S {
+                link(tx, repository, &part.digest, found.size, now)?;
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(PushError::MissingBlobs { digests: missing }) }
+    }
+
+    /// The manifests of an index must be here. Says how deep the deepest goes; `None` for an image.
+    fn check_children(&self, tx: &WriteTx<'_>, repository: RepositoryId) -> Result<Option<u8>, PushError> {
+        let ManifestKind::Index { manifests } = self.manifest.kind() else { return Ok(None) };
+        let mut missing = Vec::new();
+        let mut deepest = 0;
+        for child in manifests {
+            let held = tx.holds(repository, &child.digest)?;
+            match tx.row(&MANIFESTS, &child.digest.to_key())?.filter(|_| held) {
+                Some(record) => deepest = deepest.max(record.header.depth),
+                None => missing.push(child.digest.clone()),
+            }
+        }
+        if !missing.is_empty() {
+            return Err(PushError::MissingManifests { digests: missing });
+        }
+        if deepest >= MAX_DEPTH {
+            return Err(PushError::TooDeep { limit: MAX_DEPTH });
+        }
+        Ok(Some(deepest))
+    }
+
+    fn store_manifest(
+        &self,
+        tx: &mut WriteTx<'_>,
+        repository: RepositoryId,
+        record: &ManifestRecord,
+    ) -> Result<(), PushError> {
+        let key = self.digest.to_key();
+        if tx.row(&MANIFESTS, &key)?.is_none() {
+            tx.put(&MANIFESTS, &key, record)?;
+        }
+        hold(tx, repository, &self.digest, self.by.now.as_second())?;
+        if let Some(subject) = self.manifest.subject() {
+            let mut descriptor =
+                Descriptor::new(self.manifest.media_type().clone(), self.digest.clone(), record.header.size);
+            descriptor.artifact_type = self.manifest.artifact_type().cloned();
+            descriptor.annotations = self.manifest.annotations().clone();
+            refer(tx, repository, &subject.digest, descriptor)?;
+        }
+        Ok(())
+    }
+
+    /// An image that exists stays as it is, also if it came by an import (images 11, 51).
+    fn store_image(&self, tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
+        let name = self.digest.to_string();
+        if tx.row(&IMAGES, &name)?.is_some() {
+            return Ok(());
+        }
+        let mut image = self.image.clone();
+        image.metadata.resource_version = tx.next_revision().to_string();
+        tx.put(&IMAGES, &name, &ImageRecord { image })?;
+        Ok(())
+    }
+}
+
+/// A stream as the first push makes it.
+fn empty_stream() -> StreamRecord {
+    StreamRecord {
+        metadata: ObjectMeta::default(),
+        lookup_policy: ImageLookupPolicy::default(),
+        docker_image_repository: String::new(),
+    }
+}
+
+/// Times in objects are whole seconds.
+pub(crate) fn created_now(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}

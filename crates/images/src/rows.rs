@@ -1,0 +1,94 @@
+//! Reading rows, inside a writing transaction or outside; and the numbers of repositories.
+
+use pierhead_oci::Digest;
+use pierhead_store::{Key, KeyRange, ReadTx, Record, StoreError, Table, WriteTx};
+
+use crate::tables::{
+    HEADS, HELD, HeadRecord, LINKS, LinkRecord, REPOSITORIES, REPOSITORY_NAMES, RepositoryId, RepositoryName,
+    RepositoryRecord, SEQUENCES,
+};
+
+/// No limit, for ranges that are bounded by what they belong to.
+pub(crate) const ALL: usize = i32::MAX as usize;
+
+/// What reading and writing transactions both can do.
+pub(crate) trait Rows {
+    fn row<K: Key, R: Record>(&self, table: &Table<K, R>, key: &K) -> Result<Option<R>, StoreError>;
+
+    fn rows<K: Key, R: Record>(
+        &self,
+        table: &Table<K, R>,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<(K, R)>, StoreError>;
+
+    fn head(&self, namespace: &str, name: &str) -> Result<Option<HeadRecord>, StoreError> {
+        self.row(&HEADS, &stream_key(namespace, name))
+    }
+
+    fn repository(&self, namespace: &str, name: &str) -> Result<Option<RepositoryId>, StoreError> {
+        Ok(self.row(&REPOSITORIES, &stream_key(namespace, name))?.map(|record| record.id))
+    }
+
+    fn link(&self, repository: RepositoryId, digest: &Digest) -> Result<Option<LinkRecord>, StoreError> {
+        self.row(&LINKS, &(repository, digest.to_key()))
+    }
+
+    fn holds(&self, repository: RepositoryId, digest: &Digest) -> Result<bool, StoreError> {
+        Ok(self.row(&HELD, &(repository, digest.to_key()))?.is_some())
+    }
+}
+
+impl Rows for ReadTx<'_> {
+    fn row<K: Key, R: Record>(&self, table: &Table<K, R>, key: &K) -> Result<Option<R>, StoreError> {
+        self.get(table, key)
+    }
+
+    fn rows<K: Key, R: Record>(
+        &self,
+        table: &Table<K, R>,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<(K, R)>, StoreError> {
+        self.scan(table, range, limit)
+    }
+}
+
+impl Rows for WriteTx<'_> {
+    fn row<K: Key, R: Record>(&self, table: &Table<K, R>, key: &K) -> Result<Option<R>, StoreError> {
+        self.get(table, key)
+    }
+
+    fn rows<K: Key, R: Record>(
+        &self,
+        table: &Table<K, R>,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<(K, R)>, StoreError> {
+        self.scan(table, range, limit)
+    }
+}
+
+pub(crate) fn stream_key(namespace: &str, name: &str) -> (String, String) {
+    (namespace.to_owned(), name.to_owned())
+}
+
+/// The repository's number; a new one if it has none yet.
+pub(crate) fn obtain_repository(
+    tx: &mut WriteTx<'_>,
+    namespace: &str,
+    name: &str,
+) -> Result<RepositoryId, StoreError> {
+    if let Some(id) = tx.repository(namespace, name)? {
+        return Ok(id);
+    }
+    let key = "repositories".to_owned();
+    let mut sequence = tx.row(&SEQUENCES, &key)?.unwrap_or_default();
+    sequence.last += 1;
+    tx.put(&SEQUENCES, &key, &sequence)?;
+    let id = sequence.last;
+    tx.put(&REPOSITORIES, &stream_key(namespace, name), &RepositoryRecord { id })?;
+    let names = RepositoryName { namespace: namespace.to_owned(), name: name.to_owned() };
+    tx.put(&REPOSITORY_NAMES, &id, &names)?;
+    Ok(id)
+}

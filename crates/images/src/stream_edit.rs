@@ -1,0 +1,353 @@
+//! One stream in one transaction: moving tags, changing what is wanted, and telling watchers once, at the end.
+//!
+//! Owns the rules by which a tag's history grows (images 3.4). The head of the stream gets one new revision however
+//! much changed; if nothing did, nothing is written.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use pierhead_api::image::{TagEventCondition, TagReference};
+use pierhead_api::meta::ObjectMeta;
+use pierhead_oci::Digest;
+use pierhead_store::{KeyRange, StoreError, WriteTx};
+
+use crate::links::adopt;
+use crate::rows::{ALL, Rows, obtain_repository, stream_key};
+use crate::tables::{
+    HEADS, HeadRecord, Item, RepositoryId, SPEC_TAGS, STREAMS, SpecTagRecord, StreamRecord, TAG_EVENTS,
+    TAG_IMAGES, TAGS, TagEventRecord, TagRecord,
+};
+
+/// Who writes, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Authorship {
+    pub(crate) actor: String,
+    pub(crate) now: Timestamp,
+}
+
+/// A stream that is being changed.
+pub(crate) struct StreamEdit<'t, 'a> {
+    pub(crate) tx: &'t mut WriteTx<'a>,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) head: HeadRecord,
+    by: Authorship,
+    changed_tags: BTreeSet<String>,
+    /// Whether anything of the stream itself changed.
+    spec_changed: bool,
+    /// Whether something changed that no API object shows.
+    touched: bool,
+}
+
+impl<'t, 'a> StreamEdit<'t, 'a> {
+    /// `None` when there is no such stream.
+    pub(crate) fn open(
+        tx: &'t mut WriteTx<'a>,
+        namespace: &str,
+        name: &str,
+        by: &Authorship,
+    ) -> Result<Option<Self>, StoreError> {
+        let head = tx.head(namespace, name)?;
+        Ok(head.map(|head| Self {
+            tx,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            head,
+            by: by.clone(),
+            changed_tags: BTreeSet::new(),
+            spec_changed: false,
+            touched: false,
+        }))
+    }
+
+    /// Makes a stream. The caller has seen that there is none.
+    pub(crate) fn create(
+        tx: &'t mut WriteTx<'a>,
+        namespace: &str,
+        name: &str,
+        mut record: StreamRecord,
+        by: &Authorship,
+    ) -> Result<Self, StoreError> {
+        let repository = obtain_repository(tx, namespace, name)?;
+        let uid = uuid::Uuid::new_v4().to_string();
+        record.metadata = ObjectMeta {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            uid: uid.clone(),
+            creation_timestamp: Some(by.now.into()),
+            resource_version: String::new(),
+            generation: None,
+            ..record.metadata
+        };
+        let head = HeadRecord {
+            repository,
+            revision: 0,
+            spec_revision: 0,
+            generation: 1,
+            uid,
+            created: by.now,
+            labels: record.metadata.labels.clone(),
+            has_trackers: false,
+            changed: Vec::new(),
+        };
+        tx.put(&STREAMS, &stream_key(namespace, name), &record)?;
+        Ok(Self {
+            tx,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            head,
+            by: by.clone(),
+            changed_tags: BTreeSet::new(),
+            spec_changed: true,
+            touched: false,
+        })
+    }
+
+    pub(crate) const fn repository(&self) -> RepositoryId {
+        self.head.repository
+    }
+
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.by.now
+    }
+
+    pub(crate) fn tag(&self, tag: &str) -> Result<Option<TagRecord>, StoreError> {
+        self.tx.row(&TAGS, &self.tag_key(tag))
+    }
+
+    pub(crate) fn spec_tag(&self, tag: &str) -> Result<Option<TagReference>, StoreError> {
+        Ok(self.tx.row(&SPEC_TAGS, &self.tag_key(tag))?.map(|record| record.tag))
+    }
+
+    /// Points `tag` and the tags that follow it at `item`. False when it pointed there already.
+    pub(crate) fn add_item(&mut self, tag: &str, item: &Item) -> Result<bool, StoreError> {
+        let mut pending = vec![(tag.to_owned(), item.clone())];
+        let mut seen = BTreeSet::new();
+        let mut changed = false;
+        while let Some((tag, item)) = pending.pop() {
+            if !seen.insert(tag.clone()) || !self.add_one(&tag, &item)? {
+                continue;
+            }
+            changed = true;
+            if self.head.has_trackers {
+                pending.extend(self.followers(&tag, &item)?);
+            }
+        }
+        Ok(changed)
+    }
+
+    fn add_one(&mut self, tag: &str, item: &Item) -> Result<bool, StoreError> {
+        let record = self.tag(tag)?.unwrap_or_default();
+        let Some((newest, step)) = grow(record.item.as_ref(), item) else { return Ok(false) };
+        let seq = match step {
+            Step::InFront => record.seq + 1,
+            Step::InPlace => record.seq,
+        };
+        let event = TagEventRecord { item: newest.clone(), actor: self.by.actor.clone(), at: self.by.now };
+        self.tx.put(&TAG_EVENTS, &(self.repository(), tag.to_owned(), seq), &event)?;
+        if let Ok(digest) = newest.image.parse::<Digest>() {
+            self.tx.put(&TAG_IMAGES, &(self.repository(), digest.to_key(), tag.to_owned()), &())?;
+            adopt(self.tx, self.head.repository, &digest, self.by.now.as_second())?;
+        }
+        let record = TagRecord { item: Some(newest), seq, conditions: Vec::new() };
+        self.tx.put(&TAGS, &self.tag_key(tag), &record)?;
+        self.changed_tags.insert(tag.to_owned());
+        Ok(true)
+    }
+
+    /// The other tags of this stream that want what `tag` has.
+    fn followers(&self, tag: &str, item: &Item) -> Result<Vec<(String, Item)>, StoreError> {
+        let range = KeyRange::prefix(&self.repository());
+        let wanted = self.tx.rows(&SPEC_TAGS, &range, ALL)?;
+        let follows = |spec: &TagReference| {
+            spec.name != tag
+                && followed_tag(spec, &self.namespace, &self.name).is_some_and(|source| source == tag)
+        };
+        let specs = wanted.into_iter().map(|(_, record)| record.tag).filter(follows);
+        let copied = |spec: TagReference| {
+            let generation = spec.generation.unwrap_or(self.head.generation);
+            (spec.name, Item { generation, ..item.clone() })
+        };
+        Ok(specs.map(copied).collect())
+    }
+
+    /// Replaces the whole history of a tag, newest first, as an update of the status does.
+    pub(crate) fn replace_items(&mut self, tag: &str, items: &[Item]) -> Result<(), StoreError> {
+        let conditions = self.tag(tag)?.map(|record| record.conditions).unwrap_or_default();
+        let last = self.tag(tag)?.map_or(0, |record| record.seq);
+        self.drop_items(tag)?;
+        let mut seq = last;
+        for item in items.iter().rev() {
+            seq += 1;
+            let event = TagEventRecord { item: item.clone(), actor: self.by.actor.clone(), at: self.by.now };
+            self.tx.put(&TAG_EVENTS, &(self.repository(), tag.to_owned(), seq), &event)?;
+            if let Ok(digest) = item.image.parse::<Digest>() {
+                self.tx.put(&TAG_IMAGES, &(self.repository(), digest.to_key(), tag.to_owned()), &())?;
+            }
+        }
+        let record = TagRecord { item: items.first().cloned(), seq, conditions };
+        self.tx.put(&TAGS, &self.tag_key(tag), &record)?;
+        self.changed_tags.insert(tag.to_owned());
+        Ok(())
+    }
+
+    /// Sets how the last import of a tag went; a tag without items and conditions is no tag.
+    pub(crate) fn set_conditions(
+        &mut self,
+        tag: &str,
+        conditions: &[TagEventCondition],
+    ) -> Result<(), StoreError> {
+        let before = self.tag(tag)?;
+        let mut record = before.clone().unwrap_or_default();
+        record.conditions = conditions.to_vec();
+        if record.item.is_none() && record.conditions.is_empty() {
+            if before.is_some() {
+                self.remove_tag(tag)?;
+            }
+        } else if before.as_ref() != Some(&record) {
+            self.tx.put(&TAGS, &self.tag_key(tag), &record)?;
+            self.changed_tags.insert(tag.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Forgets a tag and its history; false when there was none.
+    pub(crate) fn remove_tag(&mut self, tag: &str) -> Result<bool, StoreError> {
+        self.drop_items(tag)?;
+        let was_there = self.tx.delete(&TAGS, &self.tag_key(tag))?;
+        if was_there {
+            self.changed_tags.insert(tag.to_owned());
+        }
+        Ok(was_there)
+    }
+
+    fn drop_items(&mut self, tag: &str) -> Result<(), StoreError> {
+        let range = KeyRange::prefix(&(self.repository(), tag));
+        for (key, event) in self.tx.rows(&TAG_EVENTS, &range, ALL)? {
+            self.tx.delete(&TAG_EVENTS, &key)?;
+            if let Ok(digest) = event.item.image.parse::<Digest>() {
+                self.tx.delete(&TAG_IMAGES, &(self.repository(), digest.to_key(), tag.to_owned()))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn put_spec_tag(&mut self, tag: TagReference) -> Result<(), StoreError> {
+        let key = self.tag_key(&tag.name);
+        self.head.has_trackers |= followed_tag(&tag, &self.namespace, &self.name).is_some();
+        self.changed_tags.insert(tag.name.clone());
+        self.tx.put(&SPEC_TAGS, &key, &SpecTagRecord { tag })?;
+        self.spec_changed = true;
+        Ok(())
+    }
+
+    /// Forgets a wanted tag; false when there was none.
+    pub(crate) fn delete_spec_tag(&mut self, tag: &str) -> Result<bool, StoreError> {
+        let was_there = self.tx.delete(&SPEC_TAGS, &self.tag_key(tag))?;
+        if was_there {
+            self.spec_changed = true;
+            self.changed_tags.insert(tag.to_owned());
+        }
+        Ok(was_there)
+    }
+
+    /// Stores what the stream is besides its tags.
+    pub(crate) fn put_record(&mut self, record: &StreamRecord) -> Result<(), StoreError> {
+        self.head.labels.clone_from(&record.metadata.labels);
+        self.spec_changed = true;
+        self.tx.put(&STREAMS, &stream_key(&self.namespace, &self.name), record)?;
+        Ok(())
+    }
+
+    /// Makes a change visible that is no change of tags: a manifest that went.
+    pub(crate) fn mark(&mut self) {
+        self.touched = true;
+    }
+
+    /// Tells watchers, if there is anything to tell.
+    pub(crate) fn finish(mut self) -> Result<HeadRecord, StoreError> {
+        if self.changed_tags.is_empty() && !self.spec_changed && !self.touched {
+            return Ok(self.head);
+        }
+        let revision = self.tx.next_revision().number();
+        self.head.revision = revision;
+        if self.spec_changed {
+            self.head.spec_revision = revision;
+        }
+        self.head.changed = self.changed_tags.into_iter().collect();
+        self.tx.put(&HEADS, &stream_key(&self.namespace, &self.name), &self.head)?;
+        Ok(self.head)
+    }
+
+    fn tag_key(&self, tag: &str) -> (RepositoryId, String) {
+        (self.head.repository, tag.to_owned())
+    }
+}
+
+/// The tag of the same stream that `spec` follows.
+pub(crate) fn followed_tag<'a>(spec: &'a TagReference, namespace: &str, stream: &str) -> Option<&'a str> {
+    let from = spec.from.as_ref()?;
+    let same_namespace = from.namespace.is_empty() || from.namespace == namespace;
+    if spec.reference || from.kind != "ImageStreamTag" || !same_namespace {
+        return None;
+    }
+    match from.name.split_once(':') {
+        Some((source, tag)) => (source == stream).then_some(tag),
+        None => Some(&from.name),
+    }
+}
+
+/// Where the newest item of a history goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    InFront,
+    InPlace,
+}
+
+/// The five cases of adding an item (images 3.4). `None` when nothing changes.
+fn grow(newest: Option<&Item>, item: &Item) -> Option<(Item, Step)> {
+    let Some(newest) = newest else { return Some((item.clone(), Step::InFront)) };
+    let same_reference = newest.reference == item.reference;
+    let same_image = newest.image == item.image;
+    if same_reference && same_image && newest.generation == item.generation {
+        return None;
+    }
+    if same_reference || (same_image && !item.image.is_empty()) {
+        // The time stays: it is the same thing, seen more clearly.
+        return Some((Item { created: newest.created, ..item.clone() }, Step::InPlace));
+    }
+    Some((item.clone(), Step::InFront))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Item, Step, grow};
+
+    fn item(created: i64, reference: &str, image: &str, generation: i64) -> Item {
+        let created = jiff::Timestamp::from_second(created).unwrap();
+        Item { created, reference: reference.into(), image: image.into(), generation }
+    }
+
+    #[track_caller]
+    fn check(newest: Option<Item>, added: &Item, expected: Option<(Item, Step)>) {
+        assert_eq!(grow(newest.as_ref(), added), expected);
+    }
+
+    #[test]
+    fn a_history_grows_by_what_is_new() {
+        let first = item(10, "r/a@1", "1", 1);
+        check(None, &first, Some((first.clone(), Step::InFront)));
+        check(Some(first.clone()), &item(20, "r/a@1", "1", 1), None);
+        let raised = item(20, "r/a@1", "1", 2);
+        check(Some(first.clone()), &raised, Some((item(10, "r/a@1", "1", 2), Step::InPlace)));
+        let resolved = item(20, "r/a:t", "1", 1);
+        check(Some(item(10, "r/a:t", "", 1)), &resolved, Some((item(10, "r/a:t", "1", 1), Step::InPlace)));
+        let moved = item(20, "r/b@1", "1", 1);
+        check(Some(first.clone()), &moved, Some((item(10, "r/b@1", "1", 1), Step::InPlace)));
+        let other = item(20, "r/a@2", "2", 1);
+        check(Some(first), &other, Some((other.clone(), Step::InFront)));
+        let reference_only = item(20, "docker.io/x:2", "", 1);
+        let before = item(10, "docker.io/x:1", "", 1);
+        check(Some(before), &reference_only, Some((reference_only.clone(), Step::InFront)));
+    }
+}

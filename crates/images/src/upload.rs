@@ -1,0 +1,204 @@
+//! Blobs arrive: uploads bound to their repository and principal, and mounts from other repositories.
+
+use bytes::Bytes;
+use pierhead_auth::{Permit, Pull, Push};
+use pierhead_blobs::{Committed, Upload, UploadId, UploadOwner};
+use pierhead_oci::Digest;
+use pierhead_store::{KeyRange, StoreError};
+
+use crate::Images;
+use crate::error::UploadError;
+use crate::links::link;
+use crate::rows::{Rows, obtain_repository, stream_key};
+use crate::tables::{LINKED, REPOSITORY_NAMES};
+
+/// Repositories asked about at most when a mount does not say from where.
+const MOUNT_CANDIDATES: usize = 64;
+
+/// An unfinished upload in the hands of one request.
+#[derive(Debug)]
+pub struct OpenUpload {
+    images: Images,
+    namespace: String,
+    name: String,
+    upload: Upload,
+}
+
+impl OpenUpload {
+    /// How many bytes it holds.
+    pub fn offset(&self) -> u64 {
+        self.upload.offset()
+    }
+
+    /// Appends bytes; waits while the disk is behind.
+    pub async fn append(&mut self, bytes: Bytes) -> Result<(), UploadError> {
+        let limit = self.images.config().max_blob_bytes;
+        if self.upload.offset().saturating_add(bytes.len() as u64) > limit {
+            return Err(UploadError::TooLarge { limit });
+        }
+        Ok(self.upload.append(bytes).await?)
+    }
+
+    /// Lets go of the upload with all its bytes written; says how many there are.
+    pub async fn suspend(self) -> Result<u64, UploadError> {
+        Ok(self.upload.suspend().await?)
+    }
+
+    /// Ends the upload: verified, on disk, and linked to the repository when this answers.
+    pub async fn commit(self, digest: &Digest) -> Result<Committed, UploadError> {
+        let _kept = self.images.stripe(digest).read().await;
+        let committed = self.upload.commit(digest).await?;
+        self.images.link_blob(self.namespace, self.name, digest, committed.size).await?;
+        Ok(committed)
+    }
+
+    /// Ends the upload and removes its bytes.
+    pub async fn cancel(self) -> Result<(), UploadError> {
+        Ok(self.upload.cancel().await?)
+    }
+}
+
+/// Where a mounted blob may come from.
+pub enum MountSource<'a> {
+    /// A repository the client named and may read.
+    From(&'a Permit<Pull>),
+    /// Any repository of which `may_pull(namespace, stream)` says that the client may read it.
+    Anywhere(&'a (dyn Fn(&str, &str) -> bool + Sync)),
+}
+
+/// Whether a mount saved an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mount {
+    /// The repository has the blob now.
+    Mounted {
+        /// Its length in bytes.
+        size: u64,
+    },
+    /// The client has to upload it. Says nothing about whether it is elsewhere.
+    NotMounted,
+}
+
+impl Images {
+    /// Starts an upload of the caller to the repository.
+    pub async fn start_upload(&self, permit: &Permit<Push>) -> Result<UploadId, UploadError> {
+        let limit = self.config().max_open_uploads;
+        let principal = principal_tag(permit);
+        let open = self.blobs().count_sessions(|owner| owner.as_str().starts_with(&principal));
+        if open >= limit {
+            return Err(UploadError::TooMany { limit });
+        }
+        Ok(self.blobs().create_upload(owner_of(permit)).await?)
+    }
+
+    /// Continues an upload, which nobody else can until this is dropped.
+    pub async fn upload(&self, permit: &Permit<Push>, id: UploadId) -> Result<OpenUpload, UploadError> {
+        self.upload_offset(permit, id)?;
+        let upload = self.blobs().upload(id).await?;
+        let (namespace, name) = stream_key(permit.namespace(), permit.name());
+        Ok(OpenUpload { images: self.clone(), namespace, name, upload })
+    }
+
+    /// How many bytes an upload has received, without waiting for whoever writes to it.
+    pub fn upload_offset(&self, permit: &Permit<Push>, id: UploadId) -> Result<u64, UploadError> {
+        let session = self.blobs().session(id).filter(|session| session.owner == owner_of(permit));
+        Ok(session.ok_or(UploadError::Unknown { id })?.offset)
+    }
+
+    /// Ends an upload and removes its bytes.
+    pub async fn cancel_upload(&self, permit: &Permit<Push>, id: UploadId) -> Result<(), UploadError> {
+        self.upload(permit, id).await?.cancel().await
+    }
+
+    /// Lets the repository serve a blob that another one has, if the client may read it there.
+    pub async fn mount(
+        &self,
+        permit: &Permit<Push>,
+        digest: &Digest,
+        source: MountSource<'_>,
+    ) -> Result<Mount, UploadError> {
+        let size = match self.link_size(permit.namespace(), permit.name(), digest)? {
+            Some(size) => Some(size),
+            None => match source {
+                MountSource::From(from) => self.link_size(from.namespace(), from.name(), digest)?,
+                MountSource::Anywhere(may_pull) => self.find_source(digest, may_pull)?,
+            },
+        };
+        let _kept = self.stripe(digest).read().await;
+        let stored = self.blobs().stat(digest).await?;
+        match size {
+            Some(size) if stored == Some(size) => {
+                let (namespace, name) = stream_key(permit.namespace(), permit.name());
+                self.link_blob(namespace, name, digest, size).await?;
+                Ok(Mount::Mounted { size })
+            }
+            _ => Ok(Mount::NotMounted),
+        }
+    }
+
+    fn link_size(&self, namespace: &str, name: &str, digest: &Digest) -> Result<Option<u64>, StoreError> {
+        self.store().read(|tx| {
+            let Some(repository) = tx.repository(namespace, name)? else { return Ok(None) };
+            Ok(tx.link(repository, digest)?.map(|found| found.size))
+        })
+    }
+
+    fn find_source(
+        &self,
+        digest: &Digest,
+        may_pull: &(dyn Fn(&str, &str) -> bool + Sync),
+    ) -> Result<Option<u64>, StoreError> {
+        let key = digest.to_key();
+        let candidates = self.store().read(|tx| {
+            let rows = tx.rows(&LINKED, &KeyRange::prefix(&key.as_slice()), MOUNT_CANDIDATES)?;
+            let mut candidates = Vec::new();
+            for ((_, repository), ()) in rows {
+                let names = tx.row(&REPOSITORY_NAMES, &repository)?;
+                let link = tx.link(repository, digest)?;
+                candidates.extend(names.zip(link));
+            }
+            Ok::<_, StoreError>(candidates)
+        })?;
+        let readable = candidates.into_iter().find(|(names, _)| may_pull(&names.namespace, &names.name));
+        Ok(readable.map(|(_, link)| link.size))
+    }
+
+    async fn link_blob(
+        &self,
+        namespace: String,
+        name: String,
+        digest: &Digest,
+        size: u64,
+    ) -> Result<(), StoreError> {
+        let (digest, now) = (digest.clone(), self.now_s());
+        self.write(move |tx| {
+            let repository = obtain_repository(tx, &namespace, &name)?;
+            link(tx, repository, &digest, size, now)
+        })
+        .await
+    }
+
+    /// Removes the uploads that rested too long; says how many.
+    pub async fn reap_uploads(&self) -> Result<usize, UploadError> {
+        let before = self.0.clock.now() - self.config().upload_life;
+        Ok(self.blobs().reap_uploads(before).await?.len())
+    }
+}
+
+/// An upload belongs to a principal and a repository. Both are in the name of its file, as hashes: the caller's permit
+/// must give the same.
+fn owner_of(permit: &Permit<Push>) -> UploadOwner {
+    let repository = [permit.namespace(), permit.name()].join("/");
+    let owner = format!("{}-{}", principal_tag(permit), short_hash(&repository));
+    owner.parse().expect("two hashes in hexadecimal and a dash make an owner")
+}
+
+fn principal_tag(permit: &Permit<Push>) -> String {
+    short_hash(&permit.subject().username)
+}
+
+/// 128 bits are enough against chance, and nobody gains by a collision with a name they cannot have.
+fn short_hash(text: &str) -> String {
+    let mut hex = Digest::sha256(text.as_bytes()).hex();
+    hex.truncate(32);
+    hex
+}
