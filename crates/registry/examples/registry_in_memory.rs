@@ -15,7 +15,7 @@ use pierhead_runtime::Tasks;
 use pierhead_runtime::listen::{self, Limits};
 use pierhead_runtime::telemetry::{self, LogFormat};
 
-#[expect(dead_code, reason = "the tests use more of it")]
+#[expect(dead_code, clippy::unwrap_used, reason = "it is made for tests, which use more of it")]
 #[path = "../tests/it/site.rs"]
 mod site;
 

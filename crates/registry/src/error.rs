@@ -288,7 +288,8 @@ impl From<PushError> for RegistryError {
         match &error {
             PushError::StreamMissing { .. } => Self::client(ErrorCode::Denied, &error),
             PushError::MissingBlobs { digests } | PushError::MissingManifests { digests } => {
-                let item = |digest| ErrorItem::new(ErrorCode::ManifestBlobUnknown, json!({ "digest": digest }));
+                let item =
+                    |digest| ErrorItem::new(ErrorCode::ManifestBlobUnknown, json!({ "digest": digest }));
                 let code = ErrorCode::ManifestBlobUnknown;
                 Self::new(status(code), digests.iter().map(item).collect())
             }

@@ -74,7 +74,7 @@ async fn mount(
 }
 
 /// `GET` and `HEAD /v2/<name>/blobs/uploads/<id>` tell how much has arrived (204).
-pub(crate) async fn get(
+pub(crate) fn get(
     images: &Images,
     call: &Call<'_>,
     repository: &Repository,

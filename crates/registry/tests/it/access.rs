@@ -29,7 +29,8 @@ async fn nobody_is_told_where_to_get_a_token() {
 #[tokio::test]
 async fn the_token_is_the_password() {
     let site = Site::start().await;
-    let basic = |encoded: &str| site.get("", "/openshift/token").header("authorization", &format!("Basic {encoded}"));
+    let basic =
+        |encoded: &str| site.get("", "/openshift/token").header("authorization", &format!("Basic {encoded}"));
     // `any:sha256~developer`, `any:sha256~nobody`, `any:`.
     let granted = basic("YW55OnNoYTI1Nn5kZXZlbG9wZXI=").send().await;
     let token = token("developer");
@@ -45,13 +46,17 @@ async fn the_token_is_the_password() {
     let bad_scope = site.get("", "/openshift/token?scope=repository:front:pull").send().await;
     assert_eq!(bad_scope.status, StatusCode::UNAUTHORIZED);
 
-    let login = site.get("", "/v2/").header("authorization", "Basic YW55OnNoYTI1Nn5kZXZlbG9wZXI=").send().await;
+    let login =
+        site.get("", "/v2/").header("authorization", "Basic YW55OnNoYTI1Nn5kZXZlbG9wZXI=").send().await;
     assert_eq!((login.status, login.text()), (StatusCode::OK, "{}"));
     assert_eq!(site.get("anonymous", "/v2/").send().await.status, StatusCode::OK);
     let gone = site.get("nobody", "/v2/").send().await;
     assert_eq!(gone.header("www-authenticate"), "Basic realm=openshift,error=\"access denied\"");
     let empty = site.get("", "/v2/").header("authorization", "Basic YW55Og==").send().await;
-    assert_eq!(empty.header("www-authenticate"), "Basic realm=openshift,error=\"failed to decode credentials\"");
+    assert_eq!(
+        empty.header("www-authenticate"),
+        "Basic realm=openshift,error=\"failed to decode credentials\""
+    );
 }
 
 #[tokio::test]
@@ -92,7 +97,8 @@ async fn what_is_foreign_looks_like_what_never_was() {
     for user in ["stranger", "anonymous"] {
         for (method, path) in &paths {
             let ask = async |repository: &str| {
-                let answer = site.request(user, method.clone(), &format!("/v2/{repository}/{path}")).send().await;
+                let answer =
+                    site.request(user, method.clone(), &format!("/v2/{repository}/{path}")).send().await;
                 told(&answer, repository)
             };
             let foreign = ask("shop/front").await;
@@ -134,11 +140,21 @@ async fn other_spellings_open_no_door() {
     let site = Site::start().await;
     site.push_image("developer", "shop/front", "v1", b"layer").await;
     for path in [
-        "/v2/shop/front/manifests/v1/", "/v2//shop/front/manifests/v1", "/v2/shop//front/manifests/v1",
-        "/v2/shop/front/manifests//v1", "/v2/./shop/front/manifests/v1", "/v2/other/../shop/front/manifests/v1",
-        "/v2/shop%2Ffront/manifests/v1", "/v2/shop/front%2Fmanifests/v1", "/v2/Shop/front/manifests/v1",
-        "/v2/shop/front/manifests/v1;x", "/v2/shop/front/manifests/v1%00", "/V2/shop/front/manifests/v1",
-        "/v2/shop/front/MANIFESTS/v1", "/v2/shop/front/manifests/%76%31", "//v2/shop/front/manifests/v1",
+        "/v2/shop/front/manifests/v1/",
+        "/v2//shop/front/manifests/v1",
+        "/v2/shop//front/manifests/v1",
+        "/v2/shop/front/manifests//v1",
+        "/v2/./shop/front/manifests/v1",
+        "/v2/other/../shop/front/manifests/v1",
+        "/v2/shop%2Ffront/manifests/v1",
+        "/v2/shop/front%2Fmanifests/v1",
+        "/v2/Shop/front/manifests/v1",
+        "/v2/shop/front/manifests/v1;x",
+        "/v2/shop/front/manifests/v1%00",
+        "/V2/shop/front/manifests/v1",
+        "/v2/shop/front/MANIFESTS/v1",
+        "/v2/shop/front/manifests/%76%31",
+        "//v2/shop/front/manifests/v1",
     ] {
         for user in ["developer", "anonymous", ""] {
             let status = site.get(user, path).send().await.status;

@@ -48,7 +48,9 @@ async fn tags_come_in_order_and_once() {
 #[tokio::test]
 async fn the_catalog_is_for_those_who_see_the_cluster() {
     let site = Site::start().await;
-    for (user, repository) in [("developer", "shop/front"), ("developer", "shop/back"), ("stranger", "other/x")] {
+    for (user, repository) in
+        [("developer", "shop/front"), ("developer", "shop/back"), ("stranger", "other/x")]
+    {
         site.push_image(user, repository, "v1", b"layer").await;
     }
     let pages = pages(&site, "admin", "/v2/_catalog?n=2", "repositories").await;

@@ -49,7 +49,8 @@ async fn blobs_can_be_read_in_part() {
     check("bytes=10-", StatusCode::RANGE_NOT_SATISFIABLE, "", "bytes */10").await;
     check("lines=1-2", StatusCode::OK, "0123456789", "").await;
 
-    let stale = site.get("puller", &path).header("range", "bytes=2-4").header("if-range", "\"x\"").send().await;
+    let stale =
+        site.get("puller", &path).header("range", "bytes=2-4").header("if-range", "\"x\"").send().await;
     assert_eq!((stale.status, stale.text()), (StatusCode::OK, "0123456789"));
 }
 
@@ -74,7 +75,9 @@ async fn formats_are_for_those_who_read_them() {
             "platform": { "architecture": "amd64", "os": "linux" },
         }],
     });
-    for (reference, media_type, body) in [(child.to_string(), DOCKER, image), ("list".into(), LIST, list.to_string())] {
+    for (reference, media_type, body) in
+        [(child.to_string(), DOCKER, image), ("list".into(), LIST, list.to_string())]
+    {
         let path = format!("/v2/{REPOSITORY}/manifests/{reference}");
         let answer = site.put("developer", &path).header("content-type", media_type).body(body).send().await;
         assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
@@ -83,7 +86,11 @@ async fn formats_are_for_those_who_read_them() {
         let call = site.get("puller", &format!("/v2/{REPOSITORY}/manifests/{reference}"));
         let call = if accept.is_empty() { call } else { call.header("accept", accept) };
         let answer = call.send().await;
-        assert_eq!((answer.status, answer.header("content-type")), (status, media_type), "{reference} as {accept}");
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (status, media_type),
+            "{reference} as {accept}"
+        );
     };
     let oci = "application/vnd.oci.image.manifest.v1+json";
     check("oci", "", StatusCode::OK, oci).await;

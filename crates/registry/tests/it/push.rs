@@ -41,7 +41,8 @@ async fn a_push_says_where_it_went_and_to_what_it_refers() {
     let manifest = manifest.to_string();
     let digest = Digest::sha256(manifest.as_bytes());
     let path = format!("/v2/{REPOSITORY}/manifests/{digest}?tag=a&tag=b");
-    let answer = site.put("developer", &path).header("content-type", OCI_MANIFEST).body(manifest).send().await;
+    let answer =
+        site.put("developer", &path).header("content-type", OCI_MANIFEST).body(manifest).send().await;
     assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
     assert_eq!(answer.location(), format!("/v2/{REPOSITORY}/manifests/{digest}"));
     assert_eq!(answer.header("docker-content-digest"), digest.to_string());

@@ -58,7 +58,8 @@ impl Site {
 
     /// A request as `user`, or without credentials as nobody.
     pub(crate) fn request(&self, user: &str, method: Method, path: &str) -> Call<'_> {
-        let mut request = Request::builder().method(method).uri(path).header("host", "registry.example.com:5000");
+        let mut request =
+            Request::builder().method(method).uri(path).header("host", "registry.example.com:5000");
         if !user.is_empty() {
             request = request.header(AUTHORIZATION, format!("Bearer {}", token(user)));
         }
@@ -101,8 +102,7 @@ impl Site {
     /// Removes an object of the API, as `oc delete` would.
     pub(crate) async fn delete_object(&self, resource: &str, namespace: &str, name: &str) {
         let key = ObjectKey::new(resource, namespace, name);
-        let deleted: Result<bool, StoreError> =
-            self.store.write(move |tx| tx.delete(&OBJECTS, &key)).await;
+        let deleted: Result<bool, StoreError> = self.store.write(move |tx| tx.delete(&OBJECTS, &key)).await;
         assert!(deleted.unwrap());
     }
 }

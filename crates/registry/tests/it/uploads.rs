@@ -23,7 +23,10 @@ async fn chunks_arrive_in_order_or_not_at_all() {
     let started = site.post("developer", UPLOADS).send().await;
     assert_eq!((started.status, started.header("range")), (StatusCode::ACCEPTED, "0-0"));
     let location = started.location();
-    assert!(location.starts_with(UPLOADS) && location.ends_with(started.header("docker-upload-uuid")), "{location}");
+    assert!(
+        location.starts_with(UPLOADS) && location.ends_with(started.header("docker-upload-uuid")),
+        "{location}"
+    );
 
     let first = patch(&site, &location, "0-4", "01234").await;
     assert_eq!((first.status, first.header("range")), (StatusCode::ACCEPTED, "0-4"));
