@@ -1,1 +1,89 @@
-fn main() {}
+//! The binary: `pierhead`, and `oc` when called by that name. Client verbs are `cli`'s; the server's own are here.
+
+mod config;
+mod data;
+mod health;
+mod maintenance;
+mod passwords;
+mod pki;
+mod public_registry;
+mod serve;
+mod start;
+
+use anyhow::Result;
+use clap::{Args as _, FromArgMatches as _};
+use pierhead_cli::Environment;
+use serve::{CheckConfigArgs, ServeArgs, Surroundings};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let typed = arguments.next().unwrap_or_default();
+    let name = if Path::new(&typed).file_name().is_some_and(|name| name == "oc") { "oc" } else { "pierhead" };
+    let command = pierhead_cli::command(name)
+        .subcommand(ServeArgs::augment_args(
+            clap::Command::new("serve").about("Start everything on one machine, with one folder"),
+        ))
+        .subcommand(CheckConfigArgs::augment_args(
+            clap::Command::new("check-config").about("Say what is wrong with a configuration file"),
+        ));
+    let matches = match command.try_get_matches_from([OsString::from(name)].into_iter().chain(arguments)) {
+        Ok(matches) => matches,
+        Err(error) => return pierhead_cli::usage(&error, environment()).into(),
+    };
+    let outcome = match matches.subcommand() {
+        Some(("serve", matches)) => ServeArgs::from_arg_matches(matches)
+            .map_err(Into::into)
+            .and_then(|args| serve::serve(args, &surroundings(), &mut std::io::stdout())),
+        Some(("check-config", matches)) => CheckConfigArgs::from_arg_matches(matches)
+            .map_err(Into::into)
+            .and_then(|args| serve::check_config(&args, &surroundings(), &mut std::io::stdout())),
+        _ => client(&matches),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            // There is nowhere left to say that standard error is closed.
+            writeln!(std::io::stderr(), "error: {error:#}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn client(matches: &clap::ArgMatches) -> Result<ExitCode> {
+    pierhead_runtime::tls::install_provider();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(pierhead_cli::dispatch(matches, environment())).into())
+}
+
+fn surroundings() -> Surroundings {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    Surroundings {
+        variables: std::env::vars_os().filter_map(text).collect(),
+        root: rustix::process::geteuid().is_root(),
+    }
+}
+
+fn environment() -> Environment {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value));
+    let vars: BTreeMap<String, OsString> = std::env::vars_os().filter_map(text).collect();
+    Environment {
+        home: vars.get("HOME").map(PathBuf::from),
+        vars,
+        cwd: std::env::current_dir().unwrap_or_default(),
+        stdin: Box::new(std::io::stdin()),
+        stdin_is_terminal: std::io::stdin().is_terminal(),
+        stdout: Box::new(std::io::stdout()),
+        stdout_is_terminal: std::io::stdout().is_terminal(),
+        stderr: Box::new(std::io::stderr()),
+        now: || pierhead_runtime::Clock::now(&pierhead_runtime::SystemClock),
+        client: None,
+    }
+}

@@ -1,0 +1,249 @@
+//! Where the parts meet: build, bind, spawn; and stop, in the order that is written down here.
+
+use crate::config::{Compat, Config, Listen};
+use crate::data::{self, Addresses};
+use crate::pki::{self, Pki};
+use crate::public_registry::PublicRegistry;
+use crate::{health, maintenance, passwords};
+use anyhow::{Context, Result};
+use http::Request;
+use pierhead_apiserver::ApiServer;
+use pierhead_auth::{Auth, Era, Subject};
+use pierhead_blobs::Blobs;
+use pierhead_client::Client;
+use pierhead_images::Images;
+use pierhead_registry::Registry;
+use pierhead_router::{ProxyConfig, Router, RouterName};
+use pierhead_runtime::listen::{self, Limits};
+use pierhead_runtime::telemetry::Metrics;
+use pierhead_runtime::tls::{self, Alpn, CertResolver, ClientCertificates};
+use pierhead_runtime::{SharedClock, SystemClock, Tasks};
+use pierhead_store::Store;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tracing::{error, warn};
+
+/// How long both sides of a proxied exchange may be silent.
+const PROXY_IDLE: Duration = Duration::from_secs(300);
+
+/// A server that runs.
+pub(crate) struct Running {
+    /// What was bound.
+    pub(crate) addresses: Addresses,
+    /// Where clients reach the API.
+    pub(crate) public_url: String,
+    /// Whether the folder was new.
+    pub(crate) first_start: bool,
+    listeners: Tasks,
+    agents: Tasks,
+    store: Store,
+    failed: Arc<Notify>,
+}
+
+impl Running {
+    /// Ends listeners, then agents, then the store. What does not end in time is left behind: a crash is safe.
+    pub(crate) async fn stop(self, grace: Duration) {
+        for (what, tasks) in [("listeners", &self.listeners), ("agents", &self.agents)] {
+            if let Err(late) = tasks.shutdown(grace).await {
+                warn!("stopping the {what}: {late}");
+            }
+        }
+        self.store.close();
+    }
+
+    /// Waits until the store could not write and takes no more.
+    pub(crate) async fn store_failed(&self) {
+        self.failed.notified().await;
+    }
+}
+
+/// The parts that requests are answered from.
+struct Parts {
+    store: Store,
+    auth: Auth,
+    images: Images,
+    public_registry: PublicRegistry,
+    metrics: Metrics,
+    clock: SharedClock,
+}
+
+/// What the parts are told of the server they are in.
+struct Inside<'a> {
+    /// Where the registry listens.
+    registry: SocketAddr,
+    /// Where clients reach the API.
+    public_url: &'a str,
+    /// Told when the store can no longer be written.
+    failed: &'a Arc<Notify>,
+}
+
+/// Starts everything. When it returns, requests are answered.
+pub(crate) async fn start(config: &Config) -> Result<Running> {
+    tls::install_provider();
+    pki::private_folder(&config.data)?;
+    let clock = SystemClock::shared();
+    let first_start = !config.data.join("pki/ca.key").exists();
+    let pki = Pki::open(&config.data.join("pki"), clock.as_ref())?;
+    let (listeners, agents) = (Tasks::new(), Tasks::new());
+
+    let api = listen::bind(config.api)?;
+    let registry = listen::bind(config.registry)?;
+    let metrics = listen::bind(config.metrics)?;
+    let public_url = format!("https://{}", public_host(api.local_addr(), config));
+
+    let failed = Arc::new(Notify::new());
+    let inside = Inside { registry: registry.local_addr(), public_url: &public_url, failed: &failed };
+    let parts = open(config, &pki, &inside, &agents, clock)?;
+    let server = api_server(&parts, config, &inside).await?;
+
+    let client = |part: &str| in_process(&server, part);
+    let router = start_router(client("router"), config, &pki, &agents, &parts.clock)?;
+    pierhead_controllers::start(client("controllers"), controllers(&parts, &pki, &inside), &agents);
+    parts.public_registry.follow(&client("public-registry"), &agents);
+    maintenance::start(&parts.images, &agents);
+
+    let addresses = Addresses {
+        api: api.local_addr(),
+        registry: registry.local_addr(),
+        router_http: router.http(),
+        router_https: router.https(),
+        metrics: metrics.local_addr(),
+    };
+    serve_registry(registry, &parts, &listeners);
+    serve_api(api, server, &pki, config, &parts.clock, &listeners)?;
+    health::serve(metrics, parts.metrics.clone(), parts.store.clone(), &listeners);
+    let admin = pki.administrator(parts.clock.as_ref())?;
+    data::write_admin_kubeconfig(&config.data.join("admin.kubeconfig"), &public_url, pki.authority(), &admin)?;
+    addresses.write(&config.data.join("addresses.json"))?;
+    Ok(Running { addresses, public_url, first_start, listeners, agents, store: parts.store, failed })
+}
+
+fn open(config: &Config, pki: &Pki, inside: &Inside<'_>, agents: &Tasks, clock: SharedClock) -> Result<Parts> {
+    let metadata = config.data.join("metadata");
+    let store = Store::open(&metadata, Arc::clone(&clock), &pierhead_images::tables())
+        .with_context(|| format!("opening {}", metadata.display()))?;
+    let failed = Arc::clone(inside.failed);
+    store.on_fatal(move |error| {
+        error!(%error, "The metadata could not be written; ending, so that a restart recovers");
+        failed.notify_one();
+    });
+    let mut auth = pierhead_auth::Config::new(pki.service_accounts.clone());
+    (auth.rules, auth.texts) = (era(config.compat), Era::V4);
+    auth.token_issuer = inside.public_url.to_owned();
+    auth.token_audiences.insert(0, inside.public_url.to_owned());
+    auth.identity_providers = passwords::providers(config, agents)?;
+    let auth = Auth::open(store.clone(), auth, Arc::clone(&clock))?;
+    let blobs = Blobs::filesystem(&config.data.join("blobs")).context("opening the blobs")?;
+    let public_registry = PublicRegistry::default();
+    let mut images = pierhead_images::Config::new(inside.registry.to_string());
+    images.public_registry = public_registry.reader();
+    let images = Images::open(store.clone(), blobs, images, Arc::clone(&clock))?;
+    Ok(Parts { store, auth, images, public_registry, metrics: Metrics::new(), clock })
+}
+
+async fn api_server(parts: &Parts, config: &Config, inside: &Inside<'_>) -> Result<ApiServer> {
+    let mut settings = pierhead_apiserver::Config::new(inside.public_url, &config.router_domain);
+    settings.era = era(config.compat);
+    let Parts { store, auth, images, clock, .. } = parts;
+    let server = ApiServer::new(store.clone(), auth.clone(), images.clone(), settings, Arc::clone(clock));
+    Ok(server)
+}
+
+/// A client in this process whose requests are the named part's.
+fn in_process(server: &ApiServer, part: &str) -> Client {
+    let subject = Subject::system(format!("system:pierhead:{part}"), vec!["system:masters".to_owned()]);
+    let server = server.clone();
+    Client::in_process(tower::service_fn(move |mut request: Request<_>| {
+        request.extensions_mut().insert(Arc::clone(&subject));
+        let server = server.clone();
+        async move { Ok::<_, std::convert::Infallible>(server.handle(request).await) }
+    }))
+}
+
+fn start_router(
+    client: Client, config: &Config, pki: &Pki, tasks: &Tasks, clock: &SharedClock,
+) -> Result<pierhead_router::Proxy> {
+    let domain = &config.router_domain;
+    let default_certificate = pki.listener(vec![domain.clone(), format!("*.{domain}")], clock.as_ref())?;
+    let proxy = ProxyConfig {
+        http: permitted(config.router_http)?,
+        https: permitted(config.router_https)?,
+        public_https_port: None,
+        default_certificate,
+        idle: PROXY_IDLE,
+        limits: Limits::default(),
+    };
+    let name = RouterName { name: "router".to_owned(), canonical_hostname: format!("router-default.{domain}") };
+    let service_authority = Some(pki.authority().to_owned());
+    let router = pierhead_router::Config { proxy, name, wildcards: false, service_authority };
+    Ok(Router::new(client, router, Arc::clone(clock)).start(tasks)?)
+}
+
+/// The address to bind: where the default needs rights that we lack, the port beside it.
+fn permitted(listen: Listen) -> Result<SocketAddr> {
+    let Some(port) = listen.fallback_port else { return Ok(listen.address) };
+    match TcpListener::bind(listen.address) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Ok(SocketAddr::new(listen.address.ip(), port))
+        }
+        Ok(_) | Err(_) => Ok(listen.address),
+    }
+}
+
+fn serve_registry(listener: listen::Listener, parts: &Parts, tasks: &Tasks) {
+    let Parts { auth, images, metrics, .. } = parts;
+    let config = pierhead_registry::Config::default();
+    let registry = Registry::new(auth.clone(), images.clone(), config, metrics);
+    let handler = move |request| {
+        let registry = registry.clone();
+        async move { registry.handle(request).await }
+    };
+    listen::serve(listener, None, handler, tasks, Limits::default());
+}
+
+fn serve_api(
+    listener: listen::Listener, server: ApiServer, pki: &Pki, config: &Config, clock: &SharedClock, tasks: &Tasks,
+) -> Result<()> {
+    let certificate = pki.listener(api_names(listener.local_addr(), config), clock.as_ref())?;
+    let authorities = ClientCertificates::Verified(Arc::new(tls::roots(pki.authority().as_bytes())?));
+    let resolver = Arc::new(CertResolver::new(Some(certificate)));
+    let tls = tls::server_config(resolver, &authorities, Alpn::Http2AndHttp1)?;
+    let handler = move |request| {
+        let server = server.clone();
+        async move { server.handle(request).await }
+    };
+    listen::serve(listener, Some(tls), handler, tasks, Limits::default());
+    Ok(())
+}
+
+/// Every name that clients may use for the API.
+fn api_names(address: SocketAddr, config: &Config) -> Vec<String> {
+    let mut names = config.api_names.clone();
+    names.extend(["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"].map(str::to_owned));
+    names.extend(["127.0.0.1", "::1"].map(str::to_owned));
+    if !address.ip().is_unspecified() {
+        names.push(address.ip().to_string());
+    }
+    names.dedup();
+    names
+}
+
+/// Host and port of the API in URLs that we give out.
+fn public_host(address: SocketAddr, config: &Config) -> String {
+    match config.api_names.first() {
+        Some(name) => format!("{name}:{}", address.port()),
+        None if address.ip().is_unspecified() => {
+            SocketAddr::new(IpAddr::from([127, 0, 0, 1]), address.port()).to_string()
+        }
+        None => address.to_string(),
+    }
+}
+
+fn era(compat: Compat) -> Era {
+    match compat {
+        Compat::V3_2 => Era::V3_2,
+        Compat::V4 => Era::V4,
+    }
+}
