@@ -92,7 +92,8 @@ impl<'a> Asked<'a> {
             Some((resource, subresource)) if attributes.subresource.is_empty() => (resource, subresource),
             _ => (attributes.resource.as_str(), attributes.subresource.as_str()),
         };
-        let openshift = legacy::group_of(resource);
+        // Impersonation knows no groups of users: `users` means the name, not the kind of an API object.
+        let openshift = if attributes.verb == "impersonate" { None } else { legacy::group_of(resource) };
         let group = match attributes.group.as_str() {
             "" => openshift.unwrap_or(""),
             group => group,

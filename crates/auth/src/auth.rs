@@ -23,7 +23,7 @@ use crate::rbac::policy::RoleName;
 use crate::rbac::{cover, everything};
 use crate::service_account::{Expected, TokenSigner, Verified, sha256};
 use crate::stored::NamespacePhase;
-use crate::subject::{AUTHENTICATED, MASTERS, SCOPES_KEY};
+use crate::subject::{AUTHENTICATED, MASTERS};
 use crate::{Attributes, Subject, scope};
 
 /// Verified tokens and decisions kept at a time.
@@ -55,8 +55,8 @@ struct CachedIdentity {
 }
 
 #[derive(Clone)]
-struct CachedDecision {
-    allowed: bool,
+pub(crate) struct CachedDecision {
+    pub(crate) allowed: bool,
     reason: Arc<str>,
 }
 
@@ -246,11 +246,11 @@ impl Auth {
         }
     }
 
-    fn denied(&self, subject: &Subject, asked: Asked<'_>, reason: &str) -> Denied {
+    pub(crate) fn denied(&self, subject: &Subject, asked: Asked<'_>, reason: &str) -> Denied {
         Denied::new(&subject.username, asked, reason, self.inner.config.texts)
     }
 
-    fn decide(&self, subject: &Arc<Subject>, asked: Asked<'_>) -> CachedDecision {
+    pub(crate) fn decide(&self, subject: &Arc<Subject>, asked: Asked<'_>) -> CachedDecision {
         let Inner { index, decisions, .. } = &*self.inner;
         if let Err(error) = index.catch_up() {
             tracing::error!(%error, "Roles and bindings cannot be read; everything is denied");
@@ -393,9 +393,4 @@ fn certificate(common_name: &str, organizations: &[String]) -> Result<Arc<Subjec
         }
     }
     Ok(Arc::new(Subject { username: common_name.to_owned(), groups, ..Subject::default() }))
-}
-
-/// The scopes key is reserved: only tokens carry it. Impersonation asks for the right to set it.
-pub(crate) fn is_scope_key(key: &str) -> bool {
-    key.eq_ignore_ascii_case(SCOPES_KEY)
 }

@@ -6,12 +6,14 @@
 
 mod attributes;
 mod auth;
+pub mod bootstrap;
 mod cache;
 mod config;
 mod credentials;
 mod denied;
 mod era;
 mod identity;
+mod impersonation;
 mod index;
 pub mod password;
 mod permit;
@@ -28,6 +30,7 @@ pub use credentials::{Credentials, InvalidCredentials, Unauthenticated};
 pub use denied::{Decision, Denied, EscalationDenied, GrantDenied};
 pub use era::Era;
 pub use identity::{MAX_TOKEN_BYTES, OAUTH_PREFIX, oauth_object_name};
+pub use impersonation::{Impersonation, ImpersonationDenied};
 pub use permit::{Api, Catalog, CreateStream, Delete, Permit, Pull, Push};
 pub use rbac::everything;
 pub use rbac::policy::RoleName;

@@ -84,7 +84,7 @@ fn rights(rule: &PolicyRule) -> impl Iterator<Item = Right<'_>> {
         let resources = rule.resources.iter().flat_map(move |resource| {
             let names = names.clone();
             rule.api_groups.iter().flat_map(move |group| {
-                let group = effective_group(group, resource);
+                let group = effective_group(verb, group, resource);
                 names.clone().into_iter().map(move |name| Right { verb, group, resource, name, url: None })
             })
         });
@@ -92,9 +92,13 @@ fn rights(rule: &PolicyRule) -> impl Iterator<Item = Right<'_>> {
     })
 }
 
-/// The group a right is really about: `""` with the name of an OpenShift resource means that resource.
-fn effective_group<'a>(group: &'a str, resource: &str) -> &'a str {
-    if group.is_empty() { legacy::group_of(base(resource)).unwrap_or("") } else { group }
+/// The group a right is really about: `""` with the name of an OpenShift resource means that resource. With the
+/// verb `impersonate`, and so with `*`, it also means the users of that name, so there it stays as it is.
+fn effective_group<'a>(verb: &str, group: &'a str, resource: &str) -> &'a str {
+    match group {
+        "" if !matches!(verb, "*" | "impersonate") => legacy::group_of(base(resource)).unwrap_or(""),
+        group => group,
+    }
 }
 
 fn base(resource: &str) -> &str {
@@ -122,7 +126,9 @@ fn url_covers(pattern: &str, url: &str) -> bool {
 
 fn group_covers(rule: &PolicyRule, right: &Right<'_>) -> bool {
     has_or_star(&rule.api_groups, right.group)
-        || (legacy::group_of(base(right.resource)) == Some(right.group)
+        || (right.verb != "impersonate"
+            && right.verb != "*"
+            && legacy::group_of(base(right.resource)) == Some(right.group)
             && rule.api_groups.iter().any(String::is_empty)
             && rule.resources.iter().any(|resource| resource == right.resource))
 }
