@@ -108,10 +108,10 @@ impl Registry {
             (Route::Blob(name, digest), &Method::GET) => blobs::get(images, call, &name, &digest).await,
             (Route::Blob(name, digest), &Method::DELETE) => blobs::delete(images, call, &name, &digest).await,
             (Route::Uploads(name), &Method::POST) => uploads::post(images, call, body, &name).await,
-            (Route::Upload(name, id), &Method::GET) => uploads::get(images, call, &name, &id),
-            (Route::Upload(name, id), &Method::PATCH) => uploads::patch(images, call, body, &name, &id).await,
-            (Route::Upload(name, id), &Method::PUT) => uploads::put(images, call, body, &name, &id).await,
-            (Route::Upload(name, id), &Method::DELETE) => uploads::delete(images, call, &name, &id).await,
+            (Route::Upload(name, id), &Method::GET) => uploads::get(images, call, &name, id),
+            (Route::Upload(name, id), &Method::PATCH) => uploads::patch(images, call, body, &name, id).await,
+            (Route::Upload(name, id), &Method::PUT) => uploads::put(images, call, body, &name, id).await,
+            (Route::Upload(name, id), &Method::DELETE) => uploads::delete(images, call, &name, id).await,
             (route, _) => Err(RegistryError::method_not_allowed(allowed(&route))),
         }
     }

@@ -36,9 +36,9 @@ pub(crate) async fn post(
     let digest: Option<Digest> = query.first("digest").map(|digest| digest.parse()).transpose()?;
     let id = images.start_upload(&permit).await?;
     let Some(digest) = digest else {
-        return Ok(progress(StatusCode::ACCEPTED, repository, &id, 0));
+        return Ok(progress(StatusCode::ACCEPTED, repository, id, 0));
     };
-    let mut upload = images.upload(&permit, &id).await?;
+    let mut upload = images.upload(&permit, id).await?;
     if let Err(error) = receive(&mut upload, body, None).await {
         // Nobody has learnt the name of this upload, so nobody could go on with it.
         upload.cancel().await?;
@@ -78,7 +78,7 @@ pub(crate) fn get(
     images: &Images,
     call: &Call<'_>,
     repository: &Repository,
-    id: &UploadId,
+    id: UploadId,
 ) -> Result<Response, RegistryError> {
     let permit = call.permit_push(repository)?;
     let offset = images.upload_offset(&permit, id)?;
@@ -92,7 +92,7 @@ pub(crate) async fn patch(
     call: &Call<'_>,
     body: RequestBody,
     repository: &Repository,
-    id: &UploadId,
+    id: UploadId,
 ) -> Result<Response, RegistryError> {
     let permit = call.permit_push(repository)?;
     let mut upload = images.upload(&permit, id).await?;
@@ -110,7 +110,7 @@ pub(crate) async fn put(
     call: &Call<'_>,
     body: RequestBody,
     repository: &Repository,
-    id: &UploadId,
+    id: UploadId,
 ) -> Result<Response, RegistryError> {
     let permit = call.permit_push(repository)?;
     let digest = call.query().first("digest").ok_or_else(RegistryError::no_digest)?;
@@ -130,7 +130,7 @@ pub(crate) async fn delete(
     images: &Images,
     call: &Call<'_>,
     repository: &Repository,
-    id: &UploadId,
+    id: UploadId,
 ) -> Result<Response, RegistryError> {
     let permit = call.permit_push(repository)?;
     images.upload(&permit, id).await?.cancel().await?;
@@ -142,7 +142,7 @@ fn expected_chunk(
     call: &Call<'_>,
     body: &RequestBody,
     repository: &Repository,
-    id: &UploadId,
+    id: UploadId,
     offset: u64,
 ) -> Result<Option<Chunk>, RegistryError> {
     let Some(header) = call.headers().get(CONTENT_RANGE) else { return Ok(None) };
@@ -183,11 +183,11 @@ fn stored(repository: &Repository, digest: &Digest) -> Response {
     response::created(&format!("/v2/{repository}/blobs/{digest}"), digest)
 }
 
-fn location(repository: &Repository, id: &UploadId) -> String {
+fn location(repository: &Repository, id: UploadId) -> String {
     format!("/v2/{repository}/blobs/uploads/{id}")
 }
 
-fn progress(status: StatusCode, repository: &Repository, id: &UploadId, offset: u64) -> Response {
+fn progress(status: StatusCode, repository: &Repository, id: UploadId, offset: u64) -> Response {
     let mut answer = response::empty(status);
     let headers = answer.headers_mut();
     headers.insert(LOCATION, response::path_header(&location(repository, id)));
