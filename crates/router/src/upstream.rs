@@ -1,0 +1,209 @@
+//! Connections to backends.
+//!
+//! Owns opening them, keeping idle ones for the next request and dropping them when they grow old. HTTP/1.1 only, one
+//! request at a time on each. Does not choose the backend and does not read requests.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use pierhead_runtime::Tasks;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio::time::error::Elapsed;
+use tokio_rustls::TlsConnector;
+use tracing::debug;
+
+use crate::body::RequestBody;
+use crate::table::UpstreamTls;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Shorter than any backend's own limit that we know of, so that we close first.
+const IDLE_LIMIT: Duration = Duration::from_secs(30);
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+const IDLE_PER_TARGET: usize = 256;
+/// How long a connection may take to notice that its last answer was read to the end.
+const SETTLE_LIMIT: Duration = Duration::from_millis(5);
+/// Reads grow up to this with the speed of the backend: fewer, larger pieces for big blobs.
+const READ_BUFFER: usize = 512 * 1024;
+const HEAD_LIMIT: usize = 64 * 1024;
+
+/// A backend and how to speak to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<Arc<UpstreamTls>>,
+}
+
+type Key = (SocketAddr, Option<u64>);
+
+impl Target {
+    fn key(&self) -> Key {
+        (self.address, self.tls.as_ref().map(|tls| tls.id))
+    }
+}
+
+/// A connection to a backend that was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("connecting to {address} failed")]
+    Connect { address: SocketAddr, source: io::Error },
+    #[error("connecting to {address} took longer than {CONNECT_LIMIT:?}")]
+    TooSlow { address: SocketAddr, source: Elapsed },
+    #[error("speaking HTTP to {address} failed")]
+    Handshake { address: SocketAddr, source: hyper::Error },
+}
+
+/// The connections to all backends. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Upstreams {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    idle: Mutex<Option<HashMap<Key, Vec<Idle>>>>,
+    tasks: Tasks,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: SendRequest<RequestBody>,
+    since: Instant,
+}
+
+/// A connection ready for one request.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) sender: SendRequest<RequestBody>,
+    pub(crate) lease: Lease,
+    /// Whether it served a request before, and so may have been closed by the backend meanwhile.
+    pub(crate) reused: bool,
+}
+
+/// The way back into the pool for a connection whose answer was read to the end.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    shared: Arc<Shared>,
+    key: Key,
+}
+
+impl Upstreams {
+    /// An empty pool. Idle connections are closed when `tasks` stops; busy ones end with their request.
+    pub(crate) fn start(tasks: &Tasks) -> Self {
+        let shared = Arc::new(Shared { idle: Mutex::new(Some(HashMap::new())), tasks: tasks.child() });
+        let swept = Arc::clone(&shared);
+        tasks.spawn("upstream sweeper", |stop| async move {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break,
+                    () = tokio::time::sleep(SWEEP_EVERY) => {}
+                }
+                if let Some(idle) = swept.idle.lock().as_mut() {
+                    idle.retain(|_, connections| {
+                        connections
+                            .retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < IDLE_LIMIT);
+                        !connections.is_empty()
+                    });
+                }
+            }
+            drop(swept.idle.lock().take());
+        });
+        Self { shared }
+    }
+
+    /// An idle connection if there is one, else a new one.
+    pub(crate) async fn connection(&self, target: &Target) -> Result<Connection, ConnectError> {
+        while let Some(mut sender) = self.take_idle(target.key()) {
+            let ready = sender.is_ready()
+                || matches!(tokio::time::timeout(SETTLE_LIMIT, sender.ready()).await, Ok(Ok(())));
+            if ready {
+                return Ok(Connection { sender, lease: self.lease(target), reused: true });
+            }
+        }
+        self.connect(target).await
+    }
+
+    fn take_idle(&self, key: Key) -> Option<SendRequest<RequestBody>> {
+        let mut idle = self.shared.idle.lock();
+        let connections = idle.as_mut()?.get_mut(&key)?;
+        while let Some(Idle { sender, since }) = connections.pop() {
+            if !sender.is_closed() && since.elapsed() < IDLE_LIMIT {
+                return Some(sender);
+            }
+        }
+        None
+    }
+
+    fn lease(&self, target: &Target) -> Lease {
+        Lease { shared: Arc::clone(&self.shared), key: target.key() }
+    }
+
+    /// A new connection.
+    pub(crate) async fn connect(&self, target: &Target) -> Result<Connection, ConnectError> {
+        let address = target.address;
+        let opened = tokio::time::timeout(CONNECT_LIMIT, self.open(target)).await;
+        let sender = opened.map_err(|source| ConnectError::TooSlow { address, source })??;
+        Ok(Connection { sender, lease: self.lease(target), reused: false })
+    }
+
+    async fn open(&self, target: &Target) -> Result<SendRequest<RequestBody>, ConnectError> {
+        let address = target.address;
+        let failed = |source| ConnectError::Connect { address, source };
+        let stream = connect_tcp(address).await.map_err(failed)?;
+        match &target.tls {
+            None => self.speak(stream, address).await,
+            Some(tls) => {
+                let connector = TlsConnector::from(Arc::clone(&tls.config));
+                let stream = connector.connect(tls.server_name.clone(), stream).await.map_err(failed)?;
+                self.speak(stream, address).await
+            }
+        }
+    }
+
+    async fn speak<S>(&self, stream: S, address: SocketAddr) -> Result<SendRequest<RequestBody>, ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let handshake = http1::Builder::new()
+            .max_buf_size(READ_BUFFER)
+            .max_header_size(HEAD_LIMIT)
+            .handshake(TokioIo::new(stream))
+            .await;
+        let (sender, connection) = handshake.map_err(|source| ConnectError::Handshake { address, source })?;
+        self.shared.tasks.spawn("upstream connection", |_| async move {
+            if let Err(error) = connection.with_upgrades().await {
+                debug!(%address, %error, "Connection to {address} ended early");
+            }
+        });
+        Ok(sender)
+    }
+}
+
+/// Opens a connection on which small writes leave at once.
+pub(crate) async fn connect_tcp(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+impl Lease {
+    /// Gives a connection back for the next request.
+    pub(crate) fn give_back(self, sender: SendRequest<RequestBody>) {
+        let mut idle = self.shared.idle.lock();
+        // Without the map the process is stopping: dropping the sender closes the connection.
+        if let Some(connections) = idle.as_mut().map(|idle| idle.entry(self.key).or_default())
+            && connections.len() < IDLE_PER_TARGET
+            && !sender.is_closed()
+        {
+            connections.push(Idle { sender, since: Instant::now() });
+        }
+    }
+}
