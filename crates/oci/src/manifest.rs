@@ -21,7 +21,8 @@ pub const MAX_MANIFEST_BYTES: usize = 4 << 20;
 pub const MAX_LAYERS: usize = 2_048;
 /// Most manifests of an index.
 pub const MAX_INDEX_CHILDREN: usize = 4_096;
-/// Keys and values of all annotations of a manifest together, in bytes.
+/// Keys and values of the annotations of a manifest that refers to another, in bytes: lists of referrers repeat them.
+/// Annotations of other manifests are bounded by the manifest's own length.
 pub const MAX_ANNOTATION_BYTES: usize = 512 << 10;
 /// How deep objects and lists may nest in a manifest.
 pub const MAX_JSON_DEPTH: usize = 64;
@@ -83,6 +84,7 @@ impl Manifest {
         let document: Document = serde_json::from_slice(&bytes)?;
         let media_type = document.agreed_media_type(declared(content_type)?)?;
         let kind = document.kind(&media_type)?;
+        document.check_annotations()?;
         let Document { subject, artifact_type, annotations, .. } = document;
         Ok(Self { bytes, media_type, kind, subject, artifact_type, annotations })
     }
@@ -180,6 +182,14 @@ impl Document {
             Some(2) => Ok(media_type),
             version => Err(ManifestError::SchemaVersion(version)),
         }
+    }
+
+    fn check_annotations(&self) -> Result<(), ManifestError> {
+        let length = self.annotations.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if self.subject.is_some() && length > MAX_ANNOTATION_BYTES {
+            return Err(ManifestError::AnnotationsTooLong { length });
+        }
+        Ok(())
     }
 
     fn kind(&self, media_type: &MediaType) -> Result<ManifestKind, ManifestError> {
@@ -286,5 +296,11 @@ pub enum ManifestError {
     TooManyChildren {
         /// How many there are.
         count: usize,
+    },
+    /// Over [`MAX_ANNOTATION_BYTES`].
+    #[error("annotations of a referrer take {length} bytes, at most {MAX_ANNOTATION_BYTES} are allowed")]
+    AnnotationsTooLong {
+        /// Keys and values together.
+        length: usize,
     },
 }

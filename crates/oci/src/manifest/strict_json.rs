@@ -2,20 +2,19 @@
 //!
 //! Parsers disagree on repeated keys, and Go's matches keys without regard to case where ours does not. A
 //! manifest that says one thing to us and another to a client is an attack (CVE-2021-41190 and its relatives),
-//! so both are errors here, before anything is read from the document. Also bounds depth and annotations.
+//! so both are errors here, before anything is read from the document. Also bounds depth.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use super::{MAX_ANNOTATION_BYTES, MAX_JSON_DEPTH};
+use super::MAX_JSON_DEPTH;
 
 /// Passes a manifest whose every reader sees the same document; else says where readers would part.
 pub(super) fn check(bytes: &[u8]) -> Result<(), serde_json::Error> {
-    let mut budget = Budget { annotation_bytes: MAX_ANNOTATION_BYTES };
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    Check { place: Place::Manifest, depth: 1, budget: &mut budget }.deserialize(&mut json)?;
+    Check { place: Place::Manifest, depth: 1 }.deserialize(&mut json)?;
     json.end()
 }
 
@@ -25,7 +24,7 @@ enum Place {
     Manifest,
     Descriptor,
     Platform,
-    Annotations,
+    /// Annotations, and whatever nobody looks into: keys are the author's own.
     Free,
 }
 
@@ -54,33 +53,27 @@ impl Place {
                 &["mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform"]
             }
             Self::Platform => &["architecture", "os", "os.version", "os.features", "variant", "features"],
-            Self::Annotations | Self::Free => &[],
+            Self::Free => &[],
         }
     }
 
     fn of_child(self, key: &str) -> Self {
         match (self, key) {
             (Self::Manifest, "config" | "layers" | "manifests" | "subject" | "blobs") => Self::Descriptor,
-            (Self::Manifest | Self::Descriptor, "annotations") | (Self::Annotations, _) => Self::Annotations,
             (Self::Descriptor, "platform") => Self::Platform,
             _ => Self::Free,
         }
     }
 }
 
-struct Budget {
-    annotation_bytes: usize,
-}
-
-struct Check<'a> {
+struct Check {
     place: Place,
     depth: usize,
-    budget: &'a mut Budget,
 }
 
-impl Check<'_> {
-    fn child(&mut self, place: Place) -> Check<'_> {
-        Check { place, depth: self.depth + 1, budget: self.budget }
+impl Check {
+    const fn child(&self, place: Place) -> Self {
+        Self { place, depth: self.depth + 1 }
     }
 
     fn check_depth<E: serde::de::Error>(&self) -> Result<(), E> {
@@ -89,19 +82,9 @@ impl Check<'_> {
         }
         Ok(())
     }
-
-    fn spend<E: serde::de::Error>(&mut self, annotation: &str) -> Result<(), E> {
-        if matches!(self.place, Place::Annotations) {
-            let left = self.budget.annotation_bytes.checked_sub(annotation.len());
-            self.budget.annotation_bytes = left.ok_or_else(|| {
-                E::custom(format_args!("annotations take more than {MAX_ANNOTATION_BYTES} bytes"))
-            })?;
-        }
-        Ok(())
-    }
 }
 
-impl<'de> DeserializeSeed<'de> for Check<'_> {
+impl<'de> DeserializeSeed<'de> for Check {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -109,18 +92,17 @@ impl<'de> DeserializeSeed<'de> for Check<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Check<'_> {
+impl<'de> Visitor<'de> for Check {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         self.check_depth()?;
         let mut seen = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
-            self.spend(&key)?;
             if let Some(field) = variant_of(&key, self.place.fields()) {
                 return Err(A::Error::custom(format_args!(
                     "key `{key}` differs from `{field}` in case only"
@@ -135,15 +117,15 @@ impl<'de> Visitor<'de> for Check<'_> {
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut sequence: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
         self.check_depth()?;
         // A list of descriptors is a place of descriptors; within it depth counts as within any list.
         while sequence.next_element_seed(self.child(self.place))?.is_some() {}
         Ok(())
     }
 
-    fn visit_str<E: serde::de::Error>(mut self, text: &str) -> Result<(), E> {
-        self.spend(text)
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
@@ -183,7 +165,7 @@ fn fold(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_ANNOTATION_BYTES, MAX_JSON_DEPTH, check as check_json};
+    use super::{MAX_JSON_DEPTH, check as check_json};
 
     fn check(json: &str, expected: Result<(), &str>) {
         let actual = check_json(json.as_bytes()).map_err(|error| error.to_string());
@@ -219,20 +201,5 @@ mod tests {
         check(&nested(MAX_JSON_DEPTH - 1), Ok(()));
         check(&nested(MAX_JSON_DEPTH), Err("JSON is nested deeper than 64 levels"));
         check(&nested(1_000_000), Err("JSON is nested deeper than 64 levels"));
-    }
-
-    #[test]
-    fn annotations_have_a_limit_over_the_whole_document() {
-        let two = |bytes: usize| {
-            let (first, second) = (bytes / 2, bytes - bytes / 2);
-            let text = |length: usize| "v".repeat(length - 1);
-            format!(
-                r#"{{"annotations":{{"k":"{}"}},"layers":[{{"annotations":{{"k":"{}"}}}}]}}"#,
-                text(first),
-                text(second)
-            )
-        };
-        check(&two(MAX_ANNOTATION_BYTES), Ok(()));
-        check(&two(MAX_ANNOTATION_BYTES + 1), Err("annotations take more than 524288 bytes"));
     }
 }

@@ -1,7 +1,8 @@
 //! Rows of manifests: what is accepted, as what, and what is refused with which words.
 
 use pierhead_oci::{
-    Algorithm, Digest, MAX_INDEX_CHILDREN, MAX_LAYERS, MAX_MANIFEST_BYTES, Manifest, ManifestKind, MediaType,
+    Algorithm, Digest, MAX_ANNOTATION_BYTES, MAX_INDEX_CHILDREN, MAX_LAYERS, MAX_MANIFEST_BYTES, Manifest,
+    ManifestKind, MediaType,
 };
 use proptest::prelude::{any, proptest};
 use serde_json::{Value, json};
@@ -100,6 +101,12 @@ fn limits_hold_at_and_over_the_cap() {
     let children = |count: usize| with(index(), "manifests", json!(vec![descriptor(OCI); count]));
     check(INDEX, &children(MAX_INDEX_CHILDREN), Ok(INDEX));
     check(INDEX, &children(MAX_INDEX_CHILDREN + 1), Err("the index lists 4097 manifests"));
+
+    let annotated = |length: usize| with(image(), "annotations", json!({ "k": "v".repeat(length - 1) }));
+    let referrer = |length: usize| with(annotated(length), "subject", descriptor(OCI));
+    check(OCI, &annotated(2 * MAX_ANNOTATION_BYTES), Ok(OCI));
+    check(OCI, &referrer(MAX_ANNOTATION_BYTES), Ok(OCI));
+    check(OCI, &referrer(MAX_ANNOTATION_BYTES + 1), Err("annotations of a referrer take 524289 bytes"));
 
     let padded = |length: usize| {
         let mut bytes = image().to_string().into_bytes();
