@@ -1,0 +1,100 @@
+//! Reconcilers: what keeps namespaces, service accounts and their secrets as a cluster's users expect them.
+//!
+//! Each is a pure plan and an idempotent doing over `client`, in a file of its own; `runner` decides when. They
+//! may be stopped and killed at any point. Nothing here sees the store, and nothing is authorized here: the
+//! client's identity is the server's choice.
+
+mod default_service_accounts;
+mod namespace_termination;
+mod namespaces;
+mod project_roles;
+mod registry_hosts;
+mod runner;
+mod service_account_tokens;
+
+use std::sync::Arc;
+
+use pierhead_api::core::{Namespace, Secret as ApiSecret, Service, ServiceAccount};
+use pierhead_api::rbac::RoleBinding;
+use pierhead_api::route::Route;
+use pierhead_client::Client;
+use pierhead_runtime::{Secret, Tasks};
+
+use crate::default_service_accounts::DefaultServiceAccounts;
+use crate::namespace_termination::NamespaceTermination;
+use crate::project_roles::ProjectRoles;
+use crate::registry_hosts::RegistryHosts;
+use crate::service_account_tokens::{ServiceAccountTokens, TokenData};
+
+/// What a token that is bound to a secret says about its bearer (platform 4.4, legacy form).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegacyTokenRequest {
+    /// The account's namespace.
+    pub namespace: String,
+    /// The account's name.
+    pub service_account_name: String,
+    /// The account's uid; the token ends with it.
+    pub service_account_uid: String,
+    /// The secret the token is kept in; the token ends with it.
+    pub secret_name: String,
+}
+
+/// Why a token was not signed; the cause is the signer's.
+pub type SignError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Signs tokens of service accounts. Called on a thread that may block.
+pub type SignToken = Arc<dyn Fn(&LegacyTokenRequest) -> Result<Secret<String>, SignError> + Send + Sync>;
+
+/// What the reconcilers need besides a client.
+#[derive(Clone)]
+pub struct Config {
+    /// Signs tokens of service accounts.
+    pub sign: SignToken,
+    /// The authority of the API server's certificate, PEM; `ca.crt` of token secrets.
+    pub cluster_ca: String,
+    /// The authority of the services' certificates, PEM; `service-ca.crt` of token secrets.
+    pub service_ca: Option<String>,
+    /// Names of the registry, with ports, that are not those of the service `default/docker-registry` or of its
+    /// routes: these are found.
+    pub registry_hosts: Vec<String>,
+    /// Ports other than 80 and 443 under which clients reach routes.
+    pub route_ports: Vec<u16>,
+}
+
+/// Starts all reconcilers in the background, until the tasks are shut down. Call it within a tokio runtime.
+///
+/// `client` must act as somebody who may do everything.
+pub fn start(client: Client, config: Config, tasks: &Tasks) {
+    let namespaces = client.reflect::<Namespace>(None, tasks);
+    let accounts = client.reflect::<ServiceAccount>(None, tasks);
+    let secrets = client.reflect::<ApiSecret>(None, tasks);
+    let bindings = client.reflect::<RoleBinding>(None, tasks);
+    let hosts = RegistryHosts {
+        configured: config.registry_hosts,
+        route_ports: config.route_ports,
+        services: client.reflect::<Service>(Some(registry_hosts::NAMESPACE), tasks),
+        routes: client.reflect::<Route>(Some(registry_hosts::NAMESPACE), tasks),
+    };
+    runner::start(
+        DefaultServiceAccounts {
+            client: client.clone(),
+            namespaces: namespaces.clone(),
+            accounts: accounts.clone(),
+        },
+        tasks,
+    );
+    runner::start(
+        ServiceAccountTokens {
+            client: client.clone(),
+            namespaces: namespaces.clone(),
+            accounts,
+            secrets,
+            hosts,
+            sign: config.sign,
+            token_data: TokenData { cluster_ca: config.cluster_ca, service_ca: config.service_ca },
+        },
+        tasks,
+    );
+    runner::start(ProjectRoles { client: client.clone(), namespaces: namespaces.clone(), bindings }, tasks);
+    runner::start(NamespaceTermination { client, namespaces }, tasks);
+}

@@ -1,0 +1,203 @@
+//! Runs a reconciler: finds what is not as it should be, lets it be put right, and tries again later.
+//!
+//! What is due is computed from caches whenever one of them changes, and now and then without a reason, so a
+//! lost event costs time and nothing else. A cache may lag behind; so a reconciler reads afresh what it is about
+//! to change, and running it once too often does nothing. Each key waits by its own backoff. Work that was
+//! started is finished before the runner stops.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Debug, Display};
+use std::future::{Future, pending};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::select_all;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use pierhead_client::ClientError;
+use pierhead_runtime::backoff::Backoff;
+use pierhead_runtime::{CancellationToken, Tasks};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{debug, error, warn};
+
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const RESYNC: Duration = Duration::from_secs(300);
+const MOST_AT_ONCE: usize = 16;
+/// Looking for work takes at most one part in this many of the time.
+const SHARE_OF_TIME: u32 = 5;
+
+/// Whether a run found anything to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All is as it should be, whatever the cache says.
+    Nothing,
+    /// Something was changed; the caches will tell whether it was enough.
+    Changed,
+}
+
+/// Brings one kind of thing to the state it should be in.
+pub(crate) trait Reconciler: Send + Sync + 'static {
+    /// What it works on one at a time.
+    type Key: Clone + Ord + Debug + Display + Send + Sync + 'static;
+    /// Why a run can fail.
+    type Error: std::error::Error + Retry + Send + 'static;
+
+    /// For the log and for shutdown.
+    const NAME: &'static str;
+
+    /// Caches that may know of new work when they change.
+    fn triggers(&self) -> Vec<watch::Receiver<u64>>;
+
+    /// Waits until the caches know everything that was there at the start.
+    fn synced(&self) -> impl Future<Output = ()> + Send;
+
+    /// What does not look right in the caches. Pure looking; called often.
+    fn due(&self) -> Vec<Self::Key>;
+
+    /// Puts one thing right. Safe to run again at any point, and to be cut off at any point.
+    fn reconcile(&self, key: &Self::Key) -> impl Future<Output = Result<Outcome, Self::Error>> + Send;
+}
+
+/// Errors that are part of the game.
+pub(crate) trait Retry {
+    /// Somebody else was faster, or something is not ready: trying again is all there is to do.
+    fn is_expected(&self) -> bool;
+}
+
+impl Retry for ClientError {
+    fn is_expected(&self) -> bool {
+        self.is_conflict() || self.is_already_exists() || self.is_not_found()
+    }
+}
+
+/// Starts `reconciler` in the background, until the tasks are shut down.
+pub(crate) fn start<R: Reconciler>(reconciler: R, tasks: &Tasks) {
+    tasks.spawn(R::NAME, |stop| Runner::new(Arc::new(reconciler)).run(stop));
+}
+
+struct Waiting {
+    until: Instant,
+    backoff: Backoff,
+    runs: bool,
+}
+
+type Run<K> = Pin<Box<dyn Future<Output = (K, Finished)> + Send>>;
+
+enum Finished {
+    Changed,
+    Nothing,
+    Failed,
+}
+
+struct Runner<R: Reconciler> {
+    reconciler: Arc<R>,
+    running: FuturesUnordered<Run<R::Key>>,
+    waiting: BTreeMap<R::Key, Waiting>,
+}
+
+impl<R: Reconciler> Runner<R> {
+    fn new(reconciler: Arc<R>) -> Self {
+        Self { reconciler, running: FuturesUnordered::new(), waiting: BTreeMap::new() }
+    }
+
+    async fn run(mut self, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = self.reconciler.synced() => {}
+        }
+        let mut triggers = self.reconciler.triggers();
+        loop {
+            let started = Instant::now();
+            self.start_due(started);
+            let rested = Instant::now() + started.elapsed().min(RESYNC) * (SHARE_OF_TIME - 1);
+            let wake = self.next_wake(Instant::now());
+            let finished = tokio::select! {
+                () = stop.cancelled() => break,
+                finished = self.running.next(), if !self.running.is_empty() => finished,
+                () = any_changed(&mut triggers) => None,
+                () = tokio::time::sleep_until(wake) => None,
+            };
+            if let Some((key, finished)) = finished {
+                self.finish(&key, &finished);
+            }
+            tokio::time::sleep_until(rested).await;
+        }
+        while let Some((key, finished)) = self.running.next().await {
+            self.finish(&key, &finished);
+        }
+    }
+
+    fn start_due(&mut self, now: Instant) {
+        let due: BTreeSet<R::Key> = self.reconciler.due().into_iter().collect();
+        self.waiting.retain(|key, waiting| waiting.runs || due.contains(key));
+        for key in due {
+            if self.running.len() >= MOST_AT_ONCE {
+                break;
+            }
+            let waiting = self.waiting.entry(key.clone()).or_insert_with(|| Waiting {
+                until: now,
+                backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+                runs: false,
+            });
+            if waiting.runs || waiting.until > now {
+                continue;
+            }
+            waiting.runs = true;
+            self.running.push(Box::pin(attempt(Arc::clone(&self.reconciler), key)));
+        }
+    }
+
+    fn finish(&mut self, key: &R::Key, finished: &Finished) {
+        let Some(waiting) = self.waiting.get_mut(key) else { return };
+        waiting.runs = false;
+        if matches!(finished, Finished::Changed) {
+            waiting.backoff.reset();
+        }
+        waiting.until = Instant::now() + waiting.backoff.next_wait();
+    }
+
+    fn next_wake(&self, now: Instant) -> Instant {
+        let retries = self.waiting.values().filter(|waiting| !waiting.runs).map(|waiting| waiting.until);
+        retries.fold(now + RESYNC, Instant::min)
+    }
+}
+
+async fn attempt<R: Reconciler>(reconciler: Arc<R>, key: R::Key) -> (R::Key, Finished) {
+    let run = AssertUnwindSafe(reconciler.reconcile(&key)).catch_unwind().await;
+    let finished = match run {
+        Ok(Ok(Outcome::Changed)) => Finished::Changed,
+        Ok(Ok(Outcome::Nothing)) => Finished::Nothing,
+        Ok(Err(error)) if error.is_expected() => {
+            debug!(reconciler = R::NAME, %key, %error, "Trying {key} again: {error}");
+            Finished::Failed
+        }
+        Ok(Err(error)) => {
+            warn!(reconciler = R::NAME, %key, %error, "{} failed for {key}, trying again: {error}", R::NAME);
+            Finished::Failed
+        }
+        Err(_panic) => {
+            error!(reconciler = R::NAME, %key, "{} panicked for {key}", R::NAME);
+            Finished::Failed
+        }
+    };
+    (key, finished)
+}
+
+async fn any_changed(triggers: &mut [watch::Receiver<u64>]) {
+    if triggers.is_empty() {
+        return pending().await;
+    }
+    let changes = triggers.iter_mut().map(|trigger| {
+        Box::pin(async move {
+            // The cache is gone: the process is stopping, and the stop signal says so.
+            if trigger.changed().await.is_err() {
+                pending::<()>().await;
+            }
+        })
+    });
+    select_all(changes).await;
+}
