@@ -6,6 +6,7 @@
 #[macro_use]
 mod object;
 
+pub mod age;
 pub mod authn;
 pub mod authorization;
 pub mod authz;
@@ -15,12 +16,15 @@ mod decode;
 pub mod field;
 pub mod image;
 mod int_or_string;
+pub mod legacy;
 pub mod meta;
 pub mod name;
 pub mod oauth;
+pub mod patch;
 pub mod project;
 pub mod rbac;
 pub mod route;
+pub mod selector;
 pub mod user;
 
 pub use crate::bytes::ByteString;

@@ -12,6 +12,7 @@ use crate::meta::{ObjectMeta, Time};
 mod host;
 mod validate;
 
+pub(crate) use host::empty_ca;
 pub use host::{EMPTY_CA_MARKER, HOST_GENERATED, HostChange};
 
 /// A route.

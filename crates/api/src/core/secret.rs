@@ -92,18 +92,18 @@ impl Secret {
 
     fn validate_type(&self, errors: &mut FieldErrors) {
         match self.secret_type.as_str() {
-            secret_type::SERVICE_ACCOUNT_TOKEN => {
-                if self.metadata.annotation(SERVICE_ACCOUNT_NAME).unwrap_or_default().is_empty() {
-                    errors.required(format!("metadata.annotations[{SERVICE_ACCOUNT_NAME}]"), "");
-                }
+            secret_type::SERVICE_ACCOUNT_TOKEN
+                if self.metadata.annotation(SERVICE_ACCOUNT_NAME).unwrap_or_default().is_empty() =>
+            {
+                errors.required(format!("metadata.annotations[{SERVICE_ACCOUNT_NAME}]"), "");
             }
             secret_type::DOCKERCFG => self.require_json(".dockercfg", errors),
             secret_type::DOCKER_CONFIG_JSON => self.require_json(".dockerconfigjson", errors),
-            secret_type::BASIC_AUTH => {
-                if !self.data.contains_key("username") && !self.data.contains_key("password") {
-                    errors.required("data[username]", "");
-                    errors.required("data[password]", "");
-                }
+            secret_type::BASIC_AUTH
+                if !self.data.contains_key("username") && !self.data.contains_key("password") =>
+            {
+                errors.required("data[username]", "");
+                errors.required("data[password]", "");
             }
             secret_type::SSH_AUTH => self.require("ssh-privatekey", errors),
             secret_type::TLS => {

@@ -8,6 +8,10 @@ pub const HOST_GENERATED: &str = "openshift.io/host.generated";
 /// Text old clients find in the PEM block that stands for "no destination CA certificate".
 pub const EMPTY_CA_MARKER: &str = "This is an empty PEM file";
 
+pub(crate) fn empty_ca() -> String {
+    format!("-----BEGIN COMMENT-----\n{EMPTY_CA_MARKER}\n-----END COMMENT-----\n")
+}
+
 /// Which protected parts an update changes; each needs a right on `routes/custom-host`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostChange {
@@ -107,8 +111,7 @@ impl Route {
             && tls.termination == "reencrypt"
             && tls.destination_ca_certificate.is_empty()
         {
-            tls.destination_ca_certificate =
-                format!("-----BEGIN COMMENT-----\n{EMPTY_CA_MARKER}\n-----END COMMENT-----\n");
+            tls.destination_ca_certificate = empty_ca();
         }
     }
 }

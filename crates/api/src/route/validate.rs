@@ -112,10 +112,17 @@ fn validate_target(target: &RouteTargetReference, field: &str, errors: &mut Fiel
     }
 }
 
+/// What is shown instead of a certificate or key.
+fn redacted(field: &str) -> &'static str {
+    match field {
+        "certificate" => "redacted certificate data",
+        "key" => "redacted key data",
+        "caCertificate" => "redacted ca certificate data",
+        _ => "redacted destination ca certificate data",
+    }
+}
+
 fn validate_tls(tls: &TLSConfig, errors: &mut FieldErrors) {
-    let redacted = |field: &str| {
-        format!("redacted {} data", field.to_lowercase().replace("certificate", " certificate"))
-    };
     match tls.termination.as_str() {
         "reencrypt" => {}
         "passthrough" => {
@@ -235,7 +242,7 @@ mod tests {
         );
         check(
             json!({"tls": {"termination": "edge", "destinationCACertificate": "c"}}),
-            "spec.tls.destinationCACertificate: Invalid value: \"redacted destinationca certificate data\": \
+            "spec.tls.destinationCACertificate: Invalid value: \"redacted destination ca certificate data\": \
              edge termination does not support destination certificates",
         );
         check(
