@@ -50,6 +50,8 @@ pub(crate) static TAG_EVENTS: Table<(RepositoryId, String, u64), TagEventRecord>
 /// The tags in whose history a digest is.
 pub(crate) static TAG_IMAGES: Table<(RepositoryId, DigestKey, String), ()> =
     Table::silent("image_tag_digests");
+/// Repositories whose stream was deleted, and whose rows are still being removed.
+pub(crate) static DEAD_REPOSITORIES: Table<RepositoryId, ()> = Table::silent("dead_repositories");
 /// Images by name.
 pub(crate) static IMAGES: Table<String, ImageRecord> = Table::logged("images");
 
@@ -70,6 +72,7 @@ pub fn tables() -> Vec<TableName> {
         TAGS.name(),
         TAG_EVENTS.name(),
         TAG_IMAGES.name(),
+        DEAD_REPOSITORIES.name(),
         IMAGES.name(),
     ]
 }

@@ -1,0 +1,362 @@
+//! Images as objects: read, listed, made by imports, changed, deleted, signed (images 3.8).
+
+use std::sync::Arc;
+
+use pierhead_api::image::{Image, ImageSignature, ImageStreamMapping, annotation, stream_image};
+use pierhead_api::meta::{ObjectMeta, Preconditions};
+use pierhead_auth::{Api, Permit};
+use pierhead_oci::{Algorithm, Digest, ImageConfig, Manifest};
+use pierhead_store::{Change, KeyRange, StoreError, WriteTx};
+use tracing::debug;
+
+use crate::Images;
+use crate::error::StreamError;
+use crate::image_metadata::describe;
+use crate::links::adopt;
+use crate::manifest_record::ManifestRecord;
+use crate::push::created_now;
+use crate::rows::Rows;
+use crate::stream::{DryRun, ObjectPage, check_preconditions, missing};
+use crate::stream_edit::StreamEdit;
+use crate::tables::{IMAGES, ImageRecord, Item, MANIFESTS};
+
+const IMAGES_RESOURCE: &str = "images";
+
+/// What the change log says about an image.
+#[derive(Clone, Debug)]
+pub struct ImageChange {
+    /// The image after the change; `None` after a deletion.
+    pub value: Option<Image>,
+    /// The image before the change; `None` before a creation.
+    pub previous: Option<Image>,
+}
+
+impl Images {
+    /// An image, or `None`.
+    pub fn image(&self, name: &str) -> Result<Option<Image>, StreamError> {
+        let record = self.store().read(|tx| tx.row(&IMAGES, &name.to_owned()))?;
+        Ok(record.map(|record| record.image))
+    }
+
+    /// The images after one of them, in the order of their names.
+    pub fn list_images(&self, after: Option<&str>, limit: usize) -> Result<ObjectPage<Image>, StreamError> {
+        let mut range = KeyRange::all();
+        if let Some(after) = after {
+            range = range.after(&after.to_owned());
+        }
+        self.store().read(|tx| {
+            let rows = tx.rows(&IMAGES, &range, limit.saturating_add(1).min(crate::rows::ALL))?;
+            let more = rows.len() > limit;
+            let items = rows.into_iter().take(limit).map(|(_, record)| record.image).collect();
+            Ok(ObjectPage { items, more, revision: tx.revision() })
+        })
+    }
+
+    /// What a row of the change log says about an image; `None` when it is about something else.
+    pub fn image_change(&self, change: &Change) -> Option<Result<ImageChange, StoreError>> {
+        let typed = IMAGES.change(change)?;
+        Some(typed.map(|typed| ImageChange {
+            value: typed.value.map(|record| record.image),
+            previous: typed.previous.map(|record| record.image),
+        }))
+    }
+
+    /// Makes an image of a manifest that is elsewhere, as imports do.
+    pub async fn create_image(
+        &self,
+        _permit: &Permit<Api>,
+        image: Image,
+        dry_run: DryRun,
+    ) -> Result<Image, StreamError> {
+        invalid_if(&image)?;
+        let new = self.prepare(image);
+        self.edit(dry_run, move |tx| {
+            let name = new.image.metadata.name.clone();
+            if tx.row(&IMAGES, &name)?.is_some() {
+                return Err(StreamError::AlreadyExists { resource: IMAGES_RESOURCE, name });
+            }
+            Ok(new.store(tx)?)
+        })
+        .await
+    }
+
+    /// Changes an image. What was read out of the manifest stays; the manifest itself may be given later, if it is the
+    /// one of the name.
+    pub async fn update_image(
+        &self,
+        _permit: &Permit<Api>,
+        image: Image,
+        dry_run: DryRun,
+    ) -> Result<Image, StreamError> {
+        let manifest = readable_manifest(&image);
+        self.edit(dry_run, move |tx| {
+            let name = image.metadata.name.clone();
+            let stored = tx.row(&IMAGES, &name)?.ok_or_else(|| unknown(&name))?.image;
+            let errors = image.validate_update(&stored);
+            if !errors.is_empty() {
+                return Err(StreamError::Invalid { kind: "Image", name, errors });
+            }
+            check_version(&image.metadata, &stored.metadata)?;
+            let mut updated = image.clone();
+            keep_what_is_fixed(&mut updated, &stored, manifest.is_some());
+            if updated == stored {
+                return Ok(stored);
+            }
+            updated.metadata.resource_version = tx.next_revision().to_string();
+            tx.put(&IMAGES, &name, &ImageRecord { image: updated.clone() })?;
+            Ok(updated)
+        })
+        .await
+    }
+
+    /// Deletes an image: streams that name it cannot be pulled from by it any more.
+    pub async fn delete_image(
+        &self,
+        _permit: &Permit<Api>,
+        name: &str,
+        preconditions: Preconditions,
+        dry_run: DryRun,
+    ) -> Result<Image, StreamError> {
+        let name = name.to_owned();
+        self.edit(dry_run, move |tx| {
+            let stored = tx.row(&IMAGES, &name)?.ok_or_else(|| unknown(&name))?.image;
+            check_preconditions(IMAGES_RESOURCE, &stored.metadata, &preconditions)?;
+            tx.delete(&IMAGES, &name)?;
+            if let Ok(digest) = name.parse::<Digest>() {
+                tx.delete(&MANIFESTS, &digest.to_key())?;
+            }
+            Ok(stored)
+        })
+        .await
+    }
+
+    /// Adds a signature to the image that its name begins with.
+    pub async fn create_signature(
+        &self,
+        _permit: &Permit<Api>,
+        signature: ImageSignature,
+        dry_run: DryRun,
+    ) -> Result<ImageSignature, StreamError> {
+        let errors = signature.validate();
+        if !errors.is_empty() {
+            let name = signature.metadata.name.clone();
+            return Err(StreamError::Invalid { kind: "ImageSignature", name, errors });
+        }
+        let now = self.0.clock.now();
+        self.edit(dry_run, move |tx| {
+            let full = &signature.metadata.name;
+            let Some((name, _)) = stream_image(full) else { return Err(unknown(full)) };
+            let mut image = tx.row(&IMAGES, &name.to_owned())?.ok_or_else(|| unknown(name))?.image;
+            let same = |known: &ImageSignature| {
+                known.metadata.name == *full
+                    || (known.signature_type == signature.signature_type
+                        && known.content == signature.content)
+            };
+            if image.signatures.iter().any(same) {
+                return Err(StreamError::AlreadyExists { resource: "imagesignatures", name: full.clone() });
+            }
+            // What a verifier found is not for the uploader to say.
+            let metadata =
+                ObjectMeta { creation_timestamp: Some(now.into()), ..ObjectMeta::named(full.clone()) };
+            let added = ImageSignature {
+                metadata,
+                signature_type: signature.signature_type.clone(),
+                content: signature.content.clone(),
+                ..ImageSignature::default()
+            };
+            image.signatures.push(added.clone());
+            image.metadata.resource_version = tx.next_revision().to_string();
+            tx.put(&IMAGES, &name.to_owned(), &ImageRecord { image })?;
+            Ok(added)
+        })
+        .await
+    }
+
+    /// Removes a signature by its full name, `<image>@<signature>`.
+    pub async fn delete_signature(
+        &self,
+        _permit: &Permit<Api>,
+        full_name: &str,
+        dry_run: DryRun,
+    ) -> Result<(), StreamError> {
+        let full = full_name.to_owned();
+        self.edit(dry_run, move |tx| {
+            let gone = || StreamError::NotFound { resource: "imagesignatures", name: full.clone() };
+            let Some((name, _)) = stream_image(&full) else { return Err(gone()) };
+            let mut image = tx.row(&IMAGES, &name.to_owned())?.ok_or_else(gone)?.image;
+            let before = image.signatures.len();
+            image.signatures.retain(|signature| signature.metadata.name != full);
+            if image.signatures.len() == before {
+                return Err(gone());
+            }
+            image.metadata.resource_version = tx.next_revision().to_string();
+            tx.put(&IMAGES, &name.to_owned(), &ImageRecord { image })?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Puts an image into a stream under a tag, making the image if there is none: what a stand-alone registry or an
+    /// import posts.
+    pub async fn create_mapping(
+        &self,
+        permit: &Permit<Api>,
+        mut mapping: ImageStreamMapping,
+        dry_run: DryRun,
+    ) -> Result<(), StreamError> {
+        mapping.metadata.namespace = permit.namespace().to_owned();
+        let stream = self.mapped_stream(&mapping)?;
+        if mapping.image.docker_image_reference.is_empty() {
+            let name = mapping.image.metadata.name.clone();
+            mapping.image.docker_image_reference = self.pull_spec(permit.namespace(), &stream, &name);
+        }
+        let errors = mapping.validate();
+        if !errors.is_empty() {
+            return Err(StreamError::Invalid { kind: "ImageStreamMapping", name: stream, errors });
+        }
+        mapping.image.signatures.clear();
+        let managed = mapping.image.is_managed();
+        let (sent, tag) = (mapping.image.docker_image_reference.clone(), mapping.tag);
+        let new = self.prepare(mapping.image);
+        let (by, images) = (self.authorship(permit), self.clone());
+        let namespace = permit.namespace().to_owned();
+        self.edit(dry_run, move |tx| {
+            let name = new.image.metadata.name.clone();
+            if tx.head(&namespace, &stream)?.is_none() {
+                return Err(missing(&stream));
+            }
+            let existed = tx.row(&IMAGES, &name)?.is_some();
+            if !existed {
+                new.store(tx)?;
+            }
+            let mut edit = StreamEdit::open(tx, &namespace, &stream, &by)?.ok_or_else(|| missing(&stream))?;
+            let reference =
+                if existed && managed { images.pull_spec(&namespace, &stream, &name) } else { sent.clone() };
+            let (created, generation) = (created_now(by.now), edit.head.generation);
+            edit.add_item(&tag, &Item { created, reference, image: name.clone(), generation })?;
+            if let Ok(digest) = name.parse::<Digest>() {
+                adopt(edit.tx, edit.head.repository, &digest, by.now.as_second())?;
+            }
+            edit.finish()?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The stream a mapping is for: by name, or by the repository that old registries send.
+    fn mapped_stream(&self, mapping: &ImageStreamMapping) -> Result<String, StreamError> {
+        if !mapping.metadata.name.is_empty() {
+            return Ok(mapping.metadata.name.clone());
+        }
+        let repository = &mapping.docker_image_repository;
+        let page = self.list_streams(Some(&mapping.metadata.namespace), None, crate::rows::ALL)?;
+        let named = |stream: &pierhead_api::image::ImageStream| {
+            [&stream.spec.docker_image_repository, &stream.status.docker_image_repository]
+                .contains(&repository)
+        };
+        let found = page.items.into_iter().find(named).map(|stream| stream.metadata.name);
+        found.ok_or_else(|| missing(repository))
+    }
+
+    fn prepare(&self, mut image: Image) -> NewImage {
+        let manifest = readable_manifest(&image);
+        let described = image.docker_image_metadata.is_some() || !image.docker_image_layers.is_empty();
+        if let Some(manifest) = manifest.as_ref().filter(|_| !described) {
+            let config = ImageConfig::parse(image.docker_image_config.as_bytes());
+            if let Err(error) = &config {
+                debug!(image = %image.metadata.name, %error, "The config of an image cannot be read");
+            }
+            describe(&mut image, manifest, config.ok().as_ref());
+        }
+        strip_stored(&mut image);
+        image.metadata.uid = uuid::Uuid::new_v4().to_string();
+        image.metadata.creation_timestamp = Some(self.0.clock.now().into());
+        image.metadata.namespace.clear();
+        NewImage { image, manifest: manifest.map(Arc::new) }
+    }
+}
+
+/// An image that is about to be stored, with its manifest if that came along.
+struct NewImage {
+    image: Image,
+    manifest: Option<Arc<Manifest>>,
+}
+
+impl NewImage {
+    fn store(&self, tx: &mut WriteTx<'_>) -> Result<Image, StoreError> {
+        let mut image = self.image.clone();
+        if let (Some(manifest), Ok(digest)) = (&self.manifest, image.metadata.name.parse::<Digest>())
+            && manifest.bytes().len() <= crate::manifest_record::INLINE_LIMIT
+        {
+            let depth = matches!(manifest.kind(), pierhead_oci::ManifestKind::Index { .. }).then_some(0);
+            tx.put(&MANIFESTS, &digest.to_key(), &ManifestRecord::new(manifest, depth))?;
+        }
+        let name = image.metadata.name.clone();
+        image.metadata.resource_version = tx.next_revision().to_string();
+        tx.put(&IMAGES, &name, &ImageRecord { image: image.clone() })?;
+        Ok(image)
+    }
+}
+
+/// The manifest in the object, if it is one and the image is named after it.
+fn readable_manifest(image: &Image) -> Option<Manifest> {
+    let name: Digest = image.metadata.name.parse().ok()?;
+    let bytes = image.docker_image_manifest.as_bytes();
+    let named = !bytes.is_empty() && Digest::of(name.algorithm(), bytes) == name;
+    let manifest = Manifest::parse(&image.docker_image_manifest_media_type, bytes.to_vec());
+    manifest
+        .ok()
+        .filter(|manifest| named && manifest.digest(Algorithm::Sha256).algorithm() == name.algorithm())
+}
+
+/// Manifest and config are in the blob store where the annotation says so.
+fn strip_stored(image: &mut Image) {
+    if image.metadata.annotation(annotation::MANIFEST_BLOB_STORED) == Some("true") {
+        image.docker_image_manifest.clear();
+        image.docker_image_config.clear();
+    }
+}
+
+fn keep_what_is_fixed(updated: &mut Image, stored: &Image, manifest_fits: bool) {
+    updated.metadata = ObjectMeta {
+        uid: stored.metadata.uid.clone(),
+        creation_timestamp: stored.metadata.creation_timestamp,
+        resource_version: stored.metadata.resource_version.clone(),
+        generation: stored.metadata.generation,
+        ..updated.metadata.clone()
+    };
+    if stored.docker_image_metadata.is_some() {
+        updated.docker_image_metadata.clone_from(&stored.docker_image_metadata);
+        updated.docker_image_metadata_version.clone_from(&stored.docker_image_metadata_version);
+        updated.docker_image_layers.clone_from(&stored.docker_image_layers);
+        updated.docker_image_manifests.clone_from(&stored.docker_image_manifests);
+    }
+    if !manifest_fits {
+        updated.docker_image_manifest.clone_from(&stored.docker_image_manifest);
+        updated.docker_image_config.clone_from(&stored.docker_image_config);
+        updated.docker_image_manifest_media_type.clone_from(&stored.docker_image_manifest_media_type);
+    }
+    strip_stored(updated);
+}
+
+fn check_version(sent: &ObjectMeta, stored: &ObjectMeta) -> Result<(), StreamError> {
+    let same_uid = sent.uid.is_empty() || sent.uid == stored.uid;
+    let same_version = sent.resource_version.is_empty() || sent.resource_version == stored.resource_version;
+    if same_uid && same_version {
+        return Ok(());
+    }
+    let (name, newest) = (stored.name.clone(), stored.resource_version.clone());
+    Err(StreamError::Conflict { resource: IMAGES_RESOURCE, name, newest })
+}
+
+fn invalid_if(image: &Image) -> Result<(), StreamError> {
+    let errors = image.validate();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(StreamError::Invalid { kind: "Image", name: image.metadata.name.clone(), errors })
+}
+
+fn unknown(name: &str) -> StreamError {
+    StreamError::NotFound { resource: IMAGES_RESOURCE, name: name.to_owned() }
+}
