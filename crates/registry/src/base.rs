@@ -10,7 +10,7 @@ use crate::response::{self, Response};
 /// `GET /v2/` answers `{}` to everyone with a valid token, the token `anonymous` included. Clients learn from the
 /// challenge of a 401 how to get one.
 pub(crate) fn get(call: &Call<'_>) -> Result<Response, RegistryError> {
-    call.subject(&[])?;
+    call.subject(&Vec::new)?;
     let mut response = response::with_body(StatusCode::OK, ResponseBody::bytes("{}"));
     response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)

@@ -46,22 +46,23 @@ impl<'a> Call<'a> {
     }
 
     /// Who was found to be calling; `None` before anything was checked.
-    pub(crate) fn user(&self) -> Option<Arc<str>> {
-        self.subject.get().map(|subject| subject.username.as_str().into())
+    pub(crate) fn known_subject(&self) -> Option<Arc<Subject>> {
+        self.subject.get().cloned()
     }
 
-    /// Who calls. Callers without credentials are told how to get some; those who chose to be nobody are nobody.
-    pub(crate) fn subject(&self, access: &[Access]) -> Result<Arc<Subject>, RegistryError> {
+    /// Who calls. Callers without credentials are told how to get some, and for what; those who chose to be nobody
+    /// are nobody.
+    pub(crate) fn subject(&self, access: &dyn Fn() -> Vec<Access>) -> Result<Arc<Subject>, RegistryError> {
         let presented = Presented::read(self.headers())?;
         let credentials = match &presented {
-            Presented::Nothing => return Err(RegistryError::anonymous(access)),
+            Presented::Nothing => return Err(RegistryError::anonymous(&access())),
             Presented::Token(token) => Credentials::Bearer(token),
             Presented::Password { user, password } => Credentials::Basic { user, password },
         };
         let subject = self
             .auth
             .authenticate(credentials)
-            .map_err(|error| RegistryError::unauthenticated(&error, access))?;
+            .map_err(|error| RegistryError::unauthenticated(&error, &access()))?;
         Ok(Arc::clone(self.subject.get_or_init(|| subject)))
     }
 
@@ -86,18 +87,18 @@ impl<'a> Call<'a> {
         actions: &[&'static str],
         ask: impl FnOnce(&Auth, &Arc<Subject>, &str, &str) -> Result<Permit<A>, Denied>,
     ) -> Result<Permit<A>, RegistryError> {
-        let access: Vec<_> =
-            actions.iter().map(|action| Access::repository(repository.as_str(), action)).collect();
+        let access =
+            || actions.iter().map(|action| Access::repository(repository.as_str(), action)).collect();
         let subject = self.subject(&access)?;
         ask(self.auth, &subject, repository.project(), repository.stream())
-            .map_err(|denied| RegistryError::denied(&denied, &access))
+            .map_err(|denied| RegistryError::denied(&denied, &access()))
     }
 
     /// The right to list all repositories.
     pub(crate) fn permit_catalog(&self) -> Result<Permit<Catalog>, RegistryError> {
-        let access = [Access::catalog()];
+        let access = || vec![Access::catalog()];
         let subject = self.subject(&access)?;
-        self.auth.permit_catalog(&subject).map_err(|denied| RegistryError::denied(&denied, &access))
+        self.auth.permit_catalog(&subject).map_err(|denied| RegistryError::denied(&denied, &access()))
     }
 
     /// The right to read the repository that a blob is mounted from. Lacking it is no error: the blob is not mounted.
@@ -118,11 +119,11 @@ impl<'a> Call<'a> {
 
 /// What an `Authorization` header holds.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Presented {
+pub(crate) enum Presented<'a> {
     /// There is none, or one of a scheme that nobody here knows.
     Nothing,
     /// `Bearer`.
-    Token(String),
+    Token(&'a str),
     /// `Basic`.
     Password {
         /// Not looked at by the registry: the password is a token.
@@ -132,9 +133,9 @@ pub(crate) enum Presented {
     },
 }
 
-impl Presented {
+impl<'a> Presented<'a> {
     /// Reads the header. Schemes are matched without regard to case (RFC 9110, 11.1).
-    pub(crate) fn read(headers: &HeaderMap) -> Result<Self, RegistryError> {
+    pub(crate) fn read(headers: &'a HeaderMap) -> Result<Self, RegistryError> {
         let Some(header) = headers.get(AUTHORIZATION).map(HeaderValue::to_str) else {
             return Ok(Self::Nothing);
         };
@@ -142,7 +143,7 @@ impl Presented {
         let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
         let rest = rest.trim();
         if scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() {
-            Ok(Self::Token(rest.into()))
+            Ok(Self::Token(rest))
         } else if scheme.eq_ignore_ascii_case("basic") {
             let password = decode_basic(rest).filter(|(_, password)| !password.is_empty());
             let (user, password) = password.ok_or_else(RegistryError::undecodable_credentials)?;
@@ -166,7 +167,7 @@ mod tests {
 
     use super::Presented;
 
-    fn check(header: &str, expected: Option<&Presented>) {
+    fn check(header: &str, expected: Option<&Presented<'_>>) {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, header.parse().unwrap());
         assert_eq!(Presented::read(&headers).ok().as_ref(), expected, "{header}");
@@ -174,7 +175,7 @@ mod tests {
 
     #[test]
     fn reads_credentials() {
-        let token = Presented::Token("abc".into());
+        let token = Presented::Token("abc");
         check("Bearer abc", Some(&token));
         check("bearer  abc", Some(&token));
         // dW5kZXI6dGFrZXI= is `under:taker`, YTpiOmM= is `a:b:c`.

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
+use pierhead_auth::Subject;
 use pierhead_runtime::listen::BoxError;
 use pierhead_runtime::telemetry::{
     Counter, EncodeLabelSet, Family, Gauge, Histogram, Metrics, exponential_buckets,
@@ -58,16 +59,16 @@ impl RequestMetrics {
     }
 
     /// A request has arrived.
-    pub(crate) fn begin(&self, method: &Method, path: &str) -> Observation {
+    pub(crate) fn begin(&self, method: &Method, uri: &Uri) -> Observation {
         self.in_flight.inc();
         Observation {
             metrics: self.clone(),
             handler: "unknown",
             method: method_label(method),
-            path: path.into(),
+            uri: uri.clone(),
             started: Instant::now(),
             status: StatusCode::INTERNAL_SERVER_ERROR,
-            user: None,
+            subject: None,
             bytes: 0,
         }
     }
@@ -78,10 +79,10 @@ pub(crate) struct Observation {
     metrics: RequestMetrics,
     handler: &'static str,
     method: &'static str,
-    path: Box<str>,
+    uri: Uri,
     started: Instant,
     status: StatusCode,
-    user: Option<Arc<str>>,
+    subject: Option<Arc<Subject>>,
     bytes: u64,
 }
 
@@ -92,9 +93,9 @@ impl Observation {
     }
 
     /// What is answered, and to whom.
-    pub(crate) fn answered(&mut self, status: StatusCode, user: Option<Arc<str>>) {
+    pub(crate) fn answered(&mut self, status: StatusCode, subject: Option<Arc<Subject>>) {
         self.status = status;
-        self.user = user;
+        self.subject = subject;
     }
 
     /// More bytes of the answer have left.
@@ -104,13 +105,14 @@ impl Observation {
 
     /// The answer could not be completed; the client sees a broken connection.
     pub(crate) fn failed(&self, error: &BoxError) {
-        warn!(path = %self.path, error, "Sending the answer to {} {} broke off", self.method, self.path);
+        let (method, path) = (self.method, self.uri.path());
+        warn!(method, path, error, "Sending the answer to {method} {path} broke off: {error}");
     }
 }
 
 impl Drop for Observation {
     fn drop(&mut self) {
-        let Self { metrics, handler, method, path, started, status, user, bytes } = self;
+        let Self { metrics, handler, method, uri, started, status, subject, bytes } = self;
         let (handler, method) = (*handler, *method);
         let taken = started.elapsed();
         metrics.in_flight.dec();
@@ -118,11 +120,12 @@ impl Drop for Observation {
         metrics.duration.get_or_create(&HandlerLabels { handler, method }).observe(taken.as_secs_f64());
 
         let (code, duration_ms) = (status.as_u16(), taken.as_secs_f64() * 1e3);
-        let user = user.as_deref().unwrap_or("-");
+        let user = subject.as_ref().map_or("-", |subject| subject.username.as_str());
+        let path = uri.path();
         if matches!(method, "get" | "head") && !status.is_server_error() {
-            debug!(method, path = %path, code, user, bytes, duration_ms, "{method} {path} {code}");
+            debug!(method, path, code, user, bytes, duration_ms, "{method} {path} {code}");
         } else {
-            info!(method, path = %path, code, user, bytes, duration_ms, "{method} {path} {code}");
+            info!(method, path, code, user, bytes, duration_ms, "{method} {path} {code}");
         }
     }
 }
@@ -141,13 +144,13 @@ fn method_label(method: &Method) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Method, Metrics, RequestMetrics, StatusCode};
+    use super::{Method, Metrics, RequestMetrics, StatusCode, Uri};
 
     #[test]
     fn a_request_counts_when_it_is_over() {
         let metrics = Metrics::new();
         let requests = RequestMetrics::register(&metrics);
-        let mut observation = requests.begin(&Method::GET, "/v2/");
+        let mut observation = requests.begin(&Method::GET, &Uri::from_static("/v2/"));
         observation.handled_by("base");
         observation.answered(StatusCode::OK, None);
         assert!(metrics.encode().contains("registry_http_in_flight_requests 1\n"));

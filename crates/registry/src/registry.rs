@@ -66,7 +66,7 @@ impl Registry {
     }
 
     async fn answer(&self, head: &Parts, body: RequestBody) -> Response {
-        let mut observation = self.metrics.begin(&head.method, head.uri.path());
+        let mut observation = self.metrics.begin(&head.method, &head.uri);
         let call = Call::new(&self.auth, head);
         let outcome = match Route::parse(head.uri.path()) {
             Ok(route) => {
@@ -76,7 +76,7 @@ impl Registry {
             Err(error) => Err(error.into()),
         };
         let response = outcome.unwrap_or_else(|error| error.into_response(head, &self.config));
-        observation.answered(response.status(), call.user());
+        observation.answered(response.status(), call.known_subject());
         finish(&head.method, response).map(|body| body.observed(observation))
     }
 

@@ -32,10 +32,15 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Starts with projects `shop`, `other` and `conformance`, and no images.
+    /// Starts in memory, with projects `shop`, `other` and `conformance`, and no images.
     pub(crate) async fn start() -> Self {
         let clock: SharedClock = Arc::new(ManualClock::new("2026-11-22T10:00:00Z".parse().unwrap()));
-        let store = Store::memory(Arc::clone(&clock));
+        let blobs = Blobs::memory(Arc::clone(&clock));
+        Self::start_on(Store::memory(Arc::clone(&clock)), blobs, clock).await
+    }
+
+    /// Starts with the same projects on `store` and `blobs`.
+    pub(crate) async fn start_on(store: Store, blobs: Blobs, clock: SharedClock) -> Self {
         let site_objects = objects();
         let written: Result<(), StoreError> = store
             .write(move |tx| {
@@ -48,7 +53,6 @@ impl Site {
         written.unwrap();
         let signer = TokenSigner::generate().unwrap();
         let auth = Auth::open(store.clone(), pierhead_auth::Config::new(signer), Arc::clone(&clock)).unwrap();
-        let blobs = Blobs::memory(Arc::clone(&clock));
         let config = ImagesConfig::new("172.30.1.1:5000");
         let images = Images::open(store.clone(), blobs, config, clock).unwrap();
         let metrics = Metrics::new();

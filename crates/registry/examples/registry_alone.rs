@@ -1,19 +1,23 @@
-//! A registry over memory on a port of its own, for running clients and the conformance suite against it.
+//! A registry without the rest of the product, on a port of its own: for running clients and the conformance suite.
 //!
-//! Prints its address and goes on until it is stopped. The password of every user is `sha256~` and the user's name:
+//! Everything is in memory, or below the directory that is given. Prints its address and goes on until it is stopped.
+//! The password of every user is `sha256~` and the user's name:
 //!
 //! ```console
-//! $ cargo run -p pierhead-registry --example registry_in_memory
+//! $ cargo run -p pierhead-registry --example registry_alone
 //! 127.0.0.1:41215
 //! $ echo 'sha256~admin' | podman login --tls-verify=false -u admin --password-stdin 127.0.0.1:41215
 //! ```
 
 use std::error::Error;
 use std::io::Write as _;
+use std::path::Path;
 
-use pierhead_runtime::Tasks;
+use pierhead_blobs::Blobs;
 use pierhead_runtime::listen::{self, Limits};
 use pierhead_runtime::telemetry::{self, LogFormat};
+use pierhead_runtime::{SystemClock, Tasks};
+use pierhead_store::Store;
 
 #[expect(dead_code, clippy::unwrap_used, reason = "it is made for tests, which use more of it")]
 #[path = "../tests/it/site.rs"]
@@ -22,7 +26,10 @@ mod site;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     telemetry::init(LogFormat::Text, "info")?;
-    let site = site::Site::start().await;
+    let site = match std::env::args_os().nth(1) {
+        None => site::Site::start().await,
+        Some(directory) => start_below(Path::new(&directory)).await?,
+    };
     let listener = listen::bind("127.0.0.1:0".parse()?)?;
     writeln!(std::io::stdout(), "{}", listener.local_addr())?;
     let tasks = Tasks::new();
@@ -34,4 +41,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     listen::serve(listener, None, handler, &tasks, Limits::default());
     tasks.stop_token().cancelled().await;
     Ok(())
+}
+
+async fn start_below(directory: &Path) -> Result<site::Site, Box<dyn Error>> {
+    let clock = SystemClock::shared();
+    let store = Store::open(&directory.join("store"), clock.clone(), &pierhead_images::tables())?;
+    let blobs = Blobs::filesystem(&directory.join("blobs"), clock.clone())?;
+    Ok(site::Site::start_on(store, blobs, clock).await)
 }
