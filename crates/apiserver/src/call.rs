@@ -16,14 +16,14 @@ use crate::catalog::Resource;
 use crate::kind::Verb;
 use crate::path::ResourcePath;
 use crate::query::Query;
-use crate::server::Inner;
+use crate::server::Parts;
 use crate::storage::{Document, Key};
 use crate::strategy::Change;
 
 /// A call that was understood and allowed.
 pub(crate) struct Call {
     /// The server's parts.
-    pub(crate) server: Arc<Inner>,
+    pub(crate) server: Arc<Parts>,
     /// The kind and its storage.
     pub(crate) resource: Arc<Resource>,
     /// What is done.

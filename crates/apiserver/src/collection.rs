@@ -23,7 +23,6 @@ use crate::strategy::{Hooks, Part};
 mod list;
 mod selector;
 
-pub(crate) use list::Page;
 pub(crate) use selector::Selector;
 
 /// How often a write begins again because somebody else was faster. Writers are served one after the other, so each
@@ -91,7 +90,9 @@ impl<'a> Collection<'a> {
         options: &WriteOptions,
     ) -> Result<Written, ApiError> {
         if !metadata::text(&sent, "resourceVersion").is_empty() {
-            return Err(Status::bad_request("resourceVersion should not be set on objects to be created").into());
+            return Err(
+                Status::bad_request("resourceVersion should not be set on objects to be created").into()
+            );
         }
         let prefix = match metadata::text(&sent, "name") {
             "" => metadata::text(&sent, "generateName").to_owned(),
@@ -141,7 +142,12 @@ impl<'a> Collection<'a> {
         Ok((document, warnings))
     }
 
-    async fn store_new(&self, key: Key, document: Value, options: &WriteOptions) -> Result<Outcome, ApiError> {
+    async fn store_new(
+        &self,
+        key: Key,
+        document: Value,
+        options: &WriteOptions,
+    ) -> Result<Outcome, ApiError> {
         if options.dry_run == DryRun::No {
             return self.storage.create(&self.call.permit, key, document).await;
         }
@@ -156,7 +162,8 @@ impl<'a> Collection<'a> {
     }
 
     fn terminating(&self, name: &str, namespace: &str) -> ApiError {
-        let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
         let cause = format!("namespace {namespace} is being terminated");
         self.call.forbidden(name, &why).with_cause("NamespaceTerminating", cause, "metadata.namespace").into()
     }
@@ -182,8 +189,7 @@ impl<'a> Collection<'a> {
             if options.dry_run == DryRun::All {
                 return Ok(written(document));
             }
-            let seen =
-                Seen { resource_version: metadata::text(&old, "resourceVersion").to_owned(), part };
+            let seen = Seen { resource_version: metadata::text(&old, "resourceVersion").to_owned(), part };
             let finished = metadata::is_terminating(&document)
                 && metadata::finalizers(&document).is_empty()
                 && !self.holds(&mut document.clone());
@@ -228,6 +234,11 @@ impl<'a> Collection<'a> {
             Part::Status => {
                 let mut document = old.clone();
                 copy_field(&mut document, &sent, "status");
+                document
+            }
+            Part::Finalize => {
+                let mut document = old.clone();
+                copy_field(&mut document, &sent, "spec");
                 document
             }
         };
@@ -305,8 +316,9 @@ impl<'a> Collection<'a> {
             if let Some(wanted) = wanted
                 && wanted != is
             {
-                let why =
-                    format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {is}");
+                let why = format!(
+                    "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {is}"
+                );
                 let name = metadata::text(old, "name");
                 return Err(Status::conflict(self.kind.plural, self.kind.gvk.group, name, why).into());
             }

@@ -75,7 +75,11 @@ struct Wire<'a> {
 impl ContinueToken {
     /// The token as text.
     pub(crate) fn seal(&self, key: &TokenKey, scope: &Scope<'_>) -> String {
-        let wire = Wire { r: self.revision.number(), ns: (&self.after.namespace).into(), n: (&self.after.name).into() };
+        let wire = Wire {
+            r: self.revision.number(),
+            ns: (&self.after.namespace).into(),
+            n: (&self.after.name).into(),
+        };
         let body = serde_json::to_vec(&wire).expect("a number and two strings are always JSON");
         let mut bytes = tag_of(key, scope, &body).to_vec();
         bytes.extend_from_slice(&body);

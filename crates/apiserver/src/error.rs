@@ -61,7 +61,8 @@ impl From<ChangesError> for ApiError {
     fn from(error: ChangesError) -> Self {
         match error {
             ChangesError::Compacted { oldest } => {
-                Status::expired(format!("too old resource version: the oldest one still known is {oldest}")).into()
+                Status::expired(format!("too old resource version: the oldest one still known is {oldest}"))
+                    .into()
             }
             ChangesError::Store(error) => error.into(),
         }

@@ -69,7 +69,9 @@ pub(crate) fn release<'a>(
 fn find(call: &Call, uid: &str, namespace: &str) -> Result<Vec<ObjectKey>, ApiError> {
     let mut found = Vec::new();
     for resource in call.server.catalog.resources() {
-        let Backing::Stored { storage: None, stored_as, view: None, .. } = &resource.kind.backing else { continue };
+        let Backing::Stored { storage: None, stored_as, view: None, .. } = &resource.kind.backing else {
+            continue;
+        };
         if !namespace.is_empty() && !resource.kind.namespaced {
             continue;
         }
@@ -78,7 +80,7 @@ fn find(call: &Call, uid: &str, namespace: &str) -> Result<Vec<ObjectKey>, ApiEr
         } else {
             KeyRange::prefix(&(stored_as.as_str(), namespace))
         };
-        let rows = call.server.store.read(|tx| tx.scan(&OBJECTS, range, usize::MAX))?;
+        let rows = call.server.store.read(|tx| tx.scan(&OBJECTS, &range, usize::MAX))?;
         for (key, record) in rows {
             if contains(&record.0, uid.as_bytes()) && owned_by(&serde_json::from_slice(&record.0)?, uid) {
                 found.push(key);

@@ -101,6 +101,8 @@ pub(crate) struct Subresource {
 pub(crate) enum SubBehaviour {
     /// It replaces the status of the object.
     Status,
+    /// It replaces the finalizers of a namespace.
+    Finalize,
     /// It shows and changes a part of the object as another kind, as `scale` does.
     Facet(Arc<dyn Facet>),
     /// It does something of its own.
@@ -224,7 +226,7 @@ impl Kind {
             has_generation: false,
             delete_shows_object: false,
             fields: &[],
-            patch: PatchSchema::default(),
+            patch: PatchSchema::of(O::GROUP, O::KIND),
             visible: None,
             admission: Vec::new(),
             holds_deletion: None,
@@ -272,12 +274,6 @@ impl Kind {
     /// Field selectors may name these.
     pub(crate) fn fields(mut self, fields: &'static [FieldLabel]) -> Self {
         self.fields = fields;
-        self
-    }
-
-    /// How strategic merge patches treat lists.
-    pub(crate) fn patch(mut self, patch: PatchSchema) -> Self {
-        self.patch = patch;
         self
     }
 

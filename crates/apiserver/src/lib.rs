@@ -1,1 +1,47 @@
-//! To be written.
+//! The API server: Kubernetes' generic REST machinery with OpenShift's kinds, over the metadata store.
+//!
+//! Owns paths, verbs, discovery, watches, Statuses and the kinds' strategies. Whether somebody may do something is
+//! `auth`'s decision, what an image stream is is `images`'; this crate turns both into the API that `oc` and `kubectl`
+//! speak. A handler reads: parse, authorize, one call to the collection, encode.
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+
+mod admission;
+mod authenticate;
+mod bootstrap;
+mod call;
+mod catalog;
+mod collection;
+mod continue_token;
+mod discovery;
+mod document;
+mod error;
+mod gc;
+mod http;
+mod kind;
+mod kinds;
+mod metadata;
+mod oauth;
+mod openapi;
+mod path;
+mod protobuf;
+mod query;
+mod server;
+mod storage;
+mod strategy;
+mod tables;
+
+pub use crate::bootstrap::{Addresses, BootstrapError, bootstrap_objects};
+pub use crate::server::{ApiServer, Config};
+
+/// The error of a body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// The body of an answer: bytes at hand, or the endless stream of a watch.
+pub type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
+type RequestBody = UnsyncBoxBody<Bytes, BodyError>;
+
+/// Why a request body could not be read, as the transport said it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct BodyError(#[source] BoxError);

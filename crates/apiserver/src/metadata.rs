@@ -54,7 +54,9 @@ pub(crate) fn generate_name(prefix: &str) -> String {
 /// Makes the metadata of a new object: what clients may not choose is ours from here on.
 pub(crate) fn begin(document: &mut Value, kind: &Kind, namespace: &str, now: Timestamp) {
     let metadata = of_mut(document);
-    for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
+    for field in
+        ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"]
+    {
         metadata.shift_remove(field);
     }
     if kind.namespaced {
@@ -96,7 +98,8 @@ pub(crate) fn keep(document: &mut Value, old: &Value) -> FieldErrors {
     }
     if is_terminating(old) {
         let had = finalizers(old);
-        let added: Vec<String> = finalizers(document).into_iter().filter(|name| !had.contains(name)).collect();
+        let added: Vec<String> =
+            finalizers(document).into_iter().filter(|name| !had.contains(name)).collect();
         if !added.is_empty() {
             errors.forbidden(
                 "metadata.finalizers",
@@ -158,15 +161,25 @@ mod tests {
         let old = json!({"metadata": {"name": "a", "uid": "1", "creationTimestamp": "t", "generation": 3}});
         let mut sent = json!({"metadata": {"name": "a", "generation": 9}});
         assert!(keep(&mut sent, &old).is_empty());
-        assert_eq!(sent, json!({"metadata": {"name": "a", "uid": "1", "creationTimestamp": "t", "generation": 3}}));
+        assert_eq!(
+            sent,
+            json!({"metadata": {"name": "a", "uid": "1", "creationTimestamp": "t", "generation": 3}})
+        );
         let mut sent = json!({"metadata": {"name": "a", "uid": "2"}});
-        assert_eq!(keep(&mut sent, &old).to_string(), "metadata.uid: Invalid value: \"2\": field is immutable");
+        assert_eq!(
+            keep(&mut sent, &old).to_string(),
+            "metadata.uid: Invalid value: \"2\": field is immutable"
+        );
     }
 
     #[test]
     fn a_dying_object_takes_no_new_finalizers() {
         let old = json!({"metadata": {"deletionTimestamp": "t", "finalizers": ["a/b"]}});
         let mut sent = json!({"metadata": {"finalizers": ["a/b", "c/d"]}});
-        assert!(keep(&mut sent, &old).to_string().starts_with("metadata.finalizers: Forbidden: no new finalizers"));
+        assert!(
+            keep(&mut sent, &old)
+                .to_string()
+                .starts_with("metadata.finalizers: Forbidden: no new finalizers")
+        );
     }
 }

@@ -20,7 +20,11 @@ impl Query {
     /// Decodes `raw`, the part of a URI after `?`.
     pub(crate) fn parse(raw: Option<&str>) -> Self {
         let pairs = form_urlencoded::parse(raw.unwrap_or_default().as_bytes());
-        Self(pairs.map(|(key, value): (Cow<'_, str>, Cow<'_, str>)| (key.into_owned(), value.into_owned())).collect())
+        Self(
+            pairs
+                .map(|(key, value): (Cow<'_, str>, Cow<'_, str>)| (key.into_owned(), value.into_owned()))
+                .collect(),
+        )
     }
 
     /// The first value of `key` that is not empty.
@@ -100,8 +104,10 @@ impl ListOptions {
         let mut errors = FieldErrors::default();
         let resource_version = query.get("resourceVersion").map(parse_version).transpose()?;
         let continue_token = query.get("continue").map(str::to_owned);
-        let version_match = read_version_match(query, resource_version, continue_token.as_deref(), &mut errors);
-        let send_initial_events = query.get("sendInitialEvents").map(|value| value != "false" && value != "0");
+        let version_match =
+            read_version_match(query, resource_version, continue_token.as_deref(), &mut errors);
+        let send_initial_events =
+            query.get("sendInitialEvents").map(|value| value != "false" && value != "0");
         if send_initial_events.is_some() {
             if !watch {
                 errors.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
@@ -113,7 +119,7 @@ impl ListOptions {
             }
         }
         if !errors.is_empty() {
-            return Err(Status::invalid("ListOptions", "meta.k8s.io", "", errors).into());
+            return Err(Status::invalid("ListOptions", "meta.k8s.io", "", &errors).into());
         }
         Ok(Self {
             watch,
@@ -121,7 +127,9 @@ impl ListOptions {
             field_selector: query.get("fieldSelector").unwrap_or_default().to_owned(),
             resource_version,
             version_match,
-            limit: number(query, "limit")?.filter(|limit| *limit > 0).and_then(|limit| usize::try_from(limit).ok()),
+            limit: number(query, "limit")?
+                .filter(|limit| *limit > 0)
+                .and_then(|limit| usize::try_from(limit).ok()),
             continue_token,
             timeout: number(query, "timeoutSeconds")?.filter(|seconds| *seconds > 0).map(Duration::from_secs),
             allow_bookmarks: query.flag("allowWatchBookmarks"),
@@ -145,7 +153,8 @@ fn read_version_match(
         );
     }
     if continue_token.is_some() {
-        errors.forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
+        errors
+            .forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided");
     }
     match sent {
         "NotOlderThan" => VersionMatch::NotOlderThan,
@@ -214,7 +223,7 @@ impl WriteOptions {
             }
         };
         if !errors.is_empty() {
-            return Err(Status::invalid(kind, "meta.k8s.io", "", errors).into());
+            return Err(Status::invalid(kind, "meta.k8s.io", "", &errors).into());
         }
         Ok(Self {
             dry_run,

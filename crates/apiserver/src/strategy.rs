@@ -66,12 +66,22 @@ pub(crate) trait Strategy: Send + Sync + 'static {
     }
 
     /// What is wrong with a changed object.
-    fn validate_update(&self, object: &Self::Object, _old: &Self::Object, change: &Change<'_>) -> FieldErrors {
+    fn validate_update(
+        &self,
+        object: &Self::Object,
+        _old: &Self::Object,
+        change: &Change<'_>,
+    ) -> FieldErrors {
         self.validate(object, change)
     }
 
     /// What is wrong with a new status.
-    fn validate_status(&self, _object: &Self::Object, _old: &Self::Object, _change: &Change<'_>) -> FieldErrors {
+    fn validate_status(
+        &self,
+        _object: &Self::Object,
+        _old: &Self::Object,
+        _change: &Change<'_>,
+    ) -> FieldErrors {
         FieldErrors::default()
     }
 
@@ -99,6 +109,8 @@ pub(crate) enum Part {
     Main,
     /// The status.
     Status,
+    /// The finalizers of a namespace's spec, which end its life.
+    Finalize,
 }
 
 /// A [`Strategy`] that can be called with untyped documents.
@@ -151,6 +163,7 @@ impl<S: Strategy> Hooks for Typed<S> {
                 self.0.prepare_status(&mut object, &old, change);
                 self.0.validate_status(&object, &old, change)
             }
+            Part::Finalize => FieldErrors::default(),
         };
         Ok(Hooked { document: to_value(&object), errors, warnings: self.0.warnings(&object) })
     }

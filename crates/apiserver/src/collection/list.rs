@@ -73,8 +73,8 @@ impl Collection<'_> {
             let more = more || rest.next().is_some();
             if !more || items.len() >= limit {
                 let last = after.filter(|_| more);
-                let continue_token = last
-                    .map(|after| ContinueToken { revision: found.revision, after }.seal(key, &scope));
+                let continue_token =
+                    last.map(|after| ContinueToken { revision: found.revision, after }.seal(key, &scope));
                 return Ok(Page { items, revision: found.revision, continue_token });
             }
         }

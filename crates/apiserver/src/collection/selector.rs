@@ -3,6 +3,8 @@
 //! Owns field labels: which a kind has and where they are in a document. Label selectors and the syntax of both are
 //! `api`'s.
 
+use std::collections::BTreeMap;
+
 use pierhead_api::meta::Status;
 use pierhead_api::selector::{FieldOperator, FieldSelector, LabelSelector};
 use serde_json::Value;
@@ -59,9 +61,16 @@ impl Selector {
 
     /// Whether an object matches.
     pub(crate) fn matches(&self, document: &Value) -> bool {
-        let fields = self.fields.iter().all(|term| (field(document, &term.pointer) == term.value) == term.equal);
-        fields && (self.labels.is_empty() || self.labels.matches_value(metadata::of(document).get("labels")))
+        let fields =
+            self.fields.iter().all(|term| (field(document, &term.pointer) == term.value) == term.equal);
+        fields && (self.labels.is_empty() || self.labels.matches(&labels_of(document)))
     }
+}
+
+fn labels_of(document: &Value) -> BTreeMap<String, String> {
+    let labels = metadata::of(document).get("labels").and_then(Value::as_object);
+    let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    labels.into_iter().flatten().filter_map(text).collect()
 }
 
 fn pointer_of(kind: &Kind, old_names: bool, label: &str) -> Result<String, ApiError> {

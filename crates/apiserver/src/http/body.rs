@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use pierhead_api::legacy;
 use pierhead_api::meta::Status;
 use serde_json::Value;
 
@@ -42,17 +43,23 @@ pub(crate) fn media_type(headers: &HeaderMap) -> &str {
 /// Reads a body of JSON, YAML or protobuf into a document of any kind.
 pub(crate) fn parse(media_type: &str, bytes: &[u8]) -> Result<Parsed, ApiError> {
     let bad = |error: document::DocumentError| {
-        Status::bad_request(format!("the object provided is unrecognized: couldn't get version/kind; json parse error: {error}"))
+        Status::bad_request(format!(
+            "the object provided is unrecognized: couldn't get version/kind; json parse error: {error}"
+        ))
     };
     match media_type {
         "" | "application/json" | "text/plain" => Ok(document::read_json(bytes).map_err(bad)?),
-        "application/yaml" | "application/x-yaml" | "text/yaml" => Ok(document::read_yaml(bytes).map_err(bad)?),
+        "application/yaml" | "application/x-yaml" | "text/yaml" => {
+            Ok(document::read_yaml(bytes).map_err(bad)?)
+        }
         PROTOBUF => match protobuf::decode(bytes) {
             Ok(value) => Ok(Parsed { value, duplicates: Vec::new() }),
             Err(protobuf::ProtobufError::UnknownKind { .. }) => {
                 Err(Status::unsupported_media_type(&["application/json", "application/yaml"]).into())
             }
-            Err(error) => Err(Status::bad_request(format!("the object provided is unrecognized: {error}")).into()),
+            Err(error) => {
+                Err(Status::bad_request(format!("the object provided is unrecognized: {error}")).into())
+            }
         },
         _ => Err(Status::unsupported_media_type(&WRITE_TYPES).into()),
     }
@@ -68,6 +75,7 @@ pub(crate) fn object(
     let findings = parsed.duplicates.iter().map(|path| format!("duplicate field {path:?}")).collect();
     let warnings = judge(gvk, validation, findings)?;
     let mut document = parsed.value;
+    legacy::to_group(&mut document);
     let Some(fields) = document.as_object_mut() else {
         return Err(Status::bad_request(format!(
             "the object provided is unrecognized (must be of type {}): the body is not an object",

@@ -84,7 +84,9 @@ fn read_range(range: &str) -> Option<Accept> {
         ("", _, _) => Form::Object,
         ("Table", "meta.k8s.io", "v1") => Form::Table("v1"),
         ("Table", "meta.k8s.io", "v1beta1") => Form::Table("v1beta1"),
-        ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io", "v1" | "v1beta1") => Form::Metadata,
+        ("PartialObjectMetadata" | "PartialObjectMetadataList", "meta.k8s.io", "v1" | "v1beta1") => {
+            Form::Metadata
+        }
         ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2") => Form::Discovery("v2"),
         ("APIGroupDiscoveryList", "apidiscovery.k8s.io", "v2beta1") => Form::Discovery("v2beta1"),
         _ => return None,
@@ -115,7 +117,10 @@ mod tests {
             "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
             Ok((Encoding::Json, Form::Table("v1"))),
         );
-        check("application/json;as=Table;v=v2;g=meta.k8s.io,application/json", Ok((Encoding::Json, Form::Object)));
+        check(
+            "application/json;as=Table;v=v2;g=meta.k8s.io,application/json",
+            Ok((Encoding::Json, Form::Object)),
+        );
         check(
             "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList;profile=nopeer,application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
             Ok((Encoding::Json, Form::Discovery("v2"))),

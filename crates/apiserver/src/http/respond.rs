@@ -104,6 +104,18 @@ impl Encoder {
         }
     }
 
+    /// The same for objects of another kind than the path's, which are written as they are.
+    pub(crate) fn foreign(mut self) -> Self {
+        self.old = false;
+        self.style.accept.form = Form::Object;
+        self
+    }
+
+    /// How answers are written.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.style.accept.encoding
+    }
+
     /// The form objects are shown in.
     pub(crate) fn form(&self) -> Form {
         self.style.accept.form
@@ -118,7 +130,13 @@ impl Encoder {
         Ok(tree)
     }
 
-    fn table(&self, version: &str, metadata: ListMeta, items: Vec<Document>, header: bool) -> Result<Value, ApiError> {
+    fn table(
+        &self,
+        version: &str,
+        metadata: ListMeta,
+        items: Vec<Document>,
+        header: bool,
+    ) -> Result<Value, ApiError> {
         let mut rows = Vec::with_capacity(items.len());
         for item in items {
             let tree = self.spelled(item)?;
@@ -179,7 +197,9 @@ impl Encoder {
             ..ListMeta::default()
         };
         let (list_kind, api_version, items) = match self.form() {
-            Form::Table(version) => return self.style.write(&self.table(version, metadata, list.items, true)?),
+            Form::Table(version) => {
+                return self.style.write(&self.table(version, metadata, list.items, true)?);
+            }
             Form::Metadata => {
                 let items = list.items.into_iter().map(|item| self.object(item)).collect::<Result<_, _>>()?;
                 ("PartialObjectMetadataList", "meta.k8s.io/v1", items)
@@ -188,7 +208,8 @@ impl Encoder {
                 if !self.old && !self.style.pretty && self.style.accept.encoding == Encoding::Json {
                     return self.joined(&metadata, list.items);
                 }
-                let items = list.items.into_iter().map(|item| self.spelled(item)).collect::<Result<_, _>>()?;
+                let items =
+                    list.items.into_iter().map(|item| self.spelled(item)).collect::<Result<_, _>>()?;
                 (self.list_kind.as_str(), self.api_version.as_str(), items)
             }
         };
@@ -252,7 +273,9 @@ pub(crate) fn respond_status(style: &Style, status: &Status) -> Result<Response<
         let name = HeaderName::from_static("x-content-type-options");
         response.headers_mut().insert(name, HeaderValue::from_static("nosniff"));
     }
-    if let Some(seconds) = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|s| *s > 0) {
+    if let Some(seconds) =
+        status.details.as_ref().map(|details| details.retry_after_seconds).filter(|s| *s > 0)
+    {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     Ok(response)

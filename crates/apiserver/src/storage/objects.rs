@@ -138,9 +138,9 @@ impl Storage for ObjectStorage {
         };
         let wanted = scan.limit.saturating_add(1);
         let fetch = wanted.saturating_add(past.as_ref().map_or(0, |(_, rows)| rows.len()));
-        let (rows, revision) = self.store.read(|tx| {
-            tx.scan(&OBJECTS, self.range(&scan), fetch).map(|rows| (rows, tx.revision()))
-        })?;
+        let (rows, revision) = self
+            .store
+            .read(|tx| tx.scan(&OBJECTS, &self.range(&scan), fetch).map(|rows| (rows, tx.revision())))?;
         let rows = rows.into_iter().map(|(key, record)| (Key::new(key.namespace, key.name), record.0));
         let (mut rows, revision): (Vec<(Key, Bytes)>, _) = match past {
             None => (rows.collect(), revision),
@@ -281,7 +281,11 @@ fn namespace_state(tx: &WriteTx<'_>, key: &ObjectKey) -> Result<NamespaceState, 
     }
     let namespace = ObjectKey::new(NAMESPACES, "", key.namespace.as_str());
     let Some(record) = tx.get(&OBJECTS, &namespace)? else { return Ok(NamespaceState::Missing) };
-    Ok(if Head::read(&record.0)?.is_terminating() { NamespaceState::Terminating } else { NamespaceState::Open })
+    Ok(if Head::read(&record.0)?.is_terminating() {
+        NamespaceState::Terminating
+    } else {
+        NamespaceState::Open
+    })
 }
 
 /// Writes a document with the resourceVersion the write will have, and gives it back.

@@ -1,0 +1,176 @@
+//! Who sends a request, and as whom they act.
+//!
+//! Owns the order of credentials (in-process subject, bearer token, client certificate, nobody) and impersonation
+//! (platform 1.11). Whether a credential is good is `auth`'s decision.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::request;
+use percent_encoding::percent_decode_str;
+use pierhead_api::meta::Status;
+use pierhead_auth::subject::{AUTHENTICATED, SERVICE_ACCOUNTS, service_account_of};
+use pierhead_auth::{Attributes, Auth, Credentials, Subject};
+use pierhead_runtime::Secret;
+use pierhead_runtime::listen::ConnectionInfo;
+
+use crate::error::ApiError;
+
+const EXTRA: &str = "impersonate-extra-";
+
+/// Who sends a request.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    /// As whom they act.
+    pub(crate) subject: Arc<Subject>,
+    /// The token they sent, to ask again during a long watch.
+    pub(crate) bearer: Option<Secret<String>>,
+}
+
+/// Finds out who sends the request; 401 for credentials that are not valid.
+pub(crate) fn caller(auth: &Auth, parts: &request::Parts) -> Result<Caller, ApiError> {
+    if let Some(subject) = parts.extensions.get::<Arc<Subject>>() {
+        let subject = impersonated(auth, parts, Arc::clone(subject))?;
+        return Ok(Caller { subject, bearer: None });
+    }
+    let bearer = bearer(parts)?;
+    let subject = match &bearer {
+        Some(token) => authenticate(auth, Credentials::Bearer(token.expose()))?,
+        None => match certificate(parts) {
+            Some((name, organizations)) => authenticate(
+                auth,
+                Credentials::ClientCertificate { common_name: &name, organizations: &organizations },
+            )?,
+            None => authenticate(auth, Credentials::None)?,
+        },
+    };
+    Ok(Caller { subject: impersonated(auth, parts, subject)?, bearer })
+}
+
+fn authenticate(auth: &Auth, credentials: Credentials<'_>) -> Result<Arc<Subject>, ApiError> {
+    auth.authenticate(credentials).map_err(|error| match error {
+        pierhead_auth::Unauthenticated::Invalid(_) => Status::unauthorized().into(),
+        pierhead_auth::Unauthenticated::Store(error) => error.into(),
+    })
+}
+
+/// The bearer token; 401 for an `Authorization` header of another form, which cannot be valid here.
+fn bearer(parts: &request::Parts) -> Result<Option<Secret<String>>, ApiError> {
+    let Some(header) = parts.headers.get(AUTHORIZATION) else { return Ok(None) };
+    let text = header.to_str().map_err(|error| {
+        tracing::debug!(%error, "An Authorization header is not text: {error}");
+        Status::unauthorized()
+    })?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            Ok(Some(Secret::new(token.trim().to_owned())))
+        }
+        _ => Err(Status::unauthorized().into()),
+    }
+}
+
+/// Common name and organizations of a client certificate, which the listener has verified.
+fn certificate(parts: &request::Parts) -> Option<(String, Vec<String>)> {
+    let connection = parts.extensions.get::<ConnectionInfo>()?;
+    let der = connection.tls.as_ref()?.client_certificate.as_ref()?;
+    let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
+    let subject = certificate.subject();
+    let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
+    let organizations =
+        subject.iter_organization().filter_map(|item| item.as_str().ok()).map(str::to_owned).collect();
+    Some((name, organizations))
+}
+
+/// The subject the caller wants to act as, if they may.
+fn impersonated(auth: &Auth, parts: &request::Parts, caller: Arc<Subject>) -> Result<Arc<Subject>, ApiError> {
+    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let groups: Vec<String> = parts
+        .headers
+        .get_all("impersonate-group")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .map(str::to_owned)
+        .collect();
+    let extra = extra(parts);
+    let uid = text("impersonate-uid").unwrap_or_default();
+    let Some(username) = text("impersonate-user").filter(|name| !name.is_empty()) else {
+        if groups.is_empty() && extra.is_empty() && uid.is_empty() {
+            return Ok(caller);
+        }
+        return Err(Status::internal("requested impersonation without impersonating a user").into());
+    };
+    let mut asked = vec![match service_account_of(username) {
+        Some((namespace, name)) => {
+            Attributes::new("impersonate", "", "serviceaccounts").namespace(namespace).name(name)
+        }
+        None => Attributes::new("impersonate", "", "users").name(username),
+    }];
+    asked.extend(groups.iter().map(|group| Attributes::new("impersonate", "", "groups").name(group)));
+    for (key, values) in &extra {
+        let attributes =
+            Attributes::new("impersonate", "authentication.k8s.io", "userextras").subresource(key);
+        asked.extend(values.iter().map(|value| attributes.clone().name(value)));
+    }
+    if !uid.is_empty() {
+        asked.push(Attributes::new("impersonate", "authentication.k8s.io", "uids").name(uid));
+    }
+    for attributes in asked {
+        if !auth.allowed(&caller, &attributes).allowed {
+            return Err(refused(&caller, &attributes));
+        }
+    }
+    let groups =
+        if groups.is_empty() { default_groups(username) } else { with_authenticated(username, groups) };
+    Ok(Arc::new(Subject { username: username.to_owned(), uid: uid.to_owned(), groups, extra }))
+}
+
+fn refused(caller: &Subject, attributes: &Attributes) -> ApiError {
+    let Attributes { group, resource, name, namespace, .. } = attributes;
+    let place = match namespace.as_str() {
+        "" => "at the cluster scope".to_owned(),
+        namespace => format!("in the namespace {namespace:?}"),
+    };
+    let resource_text = attributes.qualified_resource();
+    let why = format!(
+        "User {:?} cannot impersonate resource {resource_text:?} in API group {group:?} {place}",
+        caller.username
+    );
+    Status::forbidden(resource, group, name, why).into()
+}
+
+fn default_groups(username: &str) -> Vec<String> {
+    match service_account_of(username) {
+        Some((namespace, _)) => vec![
+            SERVICE_ACCOUNTS.to_owned(),
+            format!("{SERVICE_ACCOUNTS}:{namespace}"),
+            AUTHENTICATED.to_owned(),
+        ],
+        None if username == pierhead_auth::subject::ANONYMOUS => {
+            vec![pierhead_auth::subject::UNAUTHENTICATED.to_owned()]
+        }
+        None => vec![AUTHENTICATED.to_owned()],
+    }
+}
+
+fn with_authenticated(username: &str, mut groups: Vec<String>) -> Vec<String> {
+    let implied = if username == pierhead_auth::subject::ANONYMOUS {
+        pierhead_auth::subject::UNAUTHENTICATED
+    } else {
+        AUTHENTICATED
+    };
+    if !groups.iter().any(|group| group == implied) {
+        groups.push(implied.to_owned());
+    }
+    groups
+}
+
+fn extra(parts: &request::Parts) -> BTreeMap<String, Vec<String>> {
+    let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in &parts.headers {
+        let (Some(key), Ok(value)) = (name.as_str().strip_prefix(EXTRA), value.to_str()) else { continue };
+        let key = percent_decode_str(key).decode_utf8_lossy().to_lowercase();
+        extra.entry(key).or_default().push(value.to_owned());
+    }
+    extra
+}

@@ -1,0 +1,226 @@
+//! What is there before the first request: built-in namespaces, roles, services and OAuth clients (platform 7.1).
+//!
+//! Owns the list and how it is written at every start: what is missing is made, roles and bindings that ask for it are
+//! restored, and what depends on addresses follows them. Objects people changed are left alone otherwise.
+
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use pierhead_api::core::Namespace;
+use pierhead_api::{Object as _, to_value};
+use pierhead_auth::Era;
+use pierhead_auth::bootstrap::{AUTOUPDATE, objects as shipped_roles};
+use pierhead_runtime::SharedClock;
+use pierhead_store::objects::{OBJECTS, ObjectKey};
+use pierhead_store::{Store, StoreError, WriteTx};
+use serde_json::{Value, json};
+
+use crate::error::ApiError;
+use crate::kinds::project_requests::{members, stamp};
+use crate::metadata;
+use crate::storage::objects::put;
+
+/// Namespaces that always exist.
+const NAMESPACES: [&str; 5] = ["default", "kube-public", "kube-system", "openshift", "openshift-infra"];
+
+/// Where the parts of this server listen, for the services that stand for them.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// The registry: Service `default/docker-registry`.
+    pub registry: SocketAddr,
+    /// The router's plain HTTP: Service `default/router`.
+    pub router_http: SocketAddr,
+    /// The router's TLS.
+    pub router_https: SocketAddr,
+    /// The API: Service `default/kubernetes`.
+    pub api: SocketAddr,
+}
+
+/// Why the built-in objects could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum BootstrapError {
+    /// The store does not take writes.
+    #[error("writing the built-in objects")]
+    Store(#[from] StoreError),
+    /// A stored object cannot be read.
+    #[error("reading or writing a built-in object: {message}")]
+    Object {
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+impl From<ApiError> for BootstrapError {
+    fn from(error: ApiError) -> Self {
+        Self::Object { message: error.status().message.clone() }
+    }
+}
+
+/// Writes the built-in objects in one transaction. To be called at every start, before anything is served.
+///
+/// # Errors
+/// When the store does not take the write.
+pub async fn bootstrap_objects(
+    store: &Store,
+    era: Era,
+    public_url: &str,
+    addresses: Addresses,
+    clock: &SharedClock,
+) -> Result<(), BootstrapError> {
+    let now = clock.now();
+    let roles = shipped_roles(era);
+    let services = services(&addresses);
+    let clients = oauth_clients(public_url);
+    store
+        .write(move |tx| -> Result<(), BootstrapError> {
+            for name in NAMESPACES {
+                namespace(tx, name, now)?;
+            }
+            for object in &roles {
+                restore(tx, object, Restore::IfAutoupdate, now)?;
+            }
+            for object in &services {
+                restore(tx, object, Restore::Addresses, now)?;
+            }
+            for object in &clients {
+                restore(tx, object, Restore::Addresses, now)?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+fn namespace(tx: &mut WriteTx<'_>, name: &str, now: Timestamp) -> Result<(), BootstrapError> {
+    let key = ObjectKey::new(Namespace::PLURAL, "", name);
+    if tx.get(&OBJECTS, &key)?.is_some() {
+        return Ok(());
+    }
+    let mut namespace = Namespace::default();
+    name.clone_into(&mut namespace.metadata.name);
+    namespace.set_defaults();
+    let mut document = to_value(&namespace);
+    stamp(&mut document, "", now);
+    put(tx, &key, document)?;
+    for (key, object) in members(name, now) {
+        put(tx, &key, object)?;
+    }
+    Ok(())
+}
+
+/// What happens to a built-in object that exists already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Restore {
+    /// It becomes what we ship again, if its annotation says so.
+    IfAutoupdate,
+    /// What depends on addresses becomes what it must be; labels and annotations stay.
+    Addresses,
+}
+
+/// The key a document is stored under.
+fn key_of(document: &Value) -> ObjectKey {
+    let group =
+        document["apiVersion"].as_str().and_then(|version| version.split_once('/')).map(|(group, _)| group);
+    let plural = match document["kind"].as_str().unwrap_or_default() {
+        "Endpoints" => "endpoints".to_owned(),
+        kind => format!("{}s", kind.to_lowercase()),
+    };
+    let resource = group.map_or_else(|| plural.clone(), |group| format!("{plural}.{group}"));
+    ObjectKey::new(resource, metadata::text(document, "namespace"), metadata::text(document, "name"))
+}
+
+fn restore(
+    tx: &mut WriteTx<'_>,
+    shipped: &Value,
+    how: Restore,
+    now: Timestamp,
+) -> Result<(), BootstrapError> {
+    let key = key_of(shipped);
+    let mut document = shipped.clone();
+    let Some(record) = tx.get(&OBJECTS, &key)? else {
+        stamp(&mut document, &key.namespace, now);
+        put(tx, &key, document)?;
+        return Ok(());
+    };
+    let existing: Value = serde_json::from_slice(&record.0).map_err(ApiError::from)?;
+    if how == Restore::IfAutoupdate && existing["metadata"]["annotations"][AUTOUPDATE] != "true" {
+        return Ok(());
+    }
+    let mut metadata = metadata::of(&existing).clone();
+    if how == Restore::IfAutoupdate
+        && let Some(labels) = metadata::of(shipped).get("labels")
+    {
+        metadata.insert("labels".to_owned(), labels.clone());
+    }
+    document["metadata"] = Value::Object(metadata);
+    if document != existing {
+        put(tx, &key, document)?;
+    }
+    Ok(())
+}
+
+/// A service without a selector of pods behind it, and the endpoints that are the listener itself.
+fn service(name: &str, selector: Option<&str>, ports: &[(&str, SocketAddr)], affinity: &str) -> [Value; 2] {
+    let address = ports.first().map(|(_, address)| address.ip()).filter(|ip| !ip.is_unspecified());
+    let address = address.map_or_else(|| "127.0.0.1".to_owned(), |ip| ip.to_string());
+    let service_ports: Vec<Value> = ports
+        .iter()
+        .map(|(name, address)| {
+            json!({"name": name, "protocol": "TCP", "port": address.port(), "targetPort": address.port()})
+        })
+        .collect();
+    let endpoint_ports: Vec<Value> = ports
+        .iter()
+        .map(|(name, address)| json!({"name": name, "port": address.port(), "protocol": "TCP"}))
+        .collect();
+    let labels = selector.map_or_else(|| json!({}), |selector| json!({selector: "default"}));
+    let mut spec = json!({
+        "ports": service_ports, "clusterIP": address, "type": "ClusterIP", "sessionAffinity": affinity,
+    });
+    if selector.is_some() {
+        spec["selector"] = labels.clone();
+    }
+    let metadata = json!({"name": name, "namespace": "default", "labels": labels});
+    [
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec,
+            "status": {"loadBalancer": {}},
+        }),
+        json!({
+            "apiVersion": "v1", "kind": "Endpoints", "metadata": metadata,
+            "subsets": [{"addresses": [{"ip": address}], "ports": endpoint_ports}],
+        }),
+    ]
+}
+
+fn services(addresses: &Addresses) -> Vec<Value> {
+    let registry_port = format!("{}-tcp", addresses.registry.port());
+    let router = [("80-tcp", addresses.router_http), ("443-tcp", addresses.router_https)];
+    [
+        service(
+            "docker-registry",
+            Some("docker-registry"),
+            &[(registry_port.as_str(), addresses.registry)],
+            "ClientIP",
+        ),
+        service("router", Some("router"), &router, "None"),
+        service("kubernetes", None, &[("https", addresses.api)], "ClientIP"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The clients of the OAuth server that ship with it (platform 2.3).
+fn oauth_clients(public_url: &str) -> Vec<Value> {
+    let base = public_url.trim_end_matches('/');
+    let client = |name: &str, challenges: bool, redirect: String| {
+        json!({
+            "apiVersion": "oauth.openshift.io/v1", "kind": "OAuthClient", "metadata": {"name": name},
+            "respondWithChallenges": challenges, "redirectURIs": [redirect], "grantMethod": "auto",
+        })
+    };
+    vec![
+        client("openshift-browser-client", false, format!("{base}/oauth/token/display")),
+        client("openshift-challenging-client", true, format!("{base}/oauth/token/implicit")),
+    ]
+}

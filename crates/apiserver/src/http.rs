@@ -1,0 +1,232 @@
+//! From a request to a response: parse, authenticate, authorize, one call, encode.
+//!
+//! Owns the order of these steps and what is answered when one fails. The verbs are in files of their own below; what
+//! they do to objects is the collection's.
+
+use std::sync::Arc;
+
+use http::request::Parts as Head;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Empty};
+use pierhead_api::meta::Status;
+use pierhead_auth::{Attributes, Denied};
+use uuid::Uuid;
+
+use crate::authenticate::{self, Caller};
+use crate::call::{Answer, Call};
+use crate::error::ApiError;
+use crate::kind::{Backing, Kind, Verb};
+use crate::path::{self, ResourcePath, Target};
+use crate::query::Query;
+use crate::server::Parts;
+use crate::{RequestBody, ResponseBody, oauth};
+
+mod about;
+pub(crate) mod body;
+mod create;
+mod delete;
+mod get;
+mod list;
+pub(crate) mod negotiate;
+mod patch;
+pub(crate) mod respond;
+mod subresource;
+mod update;
+mod watch;
+
+use respond::{Encoder, Style};
+
+/// Answers one request.
+pub(crate) async fn handle(parts: &Arc<Parts>, request: Request<RequestBody>) -> Response<ResponseBody> {
+    let (mut head, body) = request.into_parts();
+    let is_head = head.method == Method::HEAD;
+    if is_head {
+        head.method = Method::GET;
+    }
+    let query = Query::parse(head.uri.query());
+    let style = Style::plain(&head.headers, &query);
+    let mut response = match answer(parts, head, body, query).await {
+        Ok(response) => response,
+        Err(error) => respond::respond_status(&style, error.status())
+            .unwrap_or_else(|_| Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync())),
+    };
+    let id = Uuid::new_v4().to_string();
+    if let Ok(value) = id.parse() {
+        response.headers_mut().insert("audit-id", value);
+    }
+    if is_head {
+        return response.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync());
+    }
+    response
+}
+
+async fn answer(
+    server: &Arc<Parts>,
+    head: Head,
+    body: RequestBody,
+    query: Query,
+) -> Result<Response<ResponseBody>, ApiError> {
+    let target = path::parse(head.uri.path());
+    if target == Target::OAuth {
+        let bytes = body::collect(body).await?;
+        return Ok(oauth::serve(server, head, bytes).await);
+    }
+    let caller = authenticate::caller(&server.auth, &head)?;
+    match target {
+        Target::Resource(path) => resource(server, caller, path, Incoming { head, body, query }).await,
+        target => about::answer(server, &caller, &target, &head, &query),
+    }
+}
+
+/// The rest of a request whose path and caller are known.
+struct Incoming {
+    head: Head,
+    body: RequestBody,
+    query: Query,
+}
+
+async fn resource(
+    server: &Arc<Parts>,
+    caller: Caller,
+    path: ResourcePath,
+    incoming: Incoming,
+) -> Result<Response<ResponseBody>, ApiError> {
+    let style = Style::read(&incoming.head.headers, &incoming.query)?;
+    let found = server.catalog.find(&path.prefix, &path.resource).cloned();
+    let verb = verb_of(&incoming.head.method, &path, &incoming.query)?;
+    let attributes = attributes(found.as_ref().map(|resource| &resource.kind), verb, &path, &incoming.query);
+    let permit = server.auth.authorize(&caller.subject, &attributes).map_err(denied)?;
+    let resource = found.ok_or_else(Status::not_found_path)?;
+    check_scope(&resource.kind, verb, &path)?;
+    let encoder = Encoder::new(style, &resource.kind, &path.prefix, server.clock.now());
+    let call = Call {
+        server: Arc::clone(server),
+        resource,
+        verb,
+        path,
+        query: incoming.query,
+        subject: Arc::clone(&caller.subject),
+        permit,
+        now: server.clock.now(),
+    };
+    let request = Exchange { caller, head: incoming.head, body: incoming.body, encoder };
+    let (answer, encoder) = dispatch(call, request).await?;
+    encoder.respond(answer)
+}
+
+/// What the verbs need of a request besides the call.
+struct Exchange {
+    caller: Caller,
+    head: Head,
+    body: RequestBody,
+    encoder: Encoder,
+}
+
+async fn dispatch(call: Call, request: Exchange) -> Result<(Answer, Encoder), ApiError> {
+    let Exchange { caller, head, body, encoder } = request;
+    let kind = &call.resource.kind;
+    if call.path.subresource.is_some() {
+        let (answer, encoder) = subresource::answer(&call, &head, body, encoder).await?;
+        return Ok((answer, encoder));
+    }
+    if !kind.verbs.contains(&call.verb) {
+        return Err(Status::method_not_allowed(kind.plural, kind.gvk.group, call.verb.as_str()).into());
+    }
+    if let Backing::Virtual(connect) = &kind.backing {
+        let document = subresource::connect_body(&call, &kind.gvk, &head, body).await?;
+        return Ok((connect.call(&call, document).await?, encoder));
+    }
+    let answer = match call.verb {
+        Verb::Get => get::answer(&call)?,
+        Verb::List => list::answer(&call).await?,
+        Verb::Watch => watch::answer(call, caller, encoder.clone())?,
+        Verb::Create => create::answer(&call, &head, body).await?,
+        Verb::Update => update::answer(&call, &head, body).await?,
+        Verb::Patch => patch::answer(&call, &head, body).await?,
+        Verb::Delete => delete::one(&call, &head, body).await?,
+        Verb::DeleteCollection => delete::collection(&call, &head, body).await?,
+    };
+    Ok((answer, encoder))
+}
+
+fn verb_of(method: &Method, path: &ResourcePath, query: &Query) -> Result<Verb, ApiError> {
+    let one = path.name.is_some();
+    Ok(match *method {
+        Method::GET if path.subresource.is_none() && (path.watch || query.flag("watch")) => Verb::Watch,
+        Method::GET if one => Verb::Get,
+        Method::GET => Verb::List,
+        Method::POST if !one || path.subresource.is_some() => Verb::Create,
+        Method::PUT if one => Verb::Update,
+        Method::PATCH if one => Verb::Patch,
+        Method::DELETE if one => Verb::Delete,
+        Method::DELETE => Verb::DeleteCollection,
+        _ => {
+            return Err(
+                Status::method_not_allowed(&path.resource, "", &method.as_str().to_lowercase()).into()
+            );
+        }
+    })
+}
+
+/// What is asked, in the words of rules: always the kind's own group and plural, whatever path led to it.
+fn attributes(kind: Option<&Kind>, verb: Verb, path: &ResourcePath, query: &Query) -> Attributes {
+    let group = match (&path.prefix, kind) {
+        (_, Some(kind)) => kind.gvk.group,
+        (path::Prefix::Group { group, .. }, None) => group,
+        (path::Prefix::Core | path::Prefix::Legacy, None) => "",
+    };
+    let plural = kind.map_or(path.resource.as_str(), |kind| kind.plural);
+    let pinned = match verb {
+        Verb::List | Verb::Watch | Verb::DeleteCollection => query.get("fieldSelector").and_then(pinned_name),
+        Verb::Create | Verb::Delete | Verb::Get | Verb::Patch | Verb::Update => None,
+    };
+    Attributes::new(verb.as_str(), group, plural)
+        .subresource(path.subresource.as_deref().unwrap_or_default())
+        .namespace(path.namespace.as_deref().unwrap_or_default())
+        .name(path.name.as_deref().or(pinned).unwrap_or_default())
+}
+
+/// The name a field selector of exactly one requirement pins, as rules with resourceNames see it.
+fn pinned_name(selector: &str) -> Option<&str> {
+    let value = selector.strip_prefix("metadata.name=")?;
+    let value = value.strip_prefix('=').unwrap_or(value);
+    (!value.is_empty() && !value.contains([',', '=', '!', '\\'])).then_some(value)
+}
+
+/// A kind of namespaces is reached through one, a kind of the cluster through none (reliability 7-F F2).
+fn check_scope(kind: &Kind, verb: Verb, path: &ResourcePath) -> Result<(), ApiError> {
+    match (kind.namespaced, path.namespace.is_some()) {
+        (true, true) | (false, false) => Ok(()),
+        (false, true) => Err(Status::not_found_path().into()),
+        (true, false) => match verb {
+            Verb::List | Verb::Watch if path.name.is_none() => Ok(()),
+            Verb::Create | Verb::DeleteCollection => {
+                Err(Status::method_not_allowed(kind.plural, kind.gvk.group, verb.as_str()).into())
+            }
+            _ => Err(Status::not_found_path().into()),
+        },
+    }
+}
+
+/// A refusal of `auth` as a Status; the sentence is `auth`'s.
+pub(crate) fn denied(denied: Denied) -> ApiError {
+    let Attributes { resource, group, name, path, .. } = &*denied.attributes;
+    let mut status = match path {
+        Some(_) => Status::forbidden_message(""),
+        None => Status::forbidden(resource, group, name, ""),
+    };
+    status.message = denied.to_string();
+    status.into()
+}
+
+/// The subresource a call names; 404 where the kind has none of that name, 405 for a verb it lacks.
+fn subresource_of<'a>(call: &'a Call) -> Result<&'a crate::kind::Subresource, ApiError> {
+    let kind = &call.resource.kind;
+    let name = call.path.subresource.as_deref().unwrap_or_default();
+    let sub = kind.subresources.iter().find(|sub| sub.name == name).ok_or_else(Status::not_found_path)?;
+    if sub.verbs.contains(&call.verb) {
+        return Ok(sub);
+    }
+    let plural = format!("{}/{name}", kind.plural);
+    Err(Status::method_not_allowed(&plural, kind.gvk.group, call.verb.as_str()).into())
+}

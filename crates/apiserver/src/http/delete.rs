@@ -1,0 +1,80 @@
+//! DELETE: of one object, or of all that match.
+
+use http::StatusCode;
+use http::request::Parts as Head;
+use pierhead_api::meta::{DeleteOptions, Status};
+
+use crate::RequestBody;
+use crate::call::{Answer, Call, ListAnswer};
+use crate::collection::{Collection, Deleted};
+use crate::error::ApiError;
+use crate::http::{body, list};
+use crate::metadata;
+use crate::query::{DryRun, ListOptions, WriteOptions};
+use crate::storage::Document;
+
+/// `DELETE …/<resource>/<name>`: a Status, or the object while something holds it.
+pub(super) async fn one(call: &Call, head: &Head, body: RequestBody) -> Result<Answer, ApiError> {
+    let options = options(call, head, body).await?;
+    let kind = &call.resource.kind;
+    let Deleted { document, gone } = Collection::of(call)?.delete(&call.key(), &options).await?;
+    if kind.delete_shows_object || (!gone && kind.holds_deletion.is_none()) {
+        return Ok(Answer::Object {
+            code: StatusCode::OK,
+            document: Document::Tree(document),
+            warnings: Vec::new(),
+        });
+    }
+    let uid = metadata::text(&document, "uid");
+    let status = if kind.gvk.group == "project.openshift.io" {
+        // Clients that are told no uid wait by name until the project is out of sight (platform 11.13).
+        Status::success()
+    } else {
+        Status::deleted(kind.plural, kind.gvk.group, call.name(), uid)
+    };
+    Ok(Answer::status(status))
+}
+
+/// `DELETE …/<resource>`: everything in the namespace (or the cluster) that matches.
+pub(super) async fn collection(call: &Call, head: &Head, body: RequestBody) -> Result<Answer, ApiError> {
+    let list_options = ListOptions::parse(&call.query, false)?;
+    let options = options(call, head, body).await?;
+    let selector = list::selector(call, &list_options)?;
+    let collection = Collection::of(call)?;
+    let page = collection.list(call.path.namespace.as_deref(), &selector, &list_options).await?;
+    let mut items = Vec::with_capacity(page.items.len());
+    for (key, document) in page.items {
+        match collection.delete(&key, &options).await {
+            Ok(_) => items.push(document),
+            // Somebody else deleted it first, which is what was wanted.
+            Err(error) if error.status().code == 404 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Answer::List(ListAnswer { items, revision: page.revision, continue_token: page.continue_token }))
+}
+
+/// The options of the body (any of JSON, YAML and protobuf, or none) and of the query.
+async fn options(call: &Call, head: &Head, body: RequestBody) -> Result<DeleteOptions, ApiError> {
+    let bytes = body::collect(body).await?;
+    let mut options = if bytes.is_empty() {
+        DeleteOptions::default()
+    } else {
+        let parsed = body::parse(body::media_type(&head.headers), &bytes)?;
+        serde_json::from_value(parsed.value)
+            .map_err(|error| Status::bad_request(format!("the delete options cannot be read: {error}")))?
+    };
+    let from_query = WriteOptions::parse(&call.query, "DeleteOptions")?;
+    if from_query.dry_run == DryRun::All {
+        options.dry_run = vec!["All".to_owned()];
+    }
+    if let Some(policy) = call.query.get("propagationPolicy") {
+        options.propagation_policy = Some(policy.to_owned());
+    }
+    if let Some(wrong) = options.dry_run.iter().find(|value| *value != "All") {
+        let mut errors = pierhead_api::field::FieldErrors::new();
+        errors.not_supported("dryRun", wrong.as_str(), &["All"]);
+        return Err(Status::invalid("DeleteOptions", "meta.k8s.io", "", &errors).into());
+    }
+    Ok(options)
+}

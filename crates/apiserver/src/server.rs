@@ -1,0 +1,183 @@
+//! The parts of the API server, put together, and its front door.
+//!
+//! Owns [`ApiServer`], its configuration and how it is called: by a listener with a request from the network, or in
+//! process as a tower service. What a request means is decided in `http`.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use pierhead_auth::{Auth, Era};
+use pierhead_images::Images;
+use pierhead_runtime::SharedClock;
+use pierhead_store::objects::{OBJECTS, ObjectKey};
+use pierhead_store::{Store, StoreError};
+
+use crate::catalog::Catalog;
+use crate::continue_token::TokenKey;
+use crate::discovery::Discovery;
+use crate::error::ApiError;
+use crate::storage::Head;
+use crate::storage::objects::NAMESPACES;
+use crate::strategy::Settings;
+use crate::{BodyError, BoxError, RequestBody, ResponseBody, http as wire, kinds};
+
+/// How the API server behaves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which OpenShift is imitated where eras differ.
+    pub era: Era,
+    /// The suffix of generated route hosts, such as `apps.example.com`.
+    pub route_domain: String,
+    /// Where clients reach this server, such as `https://127.0.0.1:8443`; OAuth's issuer.
+    pub public_url: String,
+    /// Our own version, such as `0.1.0`.
+    pub version: String,
+    /// The commit this was built from; empty when unknown.
+    pub commit: String,
+    /// How long the answer to a new project waits for its service accounts' secrets.
+    pub project_wait: Duration,
+}
+
+impl Config {
+    /// The settings for a server reached at `public_url` that names routes under `route_domain`.
+    pub fn new(public_url: impl Into<String>, route_domain: impl Into<String>) -> Self {
+        Self {
+            era: Era::V3_2,
+            route_domain: route_domain.into(),
+            public_url: public_url.into(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: String::new(),
+            project_wait: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What every handler can reach.
+pub(crate) struct Parts {
+    /// The metadata store.
+    pub(crate) store: Store,
+    /// Who and whether.
+    pub(crate) auth: Auth,
+    /// Image streams and images.
+    pub(crate) images: Images,
+    /// The configuration.
+    pub(crate) config: Config,
+    /// What hooks see of it.
+    pub(crate) settings: Settings,
+    /// The time.
+    pub(crate) clock: SharedClock,
+    /// Seals continue tokens.
+    pub(crate) token_key: TokenKey,
+    /// All kinds.
+    pub(crate) catalog: Catalog,
+    /// How they are announced.
+    pub(crate) discovery: Discovery,
+}
+
+/// Whether a namespace takes new objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NamespaceState {
+    /// It does.
+    Open,
+    /// There is none.
+    Missing,
+    /// It is being deleted.
+    Terminating,
+}
+
+impl Parts {
+    /// Whether `namespace` takes new objects now; the empty one (the cluster) always does.
+    pub(crate) fn namespace_state(&self, namespace: &str) -> Result<NamespaceState, ApiError> {
+        if namespace.is_empty() {
+            return Ok(NamespaceState::Open);
+        }
+        let key = ObjectKey::new(NAMESPACES, "", namespace);
+        let Some(record) = self.store.read(|tx| tx.get(&OBJECTS, &key))? else {
+            return Ok(NamespaceState::Missing);
+        };
+        let terminating = Head::read(&record.0)?.is_terminating();
+        Ok(if terminating { NamespaceState::Terminating } else { NamespaceState::Open })
+    }
+
+    /// A stored object of any resource (`plural.group`) as a document.
+    pub(crate) fn object(
+        &self,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<serde_json::Value>, ApiError> {
+        let key = ObjectKey::new(resource, namespace, name);
+        let record = self.store.read(|tx| tx.get(&OBJECTS, &key))?;
+        Ok(record.map(|record| serde_json::from_slice(&record.0)).transpose()?)
+    }
+}
+
+/// The API server: Kubernetes' and OpenShift's API over one store. Clones share everything.
+#[derive(Clone)]
+pub struct ApiServer {
+    parts: Arc<Parts>,
+}
+
+impl ApiServer {
+    /// Puts the server together. Call [`crate::bootstrap`] before the first request.
+    pub fn new(store: Store, auth: Auth, images: Images, config: Config, clock: SharedClock) -> Self {
+        let catalog = Catalog::new(kinds::all(&images), &store);
+        let discovery = Discovery::new(&catalog);
+        let settings = Settings { route_domain: config.route_domain.clone(), era: config.era };
+        let token_key = TokenKey::random();
+        let parts = Parts { store, auth, images, config, settings, clock, token_key, catalog, discovery };
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// Answers one request. Never fails: what goes wrong becomes a Status.
+    ///
+    /// Callers in this process put their `Arc<Subject>` into the extensions of the request and are believed; a
+    /// listener puts its `ConnectionInfo` there. The extensions cannot be set from outside.
+    pub fn handle<B>(
+        &self,
+        request: Request<B>,
+    ) -> impl Future<Output = Response<ResponseBody>> + Send + use<B>
+    where
+        B: ::http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let request: Request<RequestBody> =
+            request.map(|body| body.map_err(|error| BodyError(error.into())).boxed_unsync());
+        let parts = Arc::clone(&self.parts);
+        async move { wire::handle(&parts, request).await }
+    }
+
+    /// Which resources are stored under what: the store keys of every kind, for export and checks.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn ready(&self) -> Result<(), StoreError> {
+        self.parts.store.read(|tx| tx.get(&OBJECTS, &ObjectKey::new(NAMESPACES, "", "default"))).map(|_| ())
+    }
+}
+
+impl<B> tower::Service<Request<B>> for ApiServer
+where
+    B: ::http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let answered = self.handle(request);
+        async move { Ok(answered.await) }.boxed()
+    }
+}
