@@ -29,6 +29,7 @@ const RESYNC: Duration = Duration::from_secs(300);
 const MOST_AT_ONCE: usize = 16;
 /// Looking for work takes at most one part in this many of the time.
 const SHARE_OF_TIME: u32 = 5;
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// Whether a run found anything to change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +114,7 @@ impl<R: Reconciler> Runner<R> {
         loop {
             let started = Instant::now();
             self.start_due(started);
-            let rested = Instant::now() + started.elapsed().min(RESYNC) * (SHARE_OF_TIME - 1);
+            let rested = Instant::now() + (started.elapsed() * (SHARE_OF_TIME - 1)).min(LONGEST_REST);
             let wake = self.next_wake(Instant::now());
             let finished = tokio::select! {
                 () = stop.cancelled() => break,
@@ -200,4 +201,120 @@ async fn any_changed(triggers: &mut [watch::Receiver<u64>]) {
         })
     });
     select_all(changes).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::future::ready;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
+    use pierhead_runtime::Tasks;
+    use tokio::sync::watch;
+
+    use super::{Outcome, Reconciler, Retry, start};
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no luck")]
+    struct NoLuck;
+
+    impl Retry for NoLuck {
+        fn is_expected(&self) -> bool {
+            true
+        }
+    }
+
+    /// Keys with how many more runs each needs; a run of `panics` panics.
+    #[derive(Clone)]
+    struct Chores {
+        left: Arc<Mutex<BTreeMap<&'static str, u32>>>,
+        runs: Arc<Mutex<BTreeMap<&'static str, u32>>>,
+        changes: watch::Sender<u64>,
+    }
+
+    impl Chores {
+        fn new(left: &[(&'static str, u32)]) -> Self {
+            let left = Arc::new(Mutex::new(left.iter().copied().collect()));
+            Self { left, runs: Arc::default(), changes: watch::Sender::new(0) }
+        }
+
+        fn runs(&self, key: &str) -> u32 {
+            self.runs.lock().get(key).copied().unwrap_or_default()
+        }
+    }
+
+    impl Reconciler for Chores {
+        type Key = &'static str;
+        type Error = NoLuck;
+
+        const NAME: &'static str = "chores";
+
+        fn triggers(&self) -> Vec<watch::Receiver<u64>> {
+            vec![self.changes.subscribe()]
+        }
+
+        fn synced(&self) -> impl Future<Output = ()> + Send {
+            ready(())
+        }
+
+        fn due(&self) -> Vec<&'static str> {
+            self.left.lock().keys().copied().collect()
+        }
+
+        async fn reconcile(&self, key: &&'static str) -> Result<Outcome, NoLuck> {
+            *self.runs.lock().entry(key).or_default() += 1;
+            let mut left = self.left.lock();
+            let chore = left.get_mut(key).ok_or(NoLuck)?;
+            *chore -= 1;
+            if *chore == 0 {
+                left.remove(key);
+                return Ok(Outcome::Changed);
+            }
+            drop(left);
+            assert_ne!(*key, "panics");
+            Err(NoLuck)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_and_panics_are_tried_again_and_hold_up_nobody() {
+        let chores = Chores::new(&[("works", 1), ("fails", 3), ("panics", 2)]);
+        let tasks = Tasks::new();
+        start(chores.clone(), &tasks);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(chores.due(), ["fails", "panics"]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(chores.due().is_empty());
+        assert_eq!((chores.runs("works"), chores.runs("fails"), chores.runs("panics")), (1, 3, 2));
+        tasks.shutdown(Duration::from_secs(1)).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_keeps_failing_is_tried_ever_less_often() {
+        let chores = Chores::new(&[("hopeless", u32::MAX)]);
+        let tasks = Tasks::new();
+        start(chores.clone(), &tasks);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        let runs = chores.runs("hopeless");
+        assert!((60..200).contains(&runs), "{runs} runs in an hour");
+        tasks.shutdown(Duration::from_secs(1)).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_seen_at_once_and_a_lost_one_before_long() {
+        let chores = Chores::new(&[]);
+        let tasks = Tasks::new();
+        start(chores.clone(), &tasks);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        chores.left.lock().insert("told", 1);
+        chores.changes.send_modify(|count| *count += 1);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(chores.runs("told"), 1);
+        chores.left.lock().insert("not told", 1);
+        tokio::time::sleep(Duration::from_secs(301)).await;
+        assert_eq!(chores.runs("not told"), 1);
+        tasks.shutdown(Duration::from_secs(1)).await.unwrap();
+    }
 }

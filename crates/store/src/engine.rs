@@ -34,7 +34,7 @@ pub(crate) struct Marks {
     pub(crate) revision: Revision,
     /// The newest change that is no longer in the log.
     pub(crate) compacted: Revision,
-    /// Which history it is; a restored backup starts another.
+    /// Which history it is: made with the store.
     pub(crate) history: Uuid,
 }
 

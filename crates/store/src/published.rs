@@ -15,6 +15,12 @@ use crate::table::Change;
 
 type FatalHook = Box<dyn Fn(&StoreError) + Send + Sync>;
 
+#[derive(Default)]
+struct Fatal {
+    error: Option<StoreError>,
+    hook: Option<FatalHook>,
+}
+
 /// The newest revision, the newest changes, and whether there will be any more.
 pub(crate) struct Published {
     revision: AtomicU64,
@@ -22,7 +28,7 @@ pub(crate) struct Published {
     ring: RwLock<Ring>,
     announce: watch::Sender<Revision>,
     poisoned: AtomicBool,
-    on_fatal: Mutex<Option<FatalHook>>,
+    fatal: Mutex<Fatal>,
 }
 
 impl Published {
@@ -33,7 +39,7 @@ impl Published {
             ring: RwLock::default(),
             announce: watch::Sender::new(marks.revision),
             poisoned: AtomicBool::new(false),
-            on_fatal: Mutex::new(None),
+            fatal: Mutex::default(),
         }
     }
 
@@ -75,12 +81,19 @@ impl Published {
         }
         let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
         error!(%error, cause, "The store failed and takes no more writes: {error}: {cause}");
-        if let Some(hook) = &*self.on_fatal.lock() {
+        let mut fatal = self.fatal.lock();
+        if let Some(hook) = &fatal.hook {
             hook(error);
         }
+        fatal.error = Some(error.clone());
     }
 
+    /// Also tells what happened before there was somebody to tell.
     pub(crate) fn on_fatal(&self, hook: FatalHook) {
-        *self.on_fatal.lock() = Some(hook);
+        let mut fatal = self.fatal.lock();
+        if let Some(error) = &fatal.error {
+            hook(error);
+        }
+        fatal.hook = Some(hook);
     }
 }

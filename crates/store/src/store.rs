@@ -168,12 +168,14 @@ impl Store {
         self.shared.published.compacted()
     }
 
-    /// Which history the revisions count in. It stays over restarts and changes when a backup is restored.
+    /// Which history the revisions count in: made with the store, and the same after every restart.
+    ///
+    /// Revisions of two stores can be compared only if this agrees.
     pub fn history(&self) -> Uuid {
         self.shared.history
     }
 
-    /// Calls `hook` once, from the writer, when a commit failed in a way that cannot be recovered from within
+    /// Calls `hook` once, from a thread of the store, when a commit failed in a way that cannot be recovered from within
     /// the process. The hook should end the process, which then recovers when it starts again.
     pub fn on_fatal(&self, hook: impl Fn(&StoreError) + Send + Sync + 'static) {
         self.shared.published.on_fatal(Box::new(hook));

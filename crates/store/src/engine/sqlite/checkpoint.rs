@@ -102,6 +102,7 @@ fn run(connection: &Connection, pool: &Pool, published: &Published, stop: &(Mute
         pool.release_idle();
         match checkpoint(connection, "PASSIVE") {
             Ok((logged, moved)) => debug!(logged, moved, "Moved {moved} of {logged} pages of the log"),
+            Err(StoreError::Full) => warn!("The disk is full; the write-ahead log stays where it is for now"),
             Err(error) => published.poison(&error),
         }
     }

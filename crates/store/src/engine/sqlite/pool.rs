@@ -17,8 +17,8 @@ use crate::engine::sqlite::statements::{self, SqliteView, Statements};
 use crate::error::StoreError;
 
 /// Connections kept when nobody reads. More are opened when more read at once.
-const KEPT_IDLE: usize = 8;
-const CACHE_KIB: i64 = 2_048;
+const KEPT_IDLE: usize = 4;
+const CACHE_KIB: i64 = 8_192;
 
 struct Connected {
     connection: Connection,

@@ -1,0 +1,274 @@
+//! A small API server in memory: the verbs, conflicts, watches and discovery that reconcilers rely on.
+//!
+//! It knows no kinds, validates nothing and authorizes everybody. What it must get right is what the real one
+//! promises: one revision for all changes, conflicts on old versions, watches without gaps.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use parking_lot::Mutex;
+use pierhead_client::Client;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Plural, namespace (empty for the cluster), name.
+type Key = (String, String, String);
+
+struct Event {
+    resource: String,
+    namespace: String,
+    line: Value,
+}
+
+struct Watcher {
+    resource: String,
+    /// Empty for all.
+    namespace: String,
+    sender: mpsc::UnboundedSender<Bytes>,
+}
+
+impl Watcher {
+    fn tell(&self, event: &Event) -> bool {
+        let concerns = event.resource == self.resource
+            && (self.namespace.is_empty() || event.namespace == self.namespace);
+        !concerns || self.sender.send(Bytes::from(format!("{}\n", event.line))).is_ok()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    revision: u64,
+    objects: BTreeMap<Key, Value>,
+    events: Vec<Event>,
+    watchers: Vec<Watcher>,
+}
+
+impl State {
+    fn record(&mut self, kind: &str, key: &Key, object: &Value) {
+        let line = json!({"type": kind, "object": object});
+        let event = Event { resource: key.0.clone(), namespace: key.1.clone(), line };
+        self.watchers.retain(|watcher| watcher.tell(&event));
+        self.events.push(event);
+    }
+
+    fn store(&mut self, key: &Key, mut object: Value) -> Value {
+        self.revision += 1;
+        object["metadata"]["resourceVersion"] = self.revision.to_string().into();
+        let kind =
+            if self.objects.insert(key.clone(), object.clone()).is_some() { "MODIFIED" } else { "ADDED" };
+        self.record(kind, key, &object);
+        object
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Value> {
+        let mut object = self.objects.remove(key)?;
+        self.revision += 1;
+        object["metadata"]["resourceVersion"] = self.revision.to_string().into();
+        self.record("DELETED", key, &object);
+        Some(object)
+    }
+
+    fn list(&self, resource: &str, namespace: &str) -> Vec<Value> {
+        let concerns = |key: &Key| key.0 == resource && (namespace.is_empty() || key.1 == namespace);
+        self.objects.iter().filter(|(key, _)| concerns(key)).map(|(_, object)| object.clone()).collect()
+    }
+
+    fn is_terminating(&self, namespace: &str) -> bool {
+        let key = ("namespaces".into(), String::new(), namespace.into());
+        self.objects.get(&key).is_none_or(|found| found["metadata"]["deletionTimestamp"].is_string())
+    }
+}
+
+/// The server; clones are the same one.
+#[derive(Clone, Default)]
+pub(crate) struct FakeApi {
+    state: Arc<Mutex<State>>,
+}
+
+impl FakeApi {
+    pub(crate) fn client(&self) -> Client {
+        let api = self.clone();
+        Client::in_process(tower::service_fn(move |request: Request<Full<Bytes>>| {
+            let api = api.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = body.collect().await?.to_bytes();
+                Ok::<_, Infallible>(api.answer(&parts.method, &parts.uri, &body))
+            }
+        }))
+    }
+
+    /// Everything in a namespace, as `resource/name`.
+    pub(crate) fn names_in(&self, namespace: &str) -> Vec<String> {
+        let state = self.state.lock();
+        let inside = state.objects.keys().filter(|key| key.1 == namespace);
+        inside.map(|(resource, _, name)| format!("{resource}/{name}")).collect()
+    }
+
+    /// Types of the events of one object so far, with whether its `data` had a token.
+    pub(crate) fn history(&self, resource: &str, name: &str) -> Vec<(String, bool)> {
+        let state = self.state.lock();
+        let events = state
+            .events
+            .iter()
+            .filter(|event| event.resource == resource && event.line["object"]["metadata"]["name"] == name);
+        let described = events.map(|event| {
+            let kind = event.line["type"].as_str().unwrap().to_owned();
+            (kind, event.line["object"]["data"]["token"].is_string())
+        });
+        described.collect()
+    }
+
+    fn answer(&self, method: &Method, uri: &http::Uri, body: &[u8]) -> Response<Body> {
+        let query = uri.query().unwrap_or_default();
+        let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8().unwrap();
+        let path: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let rest = match path.as_slice() {
+            ["apis"] => return answer(200, &groups()),
+            ["api", "v1"] => return answer(200, &resources(&["secrets", "serviceaccounts", "services"])),
+            ["apis", "rbac.authorization.k8s.io", "v1"] => return answer(200, &resources(&["rolebindings"])),
+            ["api", "v1", rest @ ..] | ["apis", _, "v1", rest @ ..] => rest,
+            _ => return failure(404, "NotFound"),
+        };
+        let body: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(body).unwrap() };
+        match (method, rest) {
+            (&Method::GET, ["namespaces", namespace, resource]) => self.many(resource, namespace, query),
+            (&Method::GET, [resource]) => self.many(resource, "", query),
+            (&Method::POST, ["namespaces", namespace, resource]) => self.create((resource, namespace), body),
+            (&Method::POST, [resource]) => self.create((resource, ""), body),
+            (&Method::PUT, ["namespaces", name, "finalize"]) => self.finalize(name, &body),
+            (_, ["namespaces", namespace, resource, name]) => {
+                self.one(method, &(resource.to_string(), namespace.to_string(), name.to_string()), body)
+            }
+            (_, [resource, name]) => {
+                self.one(method, &(resource.to_string(), String::new(), name.to_string()), body)
+            }
+            _ => failure(405, "MethodNotAllowed"),
+        }
+    }
+
+    fn many(&self, resource: &str, namespace: &str, query: &str) -> Response<Body> {
+        let mut state = self.state.lock();
+        let parameter = |name: &str| {
+            query.split('&').find_map(|pair| pair.strip_prefix(name)).and_then(|rest| rest.strip_prefix('='))
+        };
+        if parameter("watch") != Some("true") {
+            let items = state.list(resource, namespace);
+            let metadata = json!({"resourceVersion": state.revision.to_string()});
+            return answer(
+                200,
+                &json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}),
+            );
+        }
+        let after: u64 =
+            parameter("resourceVersion").and_then(|after| after.parse().ok()).unwrap_or_default();
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let watcher = Watcher { resource: resource.to_owned(), namespace: namespace.to_owned(), sender };
+        for event in &state.events {
+            let version = event.line["object"]["metadata"]["resourceVersion"].as_str().unwrap();
+            if version.parse::<u64>().unwrap() > after {
+                watcher.tell(event);
+            }
+        }
+        state.watchers.push(watcher);
+        let lines = stream::unfold(receiver, |mut receiver| async {
+            receiver.recv().await.map(|line| (Ok(Frame::data(line)), receiver))
+        });
+        Response::new(StreamBody::new(lines).boxed_unsync())
+    }
+
+    fn create(&self, (resource, namespace): (&str, &str), mut object: Value) -> Response<Body> {
+        let mut state = self.state.lock();
+        if !namespace.is_empty() && state.is_terminating(namespace) {
+            return failure(403, "Forbidden");
+        }
+        let key =
+            (resource.to_owned(), namespace.to_owned(), object["metadata"]["name"].as_str().unwrap().into());
+        if state.objects.contains_key(&key) {
+            return failure(409, "AlreadyExists");
+        }
+        if !namespace.is_empty() {
+            object["metadata"]["namespace"] = namespace.into();
+        }
+        object["metadata"]["uid"] = format!("uid-{}", state.revision + 1).into();
+        answer(201, &state.store(&key, object))
+    }
+
+    fn one(&self, method: &Method, key: &Key, object: Value) -> Response<Body> {
+        let mut state = self.state.lock();
+        let Some(current) = state.objects.get(key).cloned() else { return failure(404, "NotFound") };
+        match *method {
+            Method::GET => answer(200, &current),
+            Method::PUT => {
+                let version = &object["metadata"]["resourceVersion"];
+                if version.is_string() && *version != current["metadata"]["resourceVersion"] {
+                    return failure(409, "Conflict");
+                }
+                answer(200, &state.store(key, object))
+            }
+            Method::DELETE if key.0 == "namespaces" => {
+                let mut dying = current;
+                dying["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+                dying["status"] = json!({"phase": "Terminating"});
+                answer(200, &state.store(key, dying))
+            }
+            Method::DELETE => {
+                let uid = &object["preconditions"]["uid"];
+                if uid.is_string() && *uid != current["metadata"]["uid"] {
+                    return failure(409, "Conflict");
+                }
+                answer(200, &state.remove(key).unwrap())
+            }
+            _ => failure(405, "MethodNotAllowed"),
+        }
+    }
+
+    fn finalize(&self, name: &str, namespace: &Value) -> Response<Body> {
+        let finalizers = namespace["spec"]["finalizers"].as_array().map_or(0, Vec::len);
+        let mut state = self.state.lock();
+        let left = state.objects.keys().filter(|key| key.1 == name).count();
+        assert_eq!((finalizers, left), (0, 0), "a namespace is finalized when nothing is left in it");
+        match state.remove(&("namespaces".into(), String::new(), name.into())) {
+            Some(gone) => answer(200, &gone),
+            None => failure(404, "NotFound"),
+        }
+    }
+}
+
+fn groups() -> Value {
+    let version = json!({"groupVersion": "rbac.authorization.k8s.io/v1", "version": "v1"});
+    let group =
+        json!({"name": "rbac.authorization.k8s.io", "versions": [version], "preferredVersion": version});
+    json!({"kind": "APIGroupList", "groups": [group]})
+}
+
+/// Every one of them says it can be deleted as a collection, which none can: promises are not trusted.
+fn resources(plurals: &[&str]) -> Value {
+    let verbs = ["create", "delete", "deletecollection", "get", "list", "update", "watch"];
+    let described = plurals.iter().map(|plural| json!({"name": plural, "namespaced": true, "verbs": verbs}));
+    json!({"kind": "APIResourceList", "resources": described.collect::<Vec<_>>()})
+}
+
+fn answer(code: u16, body: &Value) -> Response<Body> {
+    let mut response = Response::new(Full::from(body.to_string()).boxed_unsync());
+    *response.status_mut() = StatusCode::from_u16(code).unwrap();
+    response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn failure(code: u16, reason: &str) -> Response<Body> {
+    let status = json!({
+        "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
+        "message": reason, "reason": reason, "code": code,
+    });
+    answer(code, &status)
+}
