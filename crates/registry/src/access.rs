@@ -8,14 +8,14 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Access {
-    /// `repository` or `registry`.
+    /// `repository`, `signature` or `registry`.
     #[serde(rename = "Type")]
     kind: &'static str,
     /// Always empty; Docker's plugins have one.
     class: &'static str,
     /// The repository, or `catalog`.
     name: String,
-    /// `pull`, `push`, `delete` or `*`.
+    /// `pull`, `push`, `delete`, `put` or `*`.
     action: &'static str,
 }
 
@@ -23,6 +23,11 @@ impl Access {
     /// The right to do `action` with a repository.
     pub(crate) fn repository(name: &str, action: &'static str) -> Self {
         Self { kind: "repository", class: "", name: name.into(), action }
+    }
+
+    /// The right to do `action` with the signatures of a repository's images.
+    pub(crate) fn signature(name: &str, action: &'static str) -> Self {
+        Self { kind: "signature", class: "", name: name.into(), action }
     }
 
     /// The right to list all repositories.

@@ -10,7 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
-use pierhead_auth::{Auth, Catalog, CreateStream, Credentials, Delete, Denied, Permit, Pull, Push, Subject};
+use pierhead_auth::{
+    Api, Attributes, Auth, Catalog, CreateStream, Credentials, Delete, Denied, Permit, Pull, Push, Subject,
+};
 
 use crate::access::Access;
 use crate::error::RegistryError;
@@ -99,6 +101,14 @@ impl<'a> Call<'a> {
         let access = || vec![Access::catalog()];
         let subject = self.subject(&access)?;
         self.auth.permit_catalog(&subject).map_err(|denied| RegistryError::denied(&denied, &access()))
+    }
+
+    /// The right to sign images, which is no right of a repository.
+    pub(crate) fn permit_sign(&self, repository: &Repository) -> Result<Permit<Api>, RegistryError> {
+        let access = || vec![Access::signature(repository.as_str(), "put")];
+        let subject = self.subject(&access)?;
+        let attributes = Attributes::new("create", "image.openshift.io", "imagesignatures");
+        self.auth.authorize(&subject, &attributes).map_err(|denied| RegistryError::denied(&denied, &access()))
     }
 
     /// The right to read the repository that a blob is mounted from. Lacking it is no error: the blob is not mounted.

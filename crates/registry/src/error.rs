@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use pierhead_auth::{Denied, Unauthenticated};
 use pierhead_blobs::BlobError;
-use pierhead_images::{DeleteError, PullError, PushError, UploadError};
+use pierhead_images::{DeleteError, PullError, PushError, StreamError, UploadError};
 use pierhead_oci::{DigestError, ErrorBody, ErrorCode, ErrorItem, ManifestError, ReferenceError};
 use serde_json::{Value, json};
 use tracing::{error, info};
@@ -164,6 +164,12 @@ impl RegistryError {
     pub(crate) fn too_many_tags(limit: usize) -> Self {
         Self::coded(ErrorCode::TagInvalid, json!(format!("at most {limit} tags may be set at once")))
             .with_status(StatusCode::URI_TOO_LONG)
+    }
+
+    /// A signature that cannot be read, or is not of the image it was sent for.
+    pub(crate) fn signature_invalid(error: &dyn Error) -> Self {
+        let item = signature_item("SIGNATURE_INVALID", "signature is invalid", error);
+        Self::new(StatusCode::BAD_REQUEST, vec![item])
     }
 
     /// The answer.
@@ -337,5 +343,27 @@ impl From<UploadError> for RegistryError {
 impl From<DigestError> for RegistryError {
     fn from(error: DigestError) -> Self {
         RouteError::Digest(error).into()
+    }
+}
+
+/// OpenShift's codes for signatures are not those of the specification.
+fn signature_item(code: &str, message: &str, error: &dyn Error) -> ErrorItem {
+    ErrorItem { code: code.into(), message: message.into(), detail: Value::String(error.to_string()) }
+}
+
+/// Errors of the image API, of which the registry calls what concerns signatures.
+impl From<StreamError> for RegistryError {
+    fn from(error: StreamError) -> Self {
+        match &error {
+            StreamError::NotFound { .. } => Self::client(ErrorCode::ManifestUnknown, &error),
+            StreamError::AlreadyExists { .. }
+            | StreamError::Conflict { .. }
+            | StreamError::Precondition { .. } => {
+                let item = signature_item("SIGNATURE_EXISTS", "signature exists", &error);
+                Self::new(StatusCode::CONFLICT, vec![item])
+            }
+            StreamError::Invalid { .. } | StreamError::BadRequest { .. } => Self::signature_invalid(&error),
+            StreamError::Manifest { .. } | StreamError::Store(_) => Self::internal(&error),
+        }
     }
 }

@@ -24,6 +24,7 @@ mod referrers;
 mod registry;
 mod response;
 mod route;
+mod signatures;
 mod tags;
 mod token;
 mod uploads;

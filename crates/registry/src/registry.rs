@@ -18,7 +18,7 @@ use crate::error::RegistryError;
 use crate::metrics::RequestMetrics;
 use crate::response::Response;
 use crate::route::Route;
-use crate::{base, blobs, catalog, manifests, referrers, tags, token, uploads};
+use crate::{base, blobs, catalog, manifests, referrers, signatures, tags, token, uploads};
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const SIGNATURES: HeaderName = HeaderName::from_static("x-registry-supports-signatures");
@@ -112,6 +112,12 @@ impl Registry {
             (Route::Upload(name, id), &Method::PATCH) => uploads::patch(images, call, body, &name, id).await,
             (Route::Upload(name, id), &Method::PUT) => uploads::put(images, call, body, &name, id).await,
             (Route::Upload(name, id), &Method::DELETE) => uploads::delete(images, call, &name, id).await,
+            (Route::Signatures(name, digest), &Method::GET) => {
+                signatures::get(images, call, &name, &digest).await
+            }
+            (Route::Signatures(name, digest), &Method::PUT) => {
+                signatures::put(images, call, body, &name, &digest).await
+            }
             (route, _) => Err(RegistryError::method_not_allowed(allowed(&route))),
         }
     }
@@ -127,6 +133,7 @@ const fn allowed(route: &Route) -> &'static str {
         | Route::Referrers(..) => "GET, HEAD",
         Route::Manifest(..) => "GET, HEAD, PUT, DELETE",
         Route::Blob(..) => "GET, HEAD, DELETE",
+        Route::Signatures(..) => "GET, HEAD, PUT",
         Route::Uploads(_) => "POST",
         Route::Upload(..) => "GET, HEAD, PATCH, PUT, DELETE",
     }

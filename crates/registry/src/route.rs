@@ -32,6 +32,8 @@ pub enum Route {
     Upload(Repository, UploadId),
     /// `/v2/<name>/referrers/<digest>`.
     Referrers(Repository, Digest),
+    /// `/extensions/v2/<name>/signatures/<digest>`.
+    Signatures(Repository, Digest),
 }
 
 impl Route {
@@ -45,6 +47,10 @@ impl Route {
             "/openshift/token" => return Ok(Self::Token),
             "/v2/_catalog" => return Ok(Self::Catalog),
             _ => {}
+        }
+        if let Some(path) = path.strip_prefix("/extensions/v2/") {
+            let (name, digest) = path.rsplit_once("/signatures/").ok_or(RouteError::NotFound)?;
+            return Ok(Self::Signatures(Repository::parse(name)?, unescape_colons(digest).parse()?));
         }
         let path = path.strip_prefix("/v2/").ok_or(RouteError::NotFound)?;
         let (parent, last) = path.rsplit_once('/').ok_or(RouteError::NotFound)?;
@@ -85,6 +91,7 @@ impl Route {
             Self::Uploads(_) => "blob_upload",
             Self::Upload(..) => "blob_upload_chunk",
             Self::Referrers(..) => "referrers",
+            Self::Signatures(..) => "signatures",
         }
     }
 }
@@ -174,6 +181,7 @@ mod tests {
             Ok(Route::Uploads(name)) => Ok(format!("uploads {name}")),
             Ok(Route::Upload(name, id)) => Ok(format!("upload {name} {id}")),
             Ok(Route::Referrers(name, digest)) => Ok(format!("referrers {name} {digest}")),
+            Ok(Route::Signatures(name, digest)) => Ok(format!("signatures {name} {digest}")),
             Ok(route @ (Route::Health | Route::Base | Route::Token | Route::Catalog)) => {
                 Ok(route.handler().to_owned())
             }
@@ -199,6 +207,14 @@ mod tests {
         let upload = format!("upload shop/front {UPLOAD}");
         check(&format!("/v2/shop/front/blobs/uploads/{UPLOAD}"), Ok(&upload));
         check(&format!("/v2/shop/front/referrers/{DIGEST}"), Ok(&format!("referrers shop/front {DIGEST}")));
+    }
+
+    #[test]
+    fn reads_extensions() {
+        let signatures = format!("signatures shop/front {DIGEST}");
+        check(&format!("/extensions/v2/shop/front/signatures/{DIGEST}"), Ok(&signatures));
+        check("/extensions/v2/shop/front/signatures/v1", Err("digest `v1` has no `:`"));
+        check("/extensions/v2/metrics", Err("there is nothing at this path"));
     }
 
     #[test]

@@ -118,3 +118,30 @@ async fn what_is_deleted_is_gone_at_once() {
         assert_eq!(delete(path.clone()).await.status, StatusCode::NOT_FOUND, "{path}");
     }
 }
+
+#[tokio::test]
+async fn signatures_are_kept_with_their_image() {
+    let site = Site::start().await;
+    let manifest = site.push_image("developer", REPOSITORY, "v1", b"layer").await;
+    let digest = Digest::sha256(&manifest);
+    let path = format!("/extensions/v2/{REPOSITORY}/signatures/{digest}");
+    let none = site.get("puller", &path).send().await;
+    assert_eq!((none.status, none.json()), (StatusCode::OK, json!({ "signatures": [] })), "{}", none.text());
+
+    let name = format!("{digest}@{}", "0".repeat(32));
+    let signature = json!({ "schemaVersion": 2, "name": name, "type": "atomic", "content": "c2lnbmVk" });
+    let put = async |user: &str, signature: &serde_json::Value| {
+        let answer = site.put(user, &path).body(signature.to_string()).send().await;
+        (answer.status, if answer.body.is_empty() { String::new() } else { answer.code() })
+    };
+    assert_eq!(put("developer", &signature).await, (StatusCode::UNAUTHORIZED, "UNAUTHORIZED".into()));
+    let mut foreign = signature.clone();
+    foreign["name"] = json!(format!("{}@x", Digest::sha256(b"other")));
+    assert_eq!(put("admin", &foreign).await, (StatusCode::BAD_REQUEST, "SIGNATURE_INVALID".into()));
+    assert_eq!(put("admin", &signature).await, (StatusCode::CREATED, String::new()));
+    assert_eq!(put("admin", &signature).await, (StatusCode::CONFLICT, "SIGNATURE_EXISTS".into()));
+    let listed = site.get("puller", &path).send().await;
+    assert_eq!(listed.json(), json!({ "signatures": [signature] }));
+    let missing = format!("/extensions/v2/{REPOSITORY}/signatures/{}", Digest::sha256(b"missing"));
+    assert_eq!(site.get("puller", &missing).send().await.code(), "MANIFEST_UNKNOWN");
+}
