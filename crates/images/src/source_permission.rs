@@ -11,9 +11,11 @@ use pierhead_api::image::TagReference;
 
 use crate::spec_tags::{Source, differs};
 
+type Decide = dyn Fn(&str, &str) -> Result<(), String> + Send + Sync;
+
 /// Says whether the acting user may pull from `(namespace, stream)`, or why not.
 #[derive(Clone)]
-pub struct MayPull(Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>);
+pub struct MayPull(Arc<Decide>);
 
 impl MayPull {
     /// Asks `decide`, which answers an error with the reason of a refusal.

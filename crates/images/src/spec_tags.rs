@@ -14,7 +14,7 @@ use crate::push::created_now;
 use crate::rows::{ALL, Rows};
 use crate::source_permission::Permissions;
 use crate::stream_edit::StreamEdit;
-use crate::tables::{Item, RepositoryId, TAG_EVENTS, TAG_IMAGES, TAGS};
+use crate::tables::{HeadRecord, Item, RepositoryId, TAG_EVENTS, TAG_IMAGES, TAGS};
 
 /// What a bad `from.name` is told.
 const FORMS: &str = "must be of the form <tag>, <repo>:<tag>, <id>, or <repo>@<id>";
@@ -160,7 +160,7 @@ impl SpecEdit<'_, '_, '_> {
         if source.namespace != self.edit.namespace && !self.is_allowed(&source, &field, errors)? {
             return Ok(());
         }
-        let Some(head) = self.edit.tx.head(&source.namespace, &source.stream)? else {
+        let Some(head) = self.source_head(&source)? else {
             errors.not_found(format!("{field}.name"), format!("{}/{}", source.namespace, source.stream));
             return Ok(());
         };
@@ -187,6 +187,14 @@ impl SpecEdit<'_, '_, '_> {
             self.edit.add_item(&tag.name, &Item { reference, generation, ..found })?;
         }
         Ok(())
+    }
+
+    /// The head of the stream a tag follows; a stream that is being made is in no table yet.
+    fn source_head(&self, source: &Source) -> Result<Option<HeadRecord>, StoreError> {
+        if (&source.namespace, &source.stream) == (&self.edit.namespace, &self.edit.name) {
+            return Ok(Some(self.edit.head.clone()));
+        }
+        self.edit.tx.head(&source.namespace, &source.stream)
     }
 
     fn is_allowed(

@@ -234,10 +234,11 @@ impl Images {
     pub async fn create_stream_tag(
         &self,
         permit: &Permit<Api>,
-        object: ImageStreamTag,
+        mut object: ImageStreamTag,
         may_pull: &MayPull,
         dry_run: DryRun,
     ) -> Result<ImageStreamTag, StreamError> {
+        complete(permit, &mut object.metadata, object.tag.as_mut());
         let errors = object.validate();
         invalid_if("ImageStreamTag", &object.metadata.name, errors)?;
         let wanted = object.tag.unwrap_or_default();
@@ -259,10 +260,11 @@ impl Images {
     pub async fn update_stream_tag(
         &self,
         permit: &Permit<Api>,
-        object: ImageStreamTag,
+        mut object: ImageStreamTag,
         may_pull: &MayPull,
         dry_run: DryRun,
     ) -> Result<(ImageStreamTag, Created), StreamError> {
+        complete(permit, &mut object.metadata, object.tag.as_mut());
         let errors = object.validate();
         invalid_if("ImageStreamTag", &object.metadata.name, errors)?;
         let edit = TagEdit::new(self, permit, &object.metadata, object.tag, may_pull)?;
@@ -277,10 +279,11 @@ impl Images {
     pub async fn update_image_tag(
         &self,
         permit: &Permit<Api>,
-        object: ImageTag,
+        mut object: ImageTag,
         may_pull: &MayPull,
         dry_run: DryRun,
     ) -> Result<(ImageTag, Created), StreamError> {
+        complete(permit, &mut object.metadata, object.spec.as_mut());
         let errors = object.validate();
         invalid_if("ImageTag", &object.metadata.name, errors)?;
         let mut metadata = object.metadata.clone();
@@ -318,6 +321,8 @@ impl Images {
     ) -> Result<ImageTag, StreamError> {
         let mut metadata = object.metadata.clone();
         metadata.resource_version.clear();
+        metadata.annotations =
+            object.spec.as_ref().and_then(|spec| spec.annotations.clone()).unwrap_or_default();
         let tag = ImageStreamTag { metadata, tag: object.spec, ..ImageStreamTag::default() };
         let made = self.create_stream_tag(permit, tag, may_pull, dry_run).await?;
         if dry_run == DryRun::Yes {
@@ -531,6 +536,14 @@ fn tags_of<T>(
         }
     }
     Ok(())
+}
+
+/// The namespace of the request, and defaults (images 3.1).
+fn complete(permit: &Permit<Api>, metadata: &mut ObjectMeta, tag: Option<&mut TagReference>) {
+    permit.namespace().clone_into(&mut metadata.namespace);
+    if let Some(tag) = tag {
+        tag.set_defaults();
+    }
 }
 
 fn split<'n>(name: &'n str, hint: &str) -> Result<(&'n str, &'n str), StreamError> {

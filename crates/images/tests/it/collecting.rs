@@ -1,0 +1,62 @@
+//! Collection takes what nobody needs, and only that.
+
+use std::time::Duration;
+
+use pierhead_api::meta::Preconditions;
+use pierhead_images::{Collected, DryRun};
+use pierhead_oci::Digest;
+
+use crate::world::{Sample, World};
+
+const DAY: Duration = Duration::from_hours(25);
+
+#[tokio::test]
+async fn only_what_nothing_refers_to_is_collected_and_not_before_its_time() {
+    let world = World::new().await;
+    let (kept, gone) = (Sample::new("kept"), Sample::new("gone"));
+    world.put_image(("shop", "web"), "latest", &kept).await;
+    world.put_image(("shop", "web"), "old", &gone).await;
+    world.put_blob("shop", "web", b"pushed and never used").await;
+    assert_eq!(world.images.collect_garbage().await.unwrap().links, 0, "everything is fresh");
+    world.images.delete_manifest(&world.delete("shop", "web"), &gone.digest()).await.unwrap();
+    world.advance(DAY);
+    // Somebody is told that the layer is there, and may rely on it for another day.
+    let layer = Digest::sha256(&gone.layer);
+    world.images.blob(&world.pull("shop", "web"), &layer).await.unwrap();
+    let collected = world.images.collect_garbage().await.unwrap();
+    assert_eq!(collected, Collected { links: 2, blobs: 2 }, "the config of `gone` and the blob never used");
+    assert_eq!(world.blobs.stat(&layer).await.unwrap(), Some(gone.layer.len() as u64));
+    assert_eq!(world.blobs.stat(&Digest::sha256(&gone.config)).await.unwrap(), None);
+    for blob in [&kept.config, &kept.layer] {
+        let digest = Digest::sha256(blob);
+        assert!(
+            world
+                .images
+                .blob(&world.pull("shop", "web"), &digest)
+                .await
+                .is_ok_and(|blob| *blob.digest() == digest)
+        );
+    }
+    world.advance(DAY);
+    assert_eq!(world.images.collect_garbage().await.unwrap(), Collected { links: 1, blobs: 1 });
+}
+
+#[tokio::test]
+async fn a_shared_blob_stays_until_its_last_repository_ends() {
+    let world = World::new().await;
+    let sample = Sample::new("shared");
+    world.put_image(("shop", "web"), "latest", &sample).await;
+    world.put_image(("other", "web"), "latest", &sample).await;
+    let permit = world.api("shop", "imagestreams");
+    world.images.delete_stream(&permit, "web", Preconditions::default(), DryRun::No).await.unwrap();
+    world.advance(DAY);
+    world.images.collect_garbage().await.unwrap();
+    assert_eq!(world.pulled(("shop", "web"), "latest").await, None);
+    assert_eq!(world.pulled(("other", "web"), "latest").await, Some(sample.digest()));
+    let layer = Digest::sha256(&sample.layer);
+    assert!(world.blobs.stat(&layer).await.unwrap().is_some());
+    world.images.delete_namespace("other").await.unwrap();
+    world.images.collect_garbage().await.unwrap();
+    assert!(world.images.stream("other", "web").unwrap().is_none());
+    assert!(world.blobs.stat(&layer).await.unwrap().is_none());
+}

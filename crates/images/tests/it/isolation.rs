@@ -1,0 +1,77 @@
+//! A digest that somebody knows is of no use in a repository it does not belong to.
+
+use pierhead_images::{Mount, MountSource, PullError};
+use pierhead_oci::Digest;
+use serde_json::json;
+
+use crate::world::{REGISTRY, Sample, World};
+
+async fn check_foreign(world: &World, at: (&str, &str), sample: &Sample) {
+    let pull = world.pull(at.0, at.1);
+    assert_eq!(world.pulled(at, &sample.digest().to_string()).await, None);
+    for blob in [&sample.config, &sample.layer, &sample.manifest] {
+        let answer = world.images.blob(&pull, &Digest::sha256(blob)).await;
+        assert!(matches!(answer, Err(PullError::BlobUnknown { .. })), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_served_where_it_was_not_pushed() {
+    let world = World::new().await;
+    let sample = Sample::new("secret");
+    world.put_image(("shop", "web"), "latest", &sample).await;
+    world.put_image(("shop", "api"), "latest", &Sample::new("public")).await;
+    check_foreign(&world, ("shop", "api"), &sample).await;
+    check_foreign(&world, ("shop", "never-was"), &sample).await;
+}
+
+#[tokio::test]
+async fn a_mount_needs_a_source_that_has_it_and_may_be_read() {
+    let world = World::new().await;
+    let sample = Sample::new("one");
+    world.put_image(("shop", "web"), "latest", &sample).await;
+    let layer = Digest::sha256(&sample.layer);
+    let push = world.push("other", "web");
+    let mount = async |source| world.images.mount(&push, &layer, source).await.unwrap();
+    let empty = world.pull("shop", "api");
+    assert_eq!(mount(MountSource::From(&empty)).await, Mount::NotMounted);
+    assert_eq!(mount(MountSource::Anywhere(&|_, _| false)).await, Mount::NotMounted);
+    let size = sample.layer.len() as u64;
+    assert_eq!(
+        mount(MountSource::Anywhere(&|ns, name| (ns, name) == ("shop", "web"))).await,
+        Mount::Mounted { size }
+    );
+    assert_eq!(world.images.blob(&world.pull("other", "web"), &layer).await.unwrap().size(), size);
+    world.images.delete_blob(&world.delete("other", "web"), &layer).await.unwrap();
+    let gone = world.images.blob(&world.pull("other", "web"), &layer).await;
+    assert!(matches!(gone, Err(PullError::BlobUnknown { .. })), "{gone:?}");
+    assert_eq!(world.images.blob(&world.pull("shop", "web"), &layer).await.unwrap().size(), size);
+}
+
+/// `oc tag shop/web:latest other/copy:v1` is enough to pull there, though nothing was pushed there (images 11, 41).
+#[tokio::test]
+async fn tagging_across_repositories_makes_the_image_pullable_there() {
+    let world = World::new().await;
+    let sample = Sample::new("one");
+    world.put_image(("shop", "web"), "latest", &sample).await;
+    let from = json!({"kind": "ImageStreamTag", "namespace": "shop", "name": "web:latest"});
+    let stream = world
+        .create_stream(
+            "other",
+            json!({"metadata": {"name": "copy"}, "spec": {"tags": [{"name": "v1", "from": from}]}}),
+        )
+        .await;
+    let item = stream.newest("v1").unwrap();
+    assert_eq!(item.docker_image_reference, format!("{REGISTRY}/other/copy@{}", sample.digest()));
+    assert_eq!(world.pulled(("other", "copy"), "v1").await, Some(sample.digest()));
+    let layer = Digest::sha256(&sample.layer);
+    assert!(
+        world
+            .images
+            .blob(&world.pull("other", "copy"), &layer)
+            .await
+            .is_ok_and(|blob| *blob.digest() == layer)
+    );
+    world.images.delete_manifest(&world.delete("shop", "web"), &sample.digest()).await.unwrap();
+    assert_eq!(world.pulled(("other", "copy"), "v1").await, Some(sample.digest()), "the copy is its own");
+}

@@ -1,0 +1,9 @@
+//! The laws of pushes, tags, history and isolation, through the public functions, over a real store and real permits.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod collecting;
+mod isolation;
+mod pushing;
+mod streams;
+mod tags;
+mod world;

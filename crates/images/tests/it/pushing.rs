@@ -1,0 +1,195 @@
+//! What a push needs, what it does, and what it costs.
+
+use pierhead_auth::Subject;
+use pierhead_blobs::Blobs;
+use pierhead_images::{PushError, UploadError, tables};
+use pierhead_oci::{Digest, Manifest, Reference, Tag};
+use pierhead_runtime::ManualClock;
+use pierhead_store::Store;
+
+use crate::world::{OCI_INDEX, REGISTRY, Sample, World};
+
+const AT: (&str, &str) = ("shop", "web");
+
+#[tokio::test]
+async fn a_push_makes_stream_tag_and_image_at_once() {
+    let world = World::new().await;
+    let sample = Sample::new("one");
+    let before = world.store.revision();
+    let digest = world.put_image(AT, "latest", &sample).await;
+    let stream = world.stream("shop", "web");
+    let item = stream.newest("latest").unwrap().clone();
+    assert_eq!(item.image, digest.to_string());
+    assert_eq!(item.docker_image_reference, format!("{REGISTRY}/shop/web@{digest}"));
+    assert_eq!(item.generation, 1);
+    assert_eq!(stream.status.docker_image_repository, format!("{REGISTRY}/shop/web"));
+
+    let image = world.images.image(&digest.to_string()).unwrap().unwrap();
+    assert!(image.is_managed());
+    let metadata = image.docker_image().unwrap();
+    assert_eq!(metadata.id, Digest::sha256(&sample.config).to_string());
+    assert_eq!(metadata.architecture, "amd64");
+    assert_eq!(metadata.config.unwrap().env, ["A=one"]);
+    assert_eq!(metadata.size, i64::try_from(sample.config.len() + sample.layer.len()).unwrap());
+    assert_eq!(image.docker_image_layers.len(), 1);
+
+    let changes = world.store.changes(before, 10).unwrap();
+    let told: Vec<_> = changes.iter().map(|change| change.table.to_string()).collect();
+    assert_eq!(told, ["images", "image_streams"], "one change per object, none for blobs");
+    assert_eq!(stream.metadata.resource_version, changes.last().unwrap().revision.to_string());
+    let manifest =
+        world.images.manifest(&world.pull("shop", "web"), &"latest".parse().unwrap()).await.unwrap();
+    assert_eq!((manifest.digest, manifest.bytes.to_vec()), (digest, sample.manifest));
+}
+
+#[tokio::test]
+async fn pushing_the_same_again_changes_nothing() {
+    let world = World::new().await;
+    let sample = Sample::new("one");
+    world.put_image(AT, "latest", &sample).await;
+    let before = world.store.revision();
+    world.put_image(AT, "latest", &sample).await;
+    assert_eq!(world.store.revision(), before);
+}
+
+#[tokio::test]
+async fn a_manifest_needs_its_blobs_in_this_repository_and_of_the_right_size() {
+    let world = World::new().await;
+    let sample = Sample::new("one");
+    world.put_blob("other", "web", &sample.layer).await;
+    let config = world.put_blob("shop", "web", &sample.config).await;
+    match world.put_manifest(AT, "latest", sample.parsed()).await {
+        Err(PushError::MissingBlobs { digests }) => assert_eq!(digests, [Digest::sha256(&sample.layer)]),
+        other => panic!("{other:?}"),
+    }
+    assert!(world.images.stream("shop", "web").unwrap().is_none(), "nothing is half-made");
+    world.put_blob("shop", "web", &sample.layer).await;
+    let text = String::from_utf8(sample.manifest.clone()).unwrap();
+    let (from, to) = (format!("\"size\":{}", sample.config.len()), "\"size\":7");
+    let lying = Manifest::parse("", text.replacen(&from, to, 1).into_bytes()).unwrap();
+    match world.put_manifest(AT, "latest", lying).await {
+        Err(PushError::SizeMismatch { digest, .. }) => assert_eq!(*digest, config),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_made_only_by_those_who_may() {
+    let world = World::new().await;
+    let sample = Sample::new("one");
+    world.put_blob("shop", "web", &sample.config).await;
+    world.put_blob("shop", "web", &sample.layer).await;
+    let push = world.push("shop", "web");
+    let reference: Reference = "latest".parse().unwrap();
+    let refused = world.images.push_manifest(&push, None, &reference, &[], sample.parsed()).await;
+    assert!(matches!(refused, Err(PushError::StreamMissing { .. })), "{refused:?}");
+    let elsewhere = world.auth.permit_create_stream(&world.user, "other").unwrap();
+    let refused = world.images.push_manifest(&push, Some(&elsewhere), &reference, &[], sample.parsed()).await;
+    assert!(matches!(refused, Err(PushError::StreamMissing { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_index_needs_its_manifests_and_they_are_pulled_by_digest() {
+    let world = World::new().await;
+    let sample = Sample::new("child");
+    let child = sample.digest();
+    let index = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{child}","size":{},"platform":{{"architecture":"arm64","os":"linux"}}}}]}}"#,
+        sample.manifest.len()
+    );
+    let index = || Manifest::parse(OCI_INDEX, index.clone().into_bytes()).unwrap();
+    match world.put_manifest(AT, "multi", index()).await {
+        Err(PushError::MissingManifests { digests }) => assert_eq!(digests, std::slice::from_ref(&child)),
+        other => panic!("{other:?}"),
+    }
+    world.put_image(AT, &child.to_string(), &sample).await;
+    assert_eq!(world.pulled(AT, &child.to_string()).await, Some(child.clone()));
+    let pushed = world.put_manifest(AT, "multi", index()).await.unwrap();
+    assert_eq!(world.history(AT, "multi"), [pushed.digest.to_string()]);
+    let image = world.images.image(&pushed.digest.to_string()).unwrap().unwrap();
+    assert_eq!(image.docker_image_manifests.first().unwrap().architecture, "arm64");
+    let mut layers = world.images.layers("shop", "web").unwrap();
+    assert_eq!(layers.images.remove(&pushed.digest.to_string()).unwrap().manifests, [child.to_string()]);
+    assert!(layers.blobs.contains_key(&Digest::sha256(&sample.layer).to_string()));
+}
+
+#[tokio::test]
+async fn a_large_manifest_is_kept_too() {
+    let world = World::new().await;
+    let note = "x".repeat(100_000);
+    let sample =
+        Sample::with(b"{}".to_vec(), b"l".to_vec(), &format!(r#","annotations":{{"note":"{note}"}}"#));
+    let digest = world.put_image(AT, "big", &sample).await;
+    let manifest = world.images.manifest(&world.pull("shop", "web"), &digest.into()).await.unwrap();
+    assert_eq!(manifest.bytes.to_vec(), sample.manifest);
+}
+
+#[tokio::test]
+async fn referrers_are_found_by_subject_and_type() {
+    let world = World::new().await;
+    let subject = world.put_image(AT, "latest", &Sample::new("one")).await;
+    let more = format!(
+        r#","subject":{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{subject}","size":1}},"artifactType":"application/x-signature","annotations":{{"k":"v"}}"#
+    );
+    let signature = Sample::with(b"{}".to_vec(), b"signature".to_vec(), &more);
+    let digest = world.put_image(AT, &signature.digest().to_string(), &signature).await;
+    let pull = world.pull("shop", "web");
+    let found = world.images.referrers(&pull, &subject, None).unwrap();
+    assert_eq!(found.iter().map(|found| &found.digest).collect::<Vec<_>>(), [&digest]);
+    assert_eq!(found.first().unwrap().annotations.get("k").unwrap(), "v");
+    assert_eq!(world.images.referrers(&pull, &subject, Some("application/x-signature")).unwrap().len(), 1);
+    assert_eq!(world.images.referrers(&pull, &subject, Some("application/x-other")).unwrap().len(), 0);
+    world.images.delete_manifest(&world.delete("shop", "web"), &digest).await.unwrap();
+    assert_eq!(world.images.referrers(&pull, &subject, None).unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn uploads_belong_to_one_principal_and_repository_and_are_counted() {
+    let world = World::new().await;
+    let permit = world.push("shop", "web");
+    let id = world.images.start_upload(&permit).await.unwrap();
+    let elsewhere = world.images.upload_offset(&world.push("shop", "api"), id);
+    assert!(matches!(elsewhere, Err(UploadError::Unknown { .. })), "{elsewhere:?}");
+    let bob = Subject::system("bob", &["system:masters"]);
+    let foreign = world.auth.permit_push(&bob, "shop", "web").unwrap();
+    let foreign = world.images.upload_offset(&foreign, id);
+    assert!(matches!(foreign, Err(UploadError::Unknown { .. })), "{foreign:?}");
+    for _ in 1..64 {
+        world.images.start_upload(&permit).await.unwrap();
+    }
+    let refused = world.images.start_upload(&permit).await;
+    assert!(matches!(refused, Err(UploadError::TooMany { limit: 64 })), "{refused:?}");
+    world.images.cancel_upload(&permit, id).await.unwrap();
+    world.images.start_upload(&permit).await.unwrap();
+    world.advance(std::time::Duration::from_hours(25));
+    assert_eq!(world.images.reap_uploads().await.unwrap(), 64);
+}
+
+#[tokio::test]
+async fn what_was_pushed_survives_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new("2026-11-23T10:00:00Z".parse().unwrap());
+    let sample = Sample::new("one");
+    let (rows, bytes) = (directory.path().join("rows"), directory.path().join("bytes"));
+    let open = || {
+        let store = Store::open(&rows, clock.shared(), &tables()).unwrap();
+        (store, Blobs::filesystem(&bytes, clock.shared()).unwrap())
+    };
+    let (store, blobs) = open();
+    let world = World::over(store, blobs, clock.clone()).await;
+    let digest = world.put_image(AT, "latest", &sample).await;
+    let upload = world.images.start_upload(&world.push("shop", "web")).await.unwrap();
+    world.store.close();
+    drop(world);
+    let (store, blobs) = open();
+    let world = World::over(store, blobs, clock.clone()).await;
+    assert_eq!(world.pulled(AT, "latest").await, Some(digest));
+    assert_eq!(world.images.upload_offset(&world.push("shop", "web"), upload).unwrap(), 0);
+    let layer = Digest::sha256(&sample.layer);
+    let blob = world.images.blob(&world.pull("shop", "web"), &layer).await.unwrap();
+    let body = http_body_util::BodyExt::collect(blob.open(None).await.unwrap()).await.unwrap();
+    assert_eq!(body.to_bytes(), sample.layer);
+    let tag: Tag = "latest".parse().unwrap();
+    world.images.delete_tag(&world.delete("shop", "web"), &tag).await.unwrap();
+    assert_eq!(world.pulled(AT, "latest").await, None, "the cache does not remember what was deleted");
+}
