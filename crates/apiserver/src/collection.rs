@@ -17,6 +17,7 @@ use crate::gc;
 use crate::kind::{Backing, Kind};
 use crate::metadata;
 use crate::query::{DryRun, FieldValidation, WriteOptions};
+use crate::server::NamespaceState;
 use crate::storage::{Key, Outcome, Seen, Storage};
 use crate::strategy::{Hooks, Part};
 
@@ -82,6 +83,12 @@ impl<'a> Collection<'a> {
         self.storage.get(key)?.ok_or_else(|| self.call.not_found(&key.name).into())
     }
 
+    /// The object a change is about.
+    fn find(&self, key: &Key) -> Result<Value, ApiError> {
+        let found = self.storage.find(key)?.ok_or_else(|| self.call.not_found(&key.name))?;
+        Ok(found.into_tree()?)
+    }
+
     /// Stores a new object in `namespace`.
     pub(crate) async fn create(
         &self,
@@ -142,23 +149,20 @@ impl<'a> Collection<'a> {
         Ok((document, warnings))
     }
 
-    async fn store_new(
-        &self,
-        key: Key,
-        document: Value,
-        options: &WriteOptions,
-    ) -> Result<Outcome, ApiError> {
-        if options.dry_run == DryRun::No {
-            return self.storage.create(&self.call.permit, key, document).await;
+    async fn store_new(&self, key: Key, document: Value, options: &WriteOptions) -> Result<Outcome, ApiError> {
+        if self.kept_elsewhere() {
+            // Other storages know no namespaces; the table of objects checks within its transaction.
+            match self.call.server.namespace_state(&key.namespace)? {
+                NamespaceState::Open => {}
+                NamespaceState::Missing => return Ok(Outcome::NoNamespace),
+                NamespaceState::Terminating => return Ok(Outcome::Terminating),
+            }
         }
-        if self.storage.get(&key)?.is_some() {
-            return Ok(Outcome::Raced);
-        }
-        match self.call.server.namespace_state(&key.namespace)? {
-            crate::server::NamespaceState::Open => Ok(Outcome::Done(document)),
-            crate::server::NamespaceState::Missing => Ok(Outcome::NoNamespace),
-            crate::server::NamespaceState::Terminating => Ok(Outcome::Terminating),
-        }
+        self.storage.create(&self.call.permit, key, document, options.dry_run).await
+    }
+
+    fn kept_elsewhere(&self) -> bool {
+        matches!(&self.kind.backing, Backing::Stored { storage: Some(_), .. })
     }
 
     fn terminating(&self, name: &str, namespace: &str) -> ApiError {
@@ -178,7 +182,7 @@ impl<'a> Collection<'a> {
         mut change: impl FnMut(&Value) -> Result<Value, ApiError> + Send,
     ) -> Result<Written, ApiError> {
         for _ in 0..ATTEMPTS {
-            let old = self.get(key)?.into_tree()?;
+            let old = self.find(key)?;
             let sent = change(&old)?;
             let pinned = self.check_version(&sent, &old)?;
             let (document, warnings) = self.prepare_changed(key, part, sent, &old, options)?;
@@ -186,21 +190,19 @@ impl<'a> Collection<'a> {
             if metadata::same(&document, &old) {
                 return Ok(written(old));
             }
-            if options.dry_run == DryRun::All {
-                return Ok(written(document));
-            }
-            let seen = Seen { resource_version: metadata::text(&old, "resourceVersion").to_owned(), part };
+            let dry_run = options.dry_run;
+            let seen = Seen { resource_version: metadata::text(&document, "resourceVersion").to_owned(), part };
             let finished = metadata::is_terminating(&document)
                 && metadata::finalizers(&document).is_empty()
                 && !self.holds(&mut document.clone());
             let outcome = if finished {
-                self.storage.remove(&self.call.permit, key.clone(), seen).await?
+                self.storage.remove(&self.call.permit, key.clone(), seen, dry_run).await?
             } else {
-                self.storage.replace(&self.call.permit, key.clone(), seen, document).await?
+                self.storage.replace(&self.call.permit, key.clone(), seen, document, dry_run).await?
             };
             match outcome {
                 Outcome::Done(stored) => {
-                    if finished {
+                    if finished && dry_run == DryRun::No {
                         gc::release(self.call, &stored, gc::Dependents::Delete).await?;
                     }
                     return Ok(written(stored));
@@ -221,6 +223,7 @@ impl<'a> Collection<'a> {
         options: &WriteOptions,
     ) -> Result<(Value, Vec<String>), ApiError> {
         let Canonical { document: sent, mut warnings } = self.canonical(sent, options)?;
+        let insisted = metadata::text(&sent, "resourceVersion").to_owned();
         let mut errors = FieldErrors::new();
         let document = match part {
             Part::Main => {
@@ -252,7 +255,12 @@ impl<'a> Collection<'a> {
         errors.append(hooked.errors);
         self.check(&document, &errors)?;
         self.admit(&key.namespace, Operation::Update { object: &mut document, old, part })?;
-        copy_version(&mut document, old);
+        let version = match insisted.as_str() {
+            "" => metadata::text(old, "resourceVersion").to_owned(),
+            _ => insisted,
+        };
+        // The version the change was computed from, for the storage to compare and a dry run to show.
+        metadata::of_mut(&mut document).insert("resourceVersion".to_owned(), version.into());
         warnings.extend(hooked.warnings);
         Ok((document, warnings))
     }
@@ -267,7 +275,7 @@ impl<'a> Collection<'a> {
         }
         match metadata::text(sent, "resourceVersion") {
             "" => Ok(false),
-            version if version == metadata::text(old, "resourceVersion") => Ok(true),
+            version if self.kept_elsewhere() || version == metadata::text(old, "resourceVersion") => Ok(true),
             _ => Err(self.modified(name)),
         }
     }
@@ -275,14 +283,12 @@ impl<'a> Collection<'a> {
     /// Deletes the object `key`, or marks it where something has to be cleaned up first.
     pub(crate) async fn delete(&self, key: &Key, options: &DeleteOptions) -> Result<Deleted, ApiError> {
         for _ in 0..ATTEMPTS {
-            let old = self.get(key)?.into_tree()?;
+            let old = self.find(key)?;
             self.check_preconditions(&old, options)?;
             self.admit(&key.namespace, Operation::Delete { old: &old })?;
             let mut doomed = old.clone();
             let held = self.holds(&mut doomed) || !metadata::finalizers(&doomed).is_empty();
-            if !options.dry_run.is_empty() {
-                return Ok(Deleted { document: old, gone: !held });
-            }
+            let dry_run = if options.dry_run.is_empty() { DryRun::No } else { DryRun::All };
             let seen = Seen {
                 resource_version: metadata::text(&old, "resourceVersion").to_owned(),
                 part: Part::Main,
@@ -292,14 +298,16 @@ impl<'a> Collection<'a> {
                 if doomed == old {
                     return Ok(Deleted { document: old, gone: false });
                 }
-                let outcome = self.storage.replace(&self.call.permit, key.clone(), seen, doomed).await?;
+                let outcome = self.storage.replace(&self.call.permit, key.clone(), seen, doomed, dry_run).await?;
                 if let Outcome::Done(document) = outcome {
                     return Ok(Deleted { document, gone: false });
                 }
             } else if let Outcome::Done(document) =
-                self.storage.remove(&self.call.permit, key.clone(), seen).await?
+                self.storage.remove(&self.call.permit, key.clone(), seen, dry_run).await?
             {
-                gc::release(self.call, &document, gc::Dependents::of(options)).await?;
+                if dry_run == DryRun::No {
+                    gc::release(self.call, &document, gc::Dependents::of(options)).await?;
+                }
                 return Ok(Deleted { document, gone: true });
             }
         }
@@ -391,10 +399,4 @@ fn copy_field(to: &mut Value, from: &Value, field: &str) {
             None => fields.shift_remove(field),
         };
     }
-}
-
-/// The version the change was computed from, so that comparing with the old object and a dry run see one.
-fn copy_version(document: &mut Value, old: &Value) {
-    let version = metadata::text(old, "resourceVersion").to_owned();
-    metadata::of_mut(document).insert("resourceVersion".to_owned(), version.into());
 }

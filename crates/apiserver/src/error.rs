@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 
 use pierhead_api::meta::Status;
+use pierhead_images::StreamError;
 use pierhead_store::{ChangesError, StoreError};
 use tracing::error;
 
@@ -54,6 +55,25 @@ impl From<StoreError> for ApiError {
 impl From<serde_json::Error> for ApiError {
     fn from(error: serde_json::Error) -> Self {
         Self::internal(&error)
+    }
+}
+
+/// The group of everything `images` keeps.
+const IMAGES: &str = "image.openshift.io";
+
+impl From<StreamError> for ApiError {
+    fn from(error: StreamError) -> Self {
+        match &error {
+            StreamError::NotFound { resource, name } => Status::not_found(resource, IMAGES, name).into(),
+            StreamError::AlreadyExists { resource, name } => Status::already_exists(resource, IMAGES, name).into(),
+            StreamError::Conflict { resource, name, .. } => Status::modified(resource, IMAGES, name).into(),
+            StreamError::Invalid { kind, name, errors } => Status::invalid(kind, IMAGES, name, errors).into(),
+            StreamError::BadRequest { message } => Status::bad_request(message.as_str()).into(),
+            StreamError::Precondition { resource, name, .. } => {
+                Status::conflict(resource, IMAGES, name, &error).into()
+            }
+            StreamError::Manifest { .. } | StreamError::Store(_) => Self::internal(&error),
+        }
     }
 }
 

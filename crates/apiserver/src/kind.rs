@@ -134,6 +134,9 @@ pub(crate) trait View: Send + Sync + 'static {
 /// Decides which objects of a list a subject sees (`name` is the object's).
 pub(crate) type Visible = fn(auth: &Auth, subject: &Arc<Subject>, name: &str) -> bool;
 
+/// Answers a GET, or leaves it to the collection.
+pub(crate) type AnswersGet = fn(call: &Call) -> Result<Option<Value>, ApiError>;
+
 /// A field that field selectors may name, and where it is: a JSON pointer.
 pub(crate) type FieldLabel = (&'static str, &'static str);
 
@@ -192,6 +195,8 @@ pub(crate) struct Kind {
     pub(crate) admission: Vec<Admit>,
     /// Called with an object whose deletion was asked for: true keeps it until something finishes it.
     pub(crate) holds_deletion: Option<fn(&mut Value) -> bool>,
+    /// Answers a GET of a name that means something else than an object.
+    pub(crate) answers_get: Option<AnswersGet>,
     /// The code.
     pub(crate) backing: Backing,
 }
@@ -230,6 +235,7 @@ impl Kind {
             visible: None,
             admission: Vec::new(),
             holds_deletion: None,
+            answers_get: None,
             backing,
         }
     }
@@ -292,6 +298,12 @@ impl Kind {
     /// Objects to be deleted stay until something finishes them.
     pub(crate) fn holds_deletion(mut self, holds: fn(&mut Value) -> bool) -> Self {
         self.holds_deletion = Some(holds);
+        self
+    }
+
+    /// `answer` comes first at GET, for names that mean something else than an object.
+    pub(crate) fn answers_get(mut self, answer: AnswersGet) -> Self {
+        self.answers_get = Some(answer);
         self
     }
 

@@ -128,7 +128,7 @@ pub struct ApiServer {
 impl ApiServer {
     /// Puts the server together. Call [`crate::bootstrap`] before the first request.
     pub fn new(store: Store, auth: Auth, images: Images, config: Config, clock: SharedClock) -> Self {
-        let catalog = Catalog::new(kinds::all(&images), &store);
+        let catalog = Catalog::new(kinds::all(&images, &auth), &store);
         let discovery = Discovery::new(&catalog);
         let settings = Settings { route_domain: config.route_domain.clone(), era: config.era };
         let token_key = TokenKey::random();

@@ -14,8 +14,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::ApiError;
+use crate::query::DryRun;
 use crate::strategy::Part;
 
+pub(crate) mod image_objects;
+pub(crate) mod image_streams;
+pub(crate) mod image_tags;
 pub(crate) mod objects;
 
 pub(crate) use objects::ObjectStorage;
@@ -112,10 +116,24 @@ pub(crate) struct Event {
     pub(crate) revision: Revision,
 }
 
+/// What came of [`Storage::put`].
+#[derive(Debug)]
+pub(crate) struct Put {
+    /// The object as stored.
+    pub(crate) object: Value,
+    /// Whether there was none before.
+    pub(crate) created: bool,
+}
+
 /// A place where objects of one kind are kept.
 pub(crate) trait Storage: Send + Sync + 'static {
     /// One object.
     fn get(&self, key: &Key) -> Result<Option<Document>, ApiError>;
+
+    /// The object a change or deletion is about, also where GET would not show it yet.
+    fn find(&self, key: &Key) -> Result<Option<Document>, ApiError> {
+        self.get(key)
+    }
 
     /// A stretch of all objects in order of namespace and name.
     fn list(&self, scan: Scan<'_>) -> Result<Listed, ApiError>;
@@ -126,6 +144,7 @@ pub(crate) trait Storage: Send + Sync + 'static {
         permit: &'a Permit<Api>,
         key: Key,
         object: Value,
+        dry_run: DryRun,
     ) -> BoxFuture<'a, Result<Outcome, ApiError>>;
 
     /// Replaces the object that has the resourceVersion `seen`.
@@ -135,6 +154,7 @@ pub(crate) trait Storage: Send + Sync + 'static {
         key: Key,
         seen: Seen,
         object: Value,
+        dry_run: DryRun,
     ) -> BoxFuture<'a, Result<Outcome, ApiError>>;
 
     /// Removes the object that has the resourceVersion `seen`.
@@ -143,7 +163,19 @@ pub(crate) trait Storage: Send + Sync + 'static {
         permit: &'a Permit<Api>,
         key: Key,
         seen: Seen,
+        dry_run: DryRun,
     ) -> BoxFuture<'a, Result<Outcome, ApiError>>;
+
+    /// Puts an object where PUT makes what is missing and asks for no version, as with tags of image streams (images
+    /// 3.7). `None` for the ordinary kinds, whose PUT goes through the collection.
+    fn put<'a>(
+        &'a self,
+        _permit: &'a Permit<Api>,
+        _object: &'a Value,
+        _dry_run: DryRun,
+    ) -> Option<BoxFuture<'a, Result<Put, ApiError>>> {
+        None
+    }
 
     /// What `change` did to the objects kept here, if anything.
     fn event(&self, change: &Change) -> Result<Option<Event>, ApiError>;
@@ -152,7 +184,7 @@ pub(crate) trait Storage: Send + Sync + 'static {
 /// What the caller of a write had read before.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
-    /// The resourceVersion of the object.
+    /// The resourceVersion of the object, or the one the caller insists on.
     pub(crate) resource_version: String,
     /// Which part is replaced.
     pub(crate) part: Part,

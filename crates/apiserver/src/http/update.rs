@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::http::body;
 use crate::metadata;
 use crate::query::WriteOptions;
-use crate::storage::Document;
+use crate::storage::{Document, Put};
 use crate::strategy::Part;
 
 /// `PUT …/<resource>/<name>`.
@@ -34,6 +34,13 @@ pub(super) async fn replace(
     let (document, mut warnings) =
         body::object(call, &call.resource.kind.gvk, parsed, options.field_validation)?;
     check_address(call, &document)?;
+    let whole = if part == Part::Main { call.resource.storage.as_ref() } else { None };
+    if let Some(putting) =
+        whole.and_then(|storage| storage.put(&call.permit, &document, options.dry_run))
+    {
+        let Put { object, created } = putting.await?;
+        return Ok(changed(Written { document: object, warnings: Vec::new(), created }, warnings));
+    }
     let written = Collection::of(call)?.update(&call.key(), part, &options, |_| Ok(document.clone())).await?;
     warnings.extend(written.warnings.iter().cloned());
     Ok(changed(written, warnings))

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::kind::View;
+use crate::query::DryRun;
 use crate::storage::{Document, Event, Head, Key, Listed, Outcome, Scan, Seen, Storage};
 
 /// Changes a list of the past may reach back over; beyond, the client starts anew.
@@ -168,6 +169,7 @@ impl Storage for ObjectStorage {
         _: &'a Permit<Api>,
         key: Key,
         object: Value,
+        dry_run: DryRun,
     ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
         let object_key = self.object_key(&key);
         let stored = self.to_stored(object);
@@ -183,6 +185,9 @@ impl Storage for ObjectStorage {
                     if tx.get(&OBJECTS, &object_key)?.is_some() {
                         return Ok(Outcome::Raced);
                     }
+                    if dry_run == DryRun::All {
+                        return Ok(Outcome::Done(stored.clone()));
+                    }
                     Ok(Outcome::Done(put(tx, &object_key, stored.clone())?))
                 })
                 .await?;
@@ -197,6 +202,7 @@ impl Storage for ObjectStorage {
         key: Key,
         seen: Seen,
         object: Value,
+        dry_run: DryRun,
     ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
         let object_key = self.object_key(&key);
         let stored = self.to_stored(object);
@@ -207,6 +213,9 @@ impl Storage for ObjectStorage {
                     let Some(current) = tx.get(&OBJECTS, &object_key)? else { return Ok(Outcome::Raced) };
                     if Head::read(&current.0)?.resource_version() != seen.resource_version {
                         return Ok(Outcome::Raced);
+                    }
+                    if dry_run == DryRun::All {
+                        return Ok(Outcome::Done(stored.clone()));
                     }
                     Ok(Outcome::Done(put(tx, &object_key, stored.clone())?))
                 })
@@ -221,6 +230,7 @@ impl Storage for ObjectStorage {
         _: &'a Permit<Api>,
         key: Key,
         seen: Seen,
+        dry_run: DryRun,
     ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
         let object_key = self.object_key(&key);
         async move {
@@ -231,9 +241,12 @@ impl Storage for ObjectStorage {
                     if Head::read(&current.0)?.resource_version() != seen.resource_version {
                         return Ok(Outcome::Raced);
                     }
+                    let mut last: Value = serde_json::from_slice(&current.0)?;
+                    if dry_run == DryRun::All {
+                        return Ok(Outcome::Done(last));
+                    }
                     let revision = tx.next_revision();
                     tx.delete(&OBJECTS, &object_key)?;
-                    let mut last: Value = serde_json::from_slice(&current.0)?;
                     set_resource_version(&mut last, revision);
                     Ok(Outcome::Done(last))
                 })
