@@ -19,6 +19,9 @@ impl Images {
         self.write(move |tx| {
             let mut edit = at.open(tx)?;
             let wanted = edit.delete_spec_tag(tag.as_str())?;
+            if wanted {
+                edit.head.generation += 1;
+            }
             if !edit.remove_tag(tag.as_str())? && !wanted {
                 return Err(DeleteError::TagUnknown { tag: tag.clone() });
             }

@@ -2,7 +2,7 @@
 
 use pierhead_api::field::FieldErrors;
 use pierhead_blobs::{BlobError, UploadId};
-use pierhead_oci::{Digest, ManifestError, Tag};
+use pierhead_oci::{Digest, Tag};
 use pierhead_store::StoreError;
 
 /// Why something could not be read from a repository.
@@ -258,15 +258,9 @@ pub enum StreamError {
         /// Text for the caller.
         message: String,
     },
-    /// The manifest of an image cannot be read.
-    #[error("reading the manifest of image {name}")]
-    Manifest {
-        /// Which image.
-        name: String,
-        /// What is wrong with it.
-        #[source]
-        source: ManifestError,
-    },
+    /// Keeping a large manifest failed.
+    #[error("storing the manifest's bytes")]
+    Bytes(#[from] pierhead_blobs::UploadError),
     /// Reading or writing rows failed.
     #[error("storing image metadata")]
     Store(#[from] StoreError),

@@ -43,6 +43,7 @@ pub enum CollectError {
 impl Images {
     /// Runs one cycle. Safe at any time, also several at once.
     pub async fn collect_garbage(&self) -> Result<Collected, CollectError> {
+        self.purge_dead_repositories().await?;
         let mut collected = Collected::default();
         let mut after = None;
         loop {

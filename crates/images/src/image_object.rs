@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pierhead_api::image::{Image, ImageSignature, ImageStreamMapping, annotation, stream_image};
 use pierhead_api::meta::{ObjectMeta, Preconditions};
 use pierhead_auth::{Api, Permit};
-use pierhead_oci::{Algorithm, Digest, ImageConfig, Manifest};
+use pierhead_oci::{Digest, ImageConfig, Manifest};
 use pierhead_store::{Change, KeyRange, StoreError, WriteTx};
+use tokio::sync::RwLockReadGuard;
 use tracing::debug;
 
 use crate::Images;
 use crate::error::StreamError;
 use crate::image_metadata::describe;
 use crate::links::adopt;
-use crate::manifest_record::ManifestRecord;
+use crate::manifest_record::{INLINE_LIMIT, ManifestRecord};
 use crate::push::created_now;
 use crate::rows::Rows;
 use crate::stream::{DryRun, ObjectPage, check_preconditions, missing};
@@ -70,6 +72,7 @@ impl Images {
     ) -> Result<Image, StreamError> {
         invalid_if(&image)?;
         let new = self.prepare(image);
+        let _kept = self.keep_large_manifest(&new).await?;
         self.edit(dry_run, move |tx| {
             let name = new.image.metadata.name.clone();
             if tx.row(&IMAGES, &name)?.is_some() {
@@ -218,6 +221,7 @@ impl Images {
         let managed = mapping.image.is_managed();
         let (sent, tag) = (mapping.image.docker_image_reference.clone(), mapping.tag);
         let new = self.prepare(mapping.image);
+        let _kept = self.keep_large_manifest(&new).await?;
         let (by, images) = (self.authorship(permit), self.clone());
         let namespace = permit.namespace().to_owned();
         self.edit(dry_run, move |tx| {
@@ -258,6 +262,22 @@ impl Images {
         found.ok_or_else(|| missing(repository))
     }
 
+    /// A manifest that does not fit its row is a blob, which must be there before the row. Nothing collects it while
+    /// the answer is held.
+    async fn keep_large_manifest(
+        &self,
+        new: &NewImage,
+    ) -> Result<Option<RwLockReadGuard<'_, ()>>, StreamError> {
+        let Some(manifest) = new.manifest.as_ref().filter(|manifest| manifest.bytes().len() > INLINE_LIMIT)
+        else {
+            return Ok(None);
+        };
+        let Ok(digest) = new.image.metadata.name.parse::<Digest>() else { return Ok(None) };
+        let kept = self.stripe(&digest).read().await;
+        self.blobs().put(&digest, Bytes::from_owner(manifest.shared_bytes())).await?;
+        Ok(Some(kept))
+    }
+
     fn prepare(&self, mut image: Image) -> NewImage {
         let manifest = readable_manifest(&image);
         let described = image.docker_image_metadata.is_some() || !image.docker_image_layers.is_empty();
@@ -285,9 +305,7 @@ struct NewImage {
 impl NewImage {
     fn store(&self, tx: &mut WriteTx<'_>) -> Result<Image, StoreError> {
         let mut image = self.image.clone();
-        if let (Some(manifest), Ok(digest)) = (&self.manifest, image.metadata.name.parse::<Digest>())
-            && manifest.bytes().len() <= crate::manifest_record::INLINE_LIMIT
-        {
+        if let (Some(manifest), Ok(digest)) = (&self.manifest, image.metadata.name.parse::<Digest>()) {
             let depth = matches!(manifest.kind(), pierhead_oci::ManifestKind::Index { .. }).then_some(0);
             tx.put(&MANIFESTS, &digest.to_key(), &ManifestRecord::new(manifest, depth))?;
         }
@@ -303,10 +321,10 @@ fn readable_manifest(image: &Image) -> Option<Manifest> {
     let name: Digest = image.metadata.name.parse().ok()?;
     let bytes = image.docker_image_manifest.as_bytes();
     let named = !bytes.is_empty() && Digest::of(name.algorithm(), bytes) == name;
-    let manifest = Manifest::parse(&image.docker_image_manifest_media_type, bytes.to_vec());
-    manifest
-        .ok()
-        .filter(|manifest| named && manifest.digest(Algorithm::Sha256).algorithm() == name.algorithm())
+    if !named {
+        return None;
+    }
+    Manifest::parse(&image.docker_image_manifest_media_type, bytes.to_vec()).ok()
 }
 
 /// Manifest and config are in the blob store where the annotation says so.

@@ -183,6 +183,7 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
             self.tx.put(&TAG_EVENTS, &(self.repository(), tag.to_owned(), seq), &event)?;
             if let Ok(digest) = item.image.parse::<Digest>() {
                 self.tx.put(&TAG_IMAGES, &(self.repository(), digest.to_key(), tag.to_owned()), &())?;
+                adopt(self.tx, self.head.repository, &digest, self.by.now.as_second())?;
             }
         }
         let record = TagRecord { item: items.first().cloned(), seq, conditions };

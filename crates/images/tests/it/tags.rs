@@ -1,7 +1,11 @@
 //! Tags move, remember where they were, and are listed page by page.
 
-use pierhead_images::{DeleteError, Page};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use pierhead_blobs::Blobs;
+use pierhead_images::{DeleteError, Page, tables};
 use pierhead_oci::Tag;
+use pierhead_store::Store;
 
 use crate::world::{Sample, World};
 
@@ -85,4 +89,58 @@ async fn tags_come_in_lexical_pages() {
     assert_eq!(page, Page { items: vec!["other/api".into()], more: true });
     let page = world.images.catalog(&catalog, Some("other/api"), 5).unwrap();
     assert_eq!(page, Page { items: vec!["shop/web".into()], more: false });
+}
+
+/// One tag as a register under concurrent writers and readers (reliability U5): no read is older than a push that was
+/// acknowledged before it began, nor than an earlier read; and history has every push once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tag_is_linearizable() {
+    const WRITERS: usize = 3;
+    const PUSHES: usize = 12;
+    let directory = tempfile::tempdir().unwrap();
+    let clock = pierhead_runtime::ManualClock::new("2026-11-23T10:00:00Z".parse().unwrap());
+    let store = Store::open(&directory.path().join("rows"), clock.shared(), &tables()).unwrap();
+    let world = World::over(store, Blobs::memory(clock.shared()), clock).await;
+    world.put_image(AT, "latest", &Sample::new("first")).await;
+    let ticks = AtomicU64::new(0);
+    let running = AtomicUsize::new(WRITERS);
+    let tick = || ticks.fetch_add(1, Ordering::SeqCst);
+    let write = async |writer: usize| {
+        let mut acknowledged = Vec::new();
+        for push in 0..PUSHES {
+            let digest = world.put_image(AT, "latest", &Sample::new(&format!("{writer}-{push}"))).await;
+            acknowledged.push((tick(), digest.to_string()));
+        }
+        running.fetch_sub(1, Ordering::SeqCst);
+        acknowledged
+    };
+    let read = async || {
+        let mut reads = Vec::new();
+        while running.load(Ordering::SeqCst) > 0 {
+            let began = tick();
+            let seen = world.pulled(AT, "latest").await.unwrap().to_string();
+            reads.push((began, tick(), seen));
+            tokio::task::yield_now().await;
+        }
+        reads
+    };
+    let (one, two, three, reads) = tokio::join!(write(0), write(1), write(2), read());
+    let mut history = world.history(AT, "latest");
+    history.reverse();
+    assert_eq!(history.len(), 1 + WRITERS * PUSHES);
+    let position = |digest: &String| history.iter().position(|known| known == digest).unwrap();
+    let pushes: Vec<_> = [one, two, three].concat();
+    let mut newest_read = (0, 0);
+    for (began, ended, seen) in &reads {
+        let seen = position(seen);
+        let known = pushes.iter().filter(|(acknowledged, _)| acknowledged < began);
+        let at_least = known.map(|(_, digest)| position(digest)).max().unwrap_or(0);
+        assert!(seen >= at_least, "a read saw {seen} after {at_least} was acknowledged");
+        assert!(
+            seen >= newest_read.1 || *began < newest_read.0,
+            "a read went back from {} to {seen}",
+            newest_read.1
+        );
+        newest_read = (*ended, seen.max(newest_read.1));
+    }
 }

@@ -76,10 +76,7 @@ impl World {
             );
             let key = ObjectKey::new("namespaces", "", namespace);
             let record = ObjectRecord(json.into());
-            store
-                .write(move |tx| tx.put(&OBJECTS, &key, &record).map(|_| ()))
-                .await
-                .unwrap();
+            store.write(move |tx| tx.put(&OBJECTS, &key, &record).map(|_| ())).await.unwrap();
         }
         let signer = TokenSigner::generate().unwrap();
         let auth = Auth::open(store.clone(), pierhead_auth::Config::new(signer), clock.shared()).unwrap();
