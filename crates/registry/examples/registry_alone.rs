@@ -13,11 +13,9 @@ use std::error::Error;
 use std::io::Write as _;
 use std::path::Path;
 
-use pierhead_blobs::Blobs;
+use pierhead_runtime::Tasks;
 use pierhead_runtime::listen::{self, Limits};
 use pierhead_runtime::telemetry::{self, LogFormat};
-use pierhead_runtime::{SystemClock, Tasks};
-use pierhead_store::Store;
 
 #[expect(dead_code, clippy::unwrap_used, reason = "it is made for tests, which use more of it")]
 #[path = "../tests/it/site.rs"]
@@ -28,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     telemetry::init(LogFormat::Text, "info")?;
     let site = match std::env::args_os().nth(1) {
         None => site::Site::start().await,
-        Some(directory) => start_below(Path::new(&directory)).await?,
+        Some(directory) => site::Site::start_below(Path::new(&directory)).await,
     };
     let listener = listen::bind("127.0.0.1:0".parse()?)?;
     writeln!(std::io::stdout(), "{}", listener.local_addr())?;
@@ -41,11 +39,4 @@ async fn main() -> Result<(), Box<dyn Error>> {
     listen::serve(listener, None, handler, &tasks, Limits::default());
     tasks.stop_token().cancelled().await;
     Ok(())
-}
-
-async fn start_below(directory: &Path) -> Result<site::Site, Box<dyn Error>> {
-    let clock = SystemClock::shared();
-    let store = Store::open(&directory.join("store"), clock.clone(), &pierhead_images::tables())?;
-    let blobs = Blobs::filesystem(&directory.join("blobs"), clock.clone())?;
-    Ok(site::Site::start_on(store, blobs, clock).await)
 }

@@ -160,6 +160,12 @@ impl RegistryError {
         Self::coded(ErrorCode::SizeInvalid, json!(format!("Content-Range names {range} bytes")))
     }
 
+    /// A path and query longer than any that means something.
+    pub(crate) fn target_too_long(limit: usize) -> Self {
+        Self::coded(ErrorCode::Unsupported, json!(format!("path and query have more than {limit} bytes")))
+            .with_status(StatusCode::URI_TOO_LONG)
+    }
+
     /// More tags in a query than one push may set.
     pub(crate) fn too_many_tags(limit: usize) -> Self {
         Self::coded(ErrorCode::TagInvalid, json!(format!("at most {limit} tags may be set at once")))
@@ -363,7 +369,7 @@ impl From<StreamError> for RegistryError {
                 Self::new(StatusCode::CONFLICT, vec![item])
             }
             StreamError::Invalid { .. } | StreamError::BadRequest { .. } => Self::signature_invalid(&error),
-            StreamError::Manifest { .. } | StreamError::Store(_) => Self::internal(&error),
+            StreamError::Bytes(_) | StreamError::Store(_) => Self::internal(&error),
         }
     }
 }

@@ -23,6 +23,9 @@ use crate::{base, blobs, catalog, manifests, referrers, signatures, tags, token,
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const SIGNATURES: HeaderName = HeaderName::from_static("x-registry-supports-signatures");
 
+/// Longest path and query together, in bytes.
+const MAX_TARGET: usize = 8 << 10;
+
 /// What the registry says of itself.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -69,6 +72,7 @@ impl Registry {
         let mut observation = self.metrics.begin(&head.method, &head.uri);
         let call = Call::new(&self.auth, head);
         let outcome = match Route::parse(head.uri.path()) {
+            _ if target_length(head) > MAX_TARGET => Err(RegistryError::target_too_long(MAX_TARGET)),
             Ok(route) => {
                 observation.handled_by(route.handler());
                 self.dispatch(&call, &head.method, route, body).await
@@ -121,6 +125,10 @@ impl Registry {
             (route, _) => Err(RegistryError::method_not_allowed(allowed(&route))),
         }
     }
+}
+
+fn target_length(head: &Parts) -> usize {
+    head.uri.path_and_query().map_or(0, |target| target.as_str().len())
 }
 
 const fn allowed(route: &Route) -> &'static str {

@@ -179,3 +179,13 @@ async fn methods_are_listed_where_one_is_wrong() {
     }
     assert!(site.metrics.encode().contains("code=\"405\",handler=\"manifest\",method=\"other\"} 1"));
 }
+
+#[tokio::test]
+async fn paths_have_a_limit() {
+    let site = Site::start().await;
+    let prefix = "/v2/shop/front/tags/list?last=";
+    let longest = format!("{prefix}{}", "a".repeat((8 << 10) - prefix.len()));
+    assert_eq!(site.get("developer", &longest).send().await.code(), "NAME_UNKNOWN");
+    let answer = site.get("developer", &format!("{longest}a")).send().await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::URI_TOO_LONG, "UNSUPPORTED"));
+}

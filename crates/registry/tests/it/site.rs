@@ -3,7 +3,8 @@
 //! `admin` may do everything, `developer` edits project `shop`, `stranger` edits `other`, and the user
 //! `puller` only pulls from `shop`. A user's token is `sha256~` and the user's name.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
@@ -16,13 +17,16 @@ use pierhead_images::{Config as ImagesConfig, Images};
 use pierhead_oci::Digest;
 use pierhead_registry::{Config, Registry};
 use pierhead_runtime::telemetry::Metrics;
-use pierhead_runtime::{ManualClock, SharedClock};
+use pierhead_runtime::{ManualClock, SharedClock, SystemClock};
 use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
 use pierhead_store::{Store, StoreError};
 use serde_json::{Value, json};
 
 /// The media type of the manifests that tests push.
 pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// Making a key takes longer than a story.
+static SIGNER: LazyLock<TokenSigner> = LazyLock::new(|| TokenSigner::generate().unwrap());
 
 /// A registry of its own for one test.
 pub(crate) struct Site {
@@ -39,8 +43,21 @@ impl Site {
         Self::start_on(Store::memory(Arc::clone(&clock)), blobs, clock).await
     }
 
-    /// Starts with the same projects on `store` and `blobs`.
-    pub(crate) async fn start_on(store: Store, blobs: Blobs, clock: SharedClock) -> Self {
+    /// Starts with the same projects on what `directory` holds.
+    pub(crate) async fn start_below(directory: &Path) -> Self {
+        let clock = SystemClock::shared();
+        let store =
+            Store::open(&directory.join("store"), Arc::clone(&clock), &pierhead_images::tables()).unwrap();
+        let blobs = Blobs::filesystem(&directory.join("blobs"), Arc::clone(&clock)).unwrap();
+        Self::start_on(store, blobs, clock).await
+    }
+
+    /// Lets go of the directory; nothing can be asked any more.
+    pub(crate) fn stop(self) {
+        self.store.close();
+    }
+
+    async fn start_on(store: Store, blobs: Blobs, clock: SharedClock) -> Self {
         let site_objects = objects();
         let written: Result<(), StoreError> = store
             .write(move |tx| {
@@ -51,8 +68,8 @@ impl Site {
             })
             .await;
         written.unwrap();
-        let signer = TokenSigner::generate().unwrap();
-        let auth = Auth::open(store.clone(), pierhead_auth::Config::new(signer), Arc::clone(&clock)).unwrap();
+        let auth = Auth::open(store.clone(), pierhead_auth::Config::new(SIGNER.clone()), Arc::clone(&clock))
+            .unwrap();
         let config = ImagesConfig::new("172.30.1.1:5000");
         let images = Images::open(store.clone(), blobs, config, clock).unwrap();
         let metrics = Metrics::new();

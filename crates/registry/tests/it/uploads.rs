@@ -115,3 +115,38 @@ async fn the_number_of_open_uploads_is_bounded() {
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(site.post("admin", UPLOADS).send().await.status, StatusCode::ACCEPTED);
 }
+
+#[tokio::test]
+async fn a_chunk_that_is_sent_often_arrives_once() {
+    let site = Site::start().await;
+    let location = site.post("developer", UPLOADS).send().await.location();
+    for (range, chunk) in [("0-4", "01234"), ("5-9", "56789")] {
+        let replay = || patch(&site, &location, range, chunk);
+        let (a, b, c, d) = tokio::join!(replay(), replay(), replay(), replay());
+        let answers = [a, b, c, d];
+        let accepted = answers.iter().filter(|answer| answer.status == StatusCode::ACCEPTED).count();
+        let refused = answers.iter().filter(|answer| answer.status == StatusCode::RANGE_NOT_SATISFIABLE);
+        assert_eq!((accepted, refused.count()), (1, 3), "{answers:?}");
+    }
+    let end = format!("{location}?digest={}", Digest::sha256(b"0123456789"));
+    assert_eq!(site.put("developer", &end).send().await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn uploads_outlive_the_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let location = {
+        let site = Site::start_below(directory.path()).await;
+        let location = site.post("developer", UPLOADS).send().await.location();
+        assert_eq!(patch(&site, &location, "0-4", "01234").await.status, StatusCode::ACCEPTED);
+        site.stop();
+        location
+    };
+    let site = Site::start_below(directory.path()).await;
+    let status = site.get("developer", &location).send().await;
+    assert_eq!((status.status, status.header("range")), (StatusCode::NO_CONTENT, "0-4"));
+    assert_eq!(site.get("admin", &location).send().await.status, StatusCode::NOT_FOUND);
+    let end = format!("{location}?digest={}", Digest::sha256(b"0123456789"));
+    let ended = site.put("developer", &end).header("content-range", "5-9").body("56789").send().await;
+    assert_eq!(ended.status, StatusCode::CREATED, "{}", ended.text());
+}
