@@ -85,7 +85,7 @@ pub(crate) struct SqliteWriter {
 
 impl Writer for SqliteWriter {
     fn begin(&mut self) -> Result<(), StoreError> {
-        checkpoint::hold_back_if_large(&self.connection, &self.pool)?;
+        checkpoint::start_over_if_large(&self.connection, &self.pool)?;
         self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|source| failed("begin a write", source))?;
         match statements::marks(&self.connection) {
             Ok(marks) => {
@@ -110,7 +110,7 @@ impl Writer for SqliteWriter {
         });
         match committed {
             Ok(()) => {
-                self.pool.mark_stale();
+                self.pool.mark_stale(log_growth(batch));
                 Ok(())
             }
             Err((action, source)) => {
@@ -129,6 +129,15 @@ impl Writer for SqliteWriter {
             tracing::error!(%error, "Taking back a write failed: {error}");
         }
     }
+}
+
+/// About how many bytes a batch adds to the write-ahead log: its rows twice, as rows and as changes, and for each
+/// row a page of the table and one of the change log.
+fn log_growth(batch: &Batch) -> u64 {
+    const PAGE: usize = 8_192;
+    let rows: usize = batch.writes.tables().map(|(_, rows)| rows.len()).sum();
+    let bytes = 2 * batch.writes.bytes() + PAGE * (rows + batch.changes.len());
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// A full disk is found before anything is synced, and a statement that fails leaves nothing behind. After

@@ -191,3 +191,30 @@ async fn a_large_log_is_moved_into_the_database() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_does_not_grow_for_ever_while_others_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    let reader = store.clone();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut reads = 0_u64;
+        while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            reader.read(|tx| tx.get(&NOTES, &"0".to_owned())).unwrap();
+            reads += 1;
+        }
+        reads
+    });
+    let blob = "x".repeat(4 << 20);
+    let mut largest = 0;
+    for number in 0..60 {
+        let value = record(&blob);
+        store.write(move |tx| tx.put(&NOTES, &(number % 3).to_string(), &value)).await.unwrap();
+        largest = largest.max(directory.path().join("metadata.db-wal").metadata().unwrap().len());
+    }
+    drop(stop);
+    assert!(reading.await.unwrap() > 60);
+    // 240 MiB were written.
+    assert!(largest < 100 << 20, "the log grew to {largest} bytes");
+}

@@ -1,7 +1,9 @@
 //! Moving committed pages from the write-ahead log into the database, away from the writer.
 //!
 //! A commit that does this itself waits for it; so SQLite's own trigger is off and a thread of ours does it,
-//! without stopping anybody. Only when the log has grown far too large does the writer wait.
+//! without stopping anybody. The log starts over, instead of growing, when a write begins while all of it is
+//! moved and no reader looks into it; under constant load that moment does not come by itself, so from some
+//! size on the writer makes it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,10 +20,11 @@ use crate::error::StoreError;
 use crate::published::Published;
 
 const EVERY: Duration = Duration::from_millis(500);
-/// Below this it is not worth the disk's time.
+/// Less than this is moved only now and then.
 const WORTH_BYTES: u64 = 4 << 20;
-/// From here on the writer waits for the log to be moved.
-const MOST_BYTES: u64 = 256 << 20;
+const NOW_AND_THEN: u32 = 60;
+/// From here on the writer sees to it that the log starts over.
+const MOST_BYTES: u64 = 64 << 20;
 
 fn log_bytes(database: &Path) -> u64 {
     let mut path = database.as_os_str().to_owned();
@@ -29,22 +32,29 @@ fn log_bytes(database: &Path) -> u64 {
     PathBuf::from(path).metadata().map_or(0, |metadata| metadata.len())
 }
 
-/// Moves everything before the next write if the log is larger than it may be.
-pub(super) fn hold_back_if_large(connection: &Connection, pool: &Pool) -> Result<(), StoreError> {
+/// Called before a write begins. Nobody else writes, so everything can be moved; readers that come after that
+/// do not look into the log, and those that wait in the pool let go of it.
+pub(super) fn start_over_if_large(connection: &Connection, pool: &Pool) -> Result<(), StoreError> {
     let bytes = log_bytes(pool.database());
-    if bytes < MOST_BYTES {
-        return Ok(());
+    if bytes >= MOST_BYTES {
+        debug!(bytes, "The write-ahead log has grown to {bytes} bytes; starting over");
+        pool.release_idle();
+        checkpoint(connection, pool)?;
+        pool.release_idle();
     }
-    warn!(bytes, "The write-ahead log has grown to {bytes} bytes; writing waits until it is moved");
-    pool.release_idle();
-    checkpoint(connection, "TRUNCATE").map(|_| ())
+    Ok(())
 }
 
-/// How many pages the log has, and how many of them are in the database.
-fn checkpoint(connection: &Connection, mode: &str) -> Result<(i64, i64), StoreError> {
-    connection
-        .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)))
-        .map_err(|source| failed("move the write-ahead log into the database", source))
+/// Moves what can be moved without waiting. Gives how many pages the log has, and how many were moved.
+fn checkpoint(connection: &Connection, pool: &Pool) -> Result<(i64, i64), StoreError> {
+    let unmoved = pool.unmoved();
+    let (logged, moved) = connection
+        .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))
+        .map_err(|source| failed("move the write-ahead log into the database", source))?;
+    if moved >= logged {
+        pool.mark_moved(unmoved);
+    }
+    Ok((logged, moved))
 }
 
 /// The thread; dropping it stops it after what it is doing.
@@ -81,7 +91,7 @@ impl Drop for Checkpoints {
 }
 
 fn run(connection: &Connection, pool: &Pool, published: &Published, stop: &(Mutex<bool>, Condvar)) {
-    let mut moved_before = 0;
+    let mut rounds: u32 = 0;
     loop {
         {
             let mut stopped = stop.0.lock();
@@ -92,18 +102,19 @@ fn run(connection: &Connection, pool: &Pool, published: &Published, stop: &(Mute
                 return;
             }
         }
-        // The file does not shrink when its pages were moved, so its size alone does not say what is left.
-        if published.is_poisoned() || log_bytes(pool.database()) < WORTH_BYTES {
+        rounds = rounds.wrapping_add(1);
+        let unmoved = pool.unmoved();
+        let is_worth_it = unmoved >= WORTH_BYTES || (unmoved > 0 && rounds.is_multiple_of(NOW_AND_THEN));
+        if !is_worth_it || published.is_poisoned() {
             continue;
         }
-        if !pool.committed_since(&mut moved_before) {
-            continue;
-        }
+        // Before, so that nobody keeps an old state; after, so that the next write finds nobody in the log.
         pool.release_idle();
-        match checkpoint(connection, "PASSIVE") {
+        match checkpoint(connection, pool) {
             Ok((logged, moved)) => debug!(logged, moved, "Moved {moved} of {logged} pages of the log"),
             Err(StoreError::Full) => warn!("The disk is full; the write-ahead log stays where it is for now"),
             Err(error) => published.poison(&error),
         }
+        pool.release_idle();
     }
 }

@@ -27,6 +27,8 @@ const APPLICATION: i64 = 0x5069_6572;
 const LAYOUT: i64 = 1;
 const OLDEST_ENGINE: i32 = 3_051_003;
 const WRITER_CACHE_KIB: i64 = 8_192;
+/// The write-ahead log is cut to this when it starts over.
+const LOG_KEPT_BYTES: u64 = 16 << 20;
 
 /// A database that is open for writing.
 pub(super) struct Opened {
@@ -127,7 +129,7 @@ pub(super) fn connect(database: &Path) -> Result<Connection, StoreError> {
              PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA wal_autocheckpoint = 0;
-             PRAGMA journal_size_limit = 67108864;
+             PRAGMA journal_size_limit = {LOG_KEPT_BYTES};
              PRAGMA mmap_size = 0;
              PRAGMA temp_store = MEMORY;
              PRAGMA foreign_keys = 1;

@@ -46,6 +46,7 @@ pub(super) struct Pool {
     statements: Arc<Statements>,
     /// Counts commits, those that logged nothing included.
     commits: AtomicU64,
+    unmoved: AtomicU64,
     marks_at_start: Marks,
     idle: Mutex<Idle>,
 }
@@ -53,7 +54,15 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(database: PathBuf, statements: Arc<Statements>, marks_at_start: Marks) -> Self {
         let idle = Mutex::new(Idle::Open(Vec::new()));
-        Self { database, statements, commits: AtomicU64::new(0), marks_at_start, idle }
+        Self {
+            database,
+            statements,
+            commits: AtomicU64::new(0),
+            // What the last run left in the log is unknown; it is moved once there is something to move.
+            unmoved: AtomicU64::new(0),
+            marks_at_start,
+            idle,
+        }
     }
 
     pub(super) fn database(&self) -> &PathBuf {
@@ -64,15 +73,22 @@ impl Pool {
         self.marks_at_start
     }
 
-    /// Something was committed: states looked at until now are no longer the newest.
-    pub(super) fn mark_stale(&self) {
+    /// Something was committed: states looked at until now are no longer the newest. `bytes` is about how
+    /// much longer it made the write-ahead log.
+    pub(super) fn mark_stale(&self, bytes: u64) {
+        self.unmoved.fetch_add(bytes, Ordering::AcqRel);
         self.commits.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Whether there was a commit since `seen`, which is brought up to date.
-    pub(super) fn committed_since(&self, seen: &mut u64) -> bool {
-        let newest = self.commits.load(Ordering::Acquire);
-        std::mem::replace(seen, newest) != newest
+    /// About how much of the log is not in the database yet.
+    pub(super) fn unmoved(&self) -> u64 {
+        self.unmoved.load(Ordering::Acquire)
+    }
+
+    pub(super) fn mark_moved(&self, bytes: u64) {
+        // The writer and the background may both have moved the same bytes.
+        let subtract = |unmoved: u64| Some(unmoved.saturating_sub(bytes));
+        self.unmoved.fetch_update(Ordering::AcqRel, Ordering::Acquire, subtract).ok();
     }
 
     /// A connection that looks at the newest state, until it is dropped.
