@@ -65,14 +65,16 @@ impl From<StreamError> for ApiError {
     fn from(error: StreamError) -> Self {
         match &error {
             StreamError::NotFound { resource, name } => Status::not_found(resource, IMAGES, name).into(),
-            StreamError::AlreadyExists { resource, name } => Status::already_exists(resource, IMAGES, name).into(),
+            StreamError::AlreadyExists { resource, name } => {
+                Status::already_exists(resource, IMAGES, name).into()
+            }
             StreamError::Conflict { resource, name, .. } => Status::modified(resource, IMAGES, name).into(),
             StreamError::Invalid { kind, name, errors } => Status::invalid(kind, IMAGES, name, errors).into(),
             StreamError::BadRequest { message } => Status::bad_request(message.as_str()).into(),
             StreamError::Precondition { resource, name, .. } => {
                 Status::conflict(resource, IMAGES, name, &error).into()
             }
-            StreamError::Manifest { .. } | StreamError::Store(_) => Self::internal(&error),
+            StreamError::Bytes(_) | StreamError::Store(_) => Self::internal(&error),
         }
     }
 }

@@ -1,0 +1,119 @@
+//! Lists: chunks that show one revision, selectors, tables, versions.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::world::{Reply, World, admin};
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+async fn fill(world: &World, names: &[&str]) {
+    for name in names {
+        let object = json!({"metadata": {"name": name, "labels": {"app": name}}, "data": {"k": "v"}});
+        let reply = world.post(&admin(), MAPS, object).await;
+        assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
+    }
+}
+
+fn names(reply: &Reply) -> Vec<String> {
+    let items = reply.body["items"].as_array().unwrap_or_else(|| panic!("{}", reply.body));
+    items.iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn an_empty_list_has_items_and_a_version() {
+    let world = World::new().await;
+    let list = world.get(&admin(), MAPS).await.body;
+    assert_eq!((&list["kind"], &list["items"]), (&json!("ConfigMapList"), &json!([])));
+    assert_eq!(list["metadata"]["resourceVersion"], world.store.revision().to_string());
+}
+
+#[tokio::test]
+async fn chunks_show_the_revision_of_the_first() {
+    let world = World::new().await;
+    fill(&world, &["a", "b", "c", "d", "e"]).await;
+    let first = world.get(&admin(), &format!("{MAPS}?limit=2")).await;
+    assert_eq!(names(&first), ["a", "b"]);
+    world.delete(&admin(), &format!("{MAPS}/d")).await;
+    fill(&world, &["c1"]).await;
+    world.patch(&admin(), &format!("{MAPS}/e"), "merge-patch", json!({"data": {"k": "new"}})).await;
+    let token = first.body["metadata"]["continue"].as_str().unwrap().to_owned();
+    let rest = world.get(&admin(), &format!("{MAPS}?limit=10&continue={token}")).await;
+    assert_eq!(names(&rest), ["c", "d", "e"]);
+    assert_eq!(rest.body["items"][2]["data"]["k"], "v");
+    assert_eq!(rest.body["metadata"]["resourceVersion"], first.body["metadata"]["resourceVersion"]);
+    assert_eq!(rest.body["metadata"]["continue"], Value::Null);
+    let elsewhere = format!("/api/v1/namespaces/openshift/configmaps?continue={token}");
+    assert_eq!(world.get(&admin(), &elsewhere).await.status, StatusCode::GONE);
+    let version = first.body["metadata"]["resourceVersion"].as_str().unwrap();
+    let exact = format!("{MAPS}?resourceVersion={version}&resourceVersionMatch=Exact");
+    assert_eq!(names(&world.get(&admin(), &exact).await), ["a", "b", "c", "d", "e"]);
+    assert_eq!(names(&world.get(&admin(), MAPS).await), ["a", "b", "c", "c1", "e"]);
+}
+
+#[tokio::test]
+async fn selectors_choose() {
+    let world = World::new().await;
+    fill(&world, &["a", "b", "c"]).await;
+    let check = async |query: &str, expected: &[&str]| {
+        assert_eq!(names(&world.get(&admin(), &format!("{MAPS}?{query}")).await), expected, "{query}");
+    };
+    check("labelSelector=app%3Db", &["b"]).await;
+    check("labelSelector=app+in+(a,c)", &["a", "c"]).await;
+    check("labelSelector=!app", &[]).await;
+    check("fieldSelector=metadata.name%3Dc", &["c"]).await;
+    check("fieldSelector=metadata.name!%3Dc", &["a", "b"]).await;
+    check("labelSelector=app!%3Da&limit=1", &["b"]).await;
+    let bad = world.get(&admin(), &format!("{MAPS}?fieldSelector=data.k%3Dv")).await;
+    assert_eq!(bad.says(), (400, "field label not supported: data.k"));
+    assert_eq!(world.get(&admin(), &format!("{MAPS}?labelSelector=a%3D%3D%3Db")).await.status.as_u16(), 400);
+}
+
+#[tokio::test]
+async fn deletecollection_takes_what_matches() {
+    let world = World::new().await;
+    fill(&world, &["a", "b", "c"]).await;
+    let deleted = world.delete(&admin(), &format!("{MAPS}?labelSelector=app+in+(a,b)")).await;
+    assert_eq!(names(&deleted), ["a", "b"]);
+    assert_eq!(names(&world.get(&admin(), MAPS).await), ["c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn versions_of_lists_mean_what_they_say() {
+    let world = World::new().await;
+    let check = async |query: &str, code: u16, text: &str| {
+        let reply = world.get(&admin(), &format!("{MAPS}?{query}")).await;
+        assert_eq!(reply.status.as_u16(), code, "{query}: {}", reply.body);
+        let message = reply.body["message"].as_str().unwrap_or_default();
+        assert!(message.contains(text), "{query}: {message}");
+    };
+    check("resourceVersion=0", 200, "").await;
+    check("resourceVersion=1", 200, "").await;
+    check("resourceVersion=999999", 504, "Too large resource version: 999999").await;
+    check("resourceVersion=x", 400, "resourceVersion").await;
+    check("resourceVersionMatch=Exact", 422, "forbidden unless resourceVersion is provided").await;
+    check("resourceVersion=0&resourceVersionMatch=Exact", 422, "forbidden for resourceVersion").await;
+    check("resourceVersion=1&resourceVersionMatch=Other", 422, "Unsupported value").await;
+    check("sendInitialEvents=true", 422, "sendInitialEvents is forbidden for list").await;
+}
+
+#[tokio::test]
+async fn tables_and_metadata_are_forms_of_any_list() {
+    let world = World::new().await;
+    fill(&world, &["a"]).await;
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+    let reply = world.send(&admin(), "GET", MAPS, &[("accept", table)], "").await.body;
+    assert_eq!((&reply["kind"], &reply["apiVersion"]), (&json!("Table"), &json!("meta.k8s.io/v1")));
+    assert_eq!(reply["columnDefinitions"][0]["name"], "Name");
+    assert_eq!(reply["rows"][0]["cells"][0], "a");
+    assert_eq!(reply["rows"][0]["object"]["kind"], "PartialObjectMetadata");
+    assert_eq!(reply["rows"][0]["object"]["data"], Value::Null);
+    assert!(reply["metadata"]["resourceVersion"].is_string());
+    let whole = format!("{MAPS}?includeObject=Object");
+    let reply = world.send(&admin(), "GET", &whole, &[("accept", table)], "").await.body;
+    assert_eq!(reply["rows"][0]["object"]["data"]["k"], "v");
+    let partial = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+    let reply = world.send(&admin(), "GET", MAPS, &[("accept", partial)], "").await.body;
+    assert_eq!(reply["kind"], "PartialObjectMetadataList");
+    assert_eq!(reply["items"][0]["data"], Value::Null);
+}

@@ -1,0 +1,11 @@
+//! The API server over a store in memory, through its front door: requests in, responses out.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod discovery;
+mod images;
+mod lists;
+mod projects;
+mod reviews;
+mod verbs;
+mod watching;
+mod world;

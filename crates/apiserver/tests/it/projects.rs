@@ -1,0 +1,130 @@
+//! Projects: asked for by users, seen by members, emptied before they go.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::world::{World, admin, user};
+
+const PROJECTS: &str = "/apis/project.openshift.io/v1/projects";
+const REQUESTS: &str = "/apis/project.openshift.io/v1/projectrequests";
+
+fn request(name: &str) -> Value {
+    json!({"kind": "ProjectRequest", "apiVersion": "project.openshift.io/v1", "metadata": {"name": name}, "displayName": "The Shop"})
+}
+
+#[tokio::test]
+async fn a_user_asks_for_a_project_and_owns_it() {
+    let world = World::new().await;
+    let ann = user("ann");
+    assert_eq!(world.get(&ann, REQUESTS).await.body["status"], "Success");
+    let made = world.post(&ann, REQUESTS, request("shop")).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    assert_eq!((&made.body["kind"], &made.body["status"]["phase"]), (&json!("Project"), &json!("Active")));
+    assert_eq!(made.body["metadata"]["annotations"]["openshift.io/requester"], "ann");
+    assert_eq!(made.body["metadata"]["annotations"]["openshift.io/display-name"], "The Shop");
+    let namespace = world.get(&ann, "/api/v1/namespaces/shop").await.body;
+    for field in ["uid", "resourceVersion"] {
+        assert_eq!(namespace["metadata"][field], made.body["metadata"][field]);
+    }
+    let accounts = world.get(&ann, "/api/v1/namespaces/shop/serviceaccounts").await.body;
+    let names: Vec<&str> = accounts["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["metadata"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["builder", "default", "deployer"]);
+    let again = world.post(&user("bob"), REQUESTS, request("shop")).await;
+    assert_eq!(again.says(), (409, r#"project "shop" already exists"#));
+    assert_eq!(world.post(&ann, REQUESTS, request("x")).await.status.as_u16(), 422);
+}
+
+#[tokio::test]
+async fn who_may_not_ask_is_told_so() {
+    let world = World::new().await;
+    let service = pierhead_auth::Subject::system("system:serviceaccount:a:b", &["system:authenticated"]);
+    let text = "You may not request a new project via this API.";
+    assert_eq!(world.get(&service, REQUESTS).await.says(), (403, text));
+    assert_eq!(world.post(&service, REQUESTS, request("shop")).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn everybody_sees_their_own() {
+    let world = World::new().await;
+    world.project(&user("ann"), "shop").await;
+    world.project(&user("bob"), "bank").await;
+    let names = async |who: &str| {
+        let list = world.get(&user(who), PROJECTS).await.body;
+        assert_eq!(list["kind"], "ProjectList");
+        let items = list["items"].as_array().unwrap().clone();
+        items.iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("ann").await, ["shop"]);
+    assert_eq!(names("bob").await, ["bank"]);
+    assert!(names("eve").await.is_empty());
+    for path in ["shop", "none"] {
+        assert_eq!(
+            world.get(&user("bob"), &format!("{PROJECTS}/{path}")).await.status,
+            StatusCode::FORBIDDEN
+        );
+    }
+    assert_eq!(world.get(&admin(), &format!("{PROJECTS}/none")).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn only_words_for_people_change() {
+    let world = World::new().await;
+    let ann = user("ann");
+    world.project(&ann, "shop").await;
+    let path = format!("{PROJECTS}/shop");
+    let shown = json!({"metadata": {"annotations": {"openshift.io/display-name": "New"}}, "status": {"phase": "Gone"}});
+    let changed = world.patch(&ann, &path, "merge-patch", shown).await.body;
+    assert_eq!(changed["metadata"]["annotations"]["openshift.io/display-name"], "New");
+    assert_eq!(changed["status"]["phase"], "Active");
+    let label = json!({"metadata": {"labels": {"a": "b"}}});
+    let refused = world.patch(&ann, &path, "merge-patch", label).await;
+    assert_eq!(refused.status.as_u16(), 422);
+    assert!(
+        refused.body["message"].as_str().unwrap().contains("field is immutable, try updating the namespace")
+    );
+    let mut whole = changed;
+    whole["metadata"]["resourceVersion"] = Value::Null;
+    let blind = world.put(&ann, &path, whole).await;
+    assert_eq!(blind.status.as_u16(), 422);
+    assert!(blind.body["message"].as_str().unwrap().contains("must be specified for an update"));
+}
+
+#[tokio::test]
+async fn a_project_is_emptied_before_it_goes() {
+    let world = World::new().await;
+    let ann = user("ann");
+    world.project(&ann, "shop").await;
+    let deleted = world.delete(&ann, &format!("{PROJECTS}/shop")).await;
+    assert_eq!((deleted.status, &deleted.body["status"]), (StatusCode::OK, &json!("Success")));
+    let mut namespace = world.get(&admin(), "/api/v1/namespaces/shop").await.body;
+    assert_eq!(namespace["status"]["phase"], "Terminating");
+    let map = json!({"metadata": {"name": "late"}});
+    let late = world.post(&admin(), "/api/v1/namespaces/shop/configmaps", map).await;
+    assert_eq!(
+        late.says(),
+        (
+            403,
+            r#"configmaps "late" is forbidden: unable to create new content in namespace shop because it is being terminated"#
+        )
+    );
+    namespace["spec"]["finalizers"] = json!([]);
+    let done = world.put(&admin(), "/api/v1/namespaces/shop/finalize", namespace).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.body);
+    assert_eq!(world.get(&admin(), "/api/v1/namespaces/shop").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_old_prefix_says_v1() {
+    let world = World::new().await;
+    let ann = user("ann");
+    let old = json!({"kind": "ProjectRequest", "apiVersion": "v1", "metadata": {"name": "shop"}});
+    let made = world.post(&ann, "/oapi/v1/projectrequests", old).await;
+    assert_eq!((made.status, &made.body["apiVersion"]), (StatusCode::CREATED, &json!("v1")), "{}", made.body);
+    let list = world.get(&ann, "/oapi/v1/projects").await.body;
+    assert_eq!((&list["apiVersion"], &list["items"][0]["apiVersion"]), (&json!("v1"), &json!("v1")));
+}
