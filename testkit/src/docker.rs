@@ -1,0 +1,124 @@
+//! A Docker Engine of a test's own, and its client.
+//!
+//! Owns the daemon (its own data root, exec root, pid file and socket), the client's configuration, and the trust in
+//! certificate authorities of registries. Leaves every other engine of the machine alone.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+
+use crate::{Outcome, Process, Tool, eventually_within};
+
+const CERTIFICATES: &str = "/etc/docker/certs.d";
+const READY_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running engine.
+#[derive(Debug)]
+pub struct DockerEngine {
+    process: Process,
+    trusted: Vec<PathBuf>,
+    folder: TempDir,
+}
+
+impl DockerEngine {
+    /// Starts an engine that speaks plain HTTP to these registries (`host:port`).
+    ///
+    /// # Errors
+    /// It ended, or was not ready within a minute; the error holds the end of its log.
+    pub async fn start(insecure_registries: &[&str]) -> Result<Self> {
+        // Sockets of the engine lie below its folder, and socket paths are short.
+        let folder = tempfile::Builder::new().prefix("ph-docker-").tempdir_in("/tmp")?;
+        let path = |name: &str| folder.path().join(name);
+        let socket = format!("unix://{}", path("sock").display());
+        std::fs::write(path("daemon.json"), "{}")?;
+        let mut command = Command::new("dockerd");
+        command.args(["--storage-driver=overlay2", "--iptables=false", "--ip-masq=false", "--bridge=none"]);
+        command.arg("--config-file").arg(path("daemon.json")).args(["--host", &socket]);
+        command.arg("--data-root").arg(path("data")).arg("--exec-root").arg(path("exec"));
+        command.arg("--pidfile").arg(path("pid"));
+        for registry in insecure_registries {
+            command.args(["--insecure-registry", registry]);
+        }
+        for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
+            command.env_remove(proxy);
+        }
+        let process = Process::start(&mut command, &path("log"))?;
+        let mut engine = Self { process, trusted: Vec::new(), folder };
+        let ready = eventually_within(READY_LIMIT, "the engine is ready", async || {
+            if let Ok(Some(status)) = engine.process.ended() {
+                return Some(Err(status));
+            }
+            let answer = engine.docker(["version", "--format", "{{.Server.Version}}"]).await;
+            (answer.code == Some(0)).then_some(Ok(()))
+        })
+        .await;
+        match ready {
+            Ok(Ok(())) => Ok(engine),
+            Ok(Err(status)) => bail!("dockerd ended with {status}:\n{}", engine.process.log_tail()),
+            Err(error) => bail!("{error}\n{}", engine.process.log_tail()),
+        }
+    }
+
+    /// Trusts this authority for a registry (`host:port`) until the engine ends.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn trust(&mut self, registry: &str, authority: &Path) -> Result<()> {
+        let folder = Path::new(CERTIFICATES).join(registry);
+        std::fs::create_dir_all(&folder).context("trusting an authority needs root")?;
+        self.trusted.push(folder.clone());
+        std::fs::copy(authority, folder.join("ca.crt"))?;
+        Ok(())
+    }
+
+    /// Runs the client against this engine.
+    pub async fn docker(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Outcome {
+        self.client().run(arguments).await
+    }
+
+    /// Runs the client with something typed in.
+    pub async fn docker_with_input(
+        &self,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        input: &str,
+    ) -> Outcome {
+        self.client().run_with_input(arguments, input).await
+    }
+
+    fn client(&self) -> Tool {
+        let socket = format!("unix://{}", self.folder.path().join("sock").display());
+        Tool::new("docker", self.folder.path())
+            .variable("DOCKER_HOST", socket)
+            .variable("DOCKER_CONFIG", self.folder.path().join("config"))
+    }
+
+    /// A small image from nothing: busybox and one file that tells images apart.
+    ///
+    /// # Errors
+    /// There is no static busybox, or files cannot be written.
+    pub async fn make_image(&self, name: &str, text: &str) -> Result<String> {
+        let archive = self.folder.path().join("root.tar");
+        std::fs::write(&archive, crate::layout::busybox_layer(text)?)?;
+        let archive = archive.to_str().context("temporary folders have UTF-8 names")?;
+        let made =
+            self.docker(["import", "--change", r#"CMD ["/bin/cat", "/message"]"#, archive, name]).await;
+        Ok(made.succeeds().trim().to_owned())
+    }
+}
+
+impl Drop for DockerEngine {
+    fn drop(&mut self) {
+        for folder in &self.trusted {
+            std::fs::remove_dir_all(folder).unwrap_or_default();
+        }
+        if std::thread::panicking() {
+            println!("The end of dockerd's log:\n{}", self.process.log_tail());
+        }
+        // Its mounts must be gone before its folder is removed.
+        self.process.stop().map(|_| ()).unwrap_or_default();
+    }
+}

@@ -1,0 +1,30 @@
+//! Drives the real binary with the real clients.
+//!
+//! Owns starting and stopping a site ([`Site`]), the people who use it ([`Actor`]), a Docker Engine of its own
+//! ([`DockerEngine`]), names for route hosts ([`HostName`]) and images made from nothing ([`layout`]). Knows no
+//! story: these are in `e2e`. A tool that is missing fails the test; nothing is ever skipped.
+//!
+//! Nothing here stops a process or removes a file that it did not start or make itself.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "the test runner shows what a failed test printed, and nothing else"
+)]
+
+mod actor;
+mod docker;
+mod hosts;
+pub mod layout;
+mod process;
+mod site;
+mod tar;
+mod tool;
+mod wait;
+
+pub use actor::Actor;
+pub use docker::DockerEngine;
+pub use hosts::HostName;
+pub use process::Process;
+pub use site::{Addresses, Site, SiteOptions};
+pub use tool::{Outcome, Tool};
+pub use wait::{eventually, eventually_within};

@@ -1,0 +1,238 @@
+//! A running Pierhead: the real binary with a folder of its own.
+//!
+//! Owns its life: started on ports that the system chooses, ready before the test goes on, SIGTERM at the end, which it
+//! must answer with exit code 0. When a test fails, the folder stays and its path is printed.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use crate::{Actor, HostName, Process, eventually_within};
+
+const READY_LIMIT: Duration = Duration::from_secs(60);
+
+static STARTED: AtomicU32 = AtomicU32::new(0);
+
+/// Where the site listens, as it wrote into `addresses.json`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Addresses {
+    /// API and OAuth, TLS.
+    pub api: SocketAddr,
+    /// The registry service.
+    pub registry: SocketAddr,
+    /// Routes on plain HTTP.
+    pub router_http: SocketAddr,
+    /// Routes on TLS.
+    pub router_https: SocketAddr,
+    /// Metrics and health.
+    pub metrics: SocketAddr,
+}
+
+/// What a test may want otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct SiteOptions {
+    /// More arguments of `serve`.
+    pub arguments: Vec<String>,
+    /// The users who may log in, each with a password, in place of everybody with any.
+    pub htpasswd: Option<String>,
+}
+
+/// A running site.
+#[derive(Debug)]
+pub struct Site {
+    folder: Option<TempDir>,
+    root: PathBuf,
+    binary: PathBuf,
+    process: Process,
+    addresses: Addresses,
+    domain: String,
+    stopped: bool,
+}
+
+impl Site {
+    /// Starts a site where everybody may log in with any password.
+    ///
+    /// # Errors
+    /// It ended, or was not ready within a minute; the error holds the end of its log.
+    pub async fn start() -> Result<Self> {
+        Self::start_with(SiteOptions::default()).await
+    }
+
+    /// Starts a site.
+    ///
+    /// # Errors
+    /// As [`Site::start`].
+    pub async fn start_with(options: SiteOptions) -> Result<Self> {
+        let binary = binary()?;
+        let folder = tempfile::Builder::new().prefix("pierhead-site-").tempdir()?;
+        let root = folder.path().to_path_buf();
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let domain = format!("apps-{}-{number}.pierhead.test", std::process::id());
+        let bin = root.join("bin");
+        std::fs::create_dir(&bin)?;
+        for name in ["oc", "pierhead"] {
+            std::os::unix::fs::symlink(&binary, bin.join(name))?;
+        }
+        let mut command = Command::new(&binary);
+        command.arg("serve").arg("--data").arg(root.join("data")).args(["--router-domain", &domain]);
+        for listener in ["--api", "--registry", "--router-http", "--router-https", "--metrics"] {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+        match &options.htpasswd {
+            Some(users) => {
+                let file = root.join("htpasswd");
+                std::fs::write(&file, users)?;
+                command.arg("--htpasswd").arg(file);
+            }
+            None => {
+                command.arg("--allow-any-password");
+            }
+        }
+        command.args(&options.arguments);
+        let mut process = Process::start(&mut command, &root.join("log"))?;
+        let addresses = ready(&mut process, &root.join("data/addresses.json")).await?;
+        Ok(Self { folder: Some(folder), root, binary, process, addresses, domain, stopped: false })
+    }
+
+    /// Where it listens.
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// The binary it runs.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// The URL of the API.
+    pub fn api_url(&self) -> String {
+        format!("https://{}", self.addresses.api)
+    }
+
+    /// The certificate authority that clients are to trust.
+    pub fn authority(&self) -> PathBuf {
+        self.root.join("data/pki/ca.crt")
+    }
+
+    /// The host that a route `name` in `namespace` gets, made resolvable while the result lives.
+    ///
+    /// # Errors
+    /// The hosts file cannot be written.
+    pub fn route_host(&self, name: &str, namespace: &str) -> Result<HostName> {
+        HostName::add(&format!("{name}-{namespace}.{}", self.domain))
+    }
+
+    /// The administrator, with the kubeconfig that the server made.
+    ///
+    /// # Errors
+    /// There is no kubeconfig.
+    pub fn admin(&self) -> Result<Actor> {
+        let actor = self.actor("admin")?;
+        let made = self.root.join("data/admin.kubeconfig");
+        std::fs::copy(&made, actor.kubeconfig()).with_context(|| made.display().to_string())?;
+        Ok(actor)
+    }
+
+    /// Somebody who logged in.
+    ///
+    /// # Errors
+    /// The files cannot be made.
+    pub async fn user(&self, name: &str) -> Result<Actor> {
+        let actor = self.stranger(name)?;
+        let authority = self.authority();
+        let authority = authority.to_str().context("temporary folders have UTF-8 names")?;
+        let api = self.api_url();
+        let arguments = ["login", &api, "-u", name, "-p", "secret", "--certificate-authority", authority];
+        actor.oc(arguments).await.succeeds();
+        Ok(actor)
+    }
+
+    /// Somebody who has files of their own, and is not logged in anywhere.
+    ///
+    /// # Errors
+    /// The files cannot be made.
+    pub fn stranger(&self, name: &str) -> Result<Actor> {
+        self.actor(name)
+    }
+
+    fn actor(&self, name: &str) -> Result<Actor> {
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        Actor::new(&self.root.join(format!("home-{name}-{number}")), &self.root.join("bin"))
+    }
+
+    /// Ends the site, which must take SIGTERM for an answer and exit with 0.
+    ///
+    /// # Errors
+    /// It did not end, or not with 0.
+    pub fn stop(mut self) -> Result<()> {
+        self.stopped = true;
+        let status = self.process.stop()?;
+        ensure!(status.code() == Some(0), "the site ended with {status}:\n{}", self.process.log_tail());
+        Ok(())
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if self.stopped && !std::thread::panicking() {
+            return;
+        }
+        if let Some(folder) = self.folder.take() {
+            let kept = folder.keep();
+            let tail = self.process.log_tail();
+            println!("The site's folder is kept: {}\nThe end of its log:\n{tail}", kept.display());
+        }
+    }
+}
+
+async fn ready(process: &mut Process, file: &Path) -> Result<Addresses> {
+    let mut found = None;
+    let ready = eventually_within(READY_LIMIT, "the site is ready", async || {
+        if let Ok(Some(status)) = process.ended() {
+            return Some(Err(status));
+        }
+        let text = std::fs::read_to_string(file).ok()?;
+        let addresses: Addresses = serde_json::from_str(&text).ok()?;
+        found = Some(addresses);
+        is_ready(addresses.metrics).await.then_some(Ok(addresses))
+    })
+    .await;
+    match ready {
+        Ok(Ok(addresses)) => Ok(addresses),
+        Ok(Err(status)) => bail!("the site ended with {status}:\n{}", process.log_tail()),
+        Err(error) => bail!("{error}; addresses: {found:?}\n{}", process.log_tail()),
+    }
+}
+
+/// Whether `/readyz` says 200.
+async fn is_ready(metrics: SocketAddr) -> bool {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let ask = async {
+        let mut stream = tokio::net::TcpStream::connect(metrics).await?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        std::io::Result::Ok(answer)
+    };
+    ask.await.is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200 "))
+}
+
+/// The binary that `cargo xtask test` built and names, else the one next to this test.
+fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("PIERHEAD_BIN") {
+        return Ok(PathBuf::from(path).canonicalize()?);
+    }
+    let test = std::env::current_exe()?;
+    let built = test.parent().and_then(Path::parent).map(|profile| profile.join("pierhead"));
+    let built = built.filter(|path| path.is_file());
+    built.context(
+        "no binary: build pierhead-server first, or name it in PIERHEAD_BIN; `cargo xtask test` does",
+    )
+}
