@@ -1,5 +1,6 @@
 //! How an image object comes from a manifest and its config (images 4).
 
+use jiff::Timestamp;
 use pierhead_api::image::{DockerConfig, DockerImage, Image, ImageLayer, ImageManifest, annotation};
 use pierhead_oci::{ContainerConfig, Descriptor, ImageConfig, Manifest, ManifestKind};
 
@@ -8,11 +9,14 @@ use pierhead_oci::{ContainerConfig, Descriptor, ImageConfig, Manifest, ManifestK
 pub(crate) fn pushed_image(
     name: &str,
     reference: String,
+    now: Timestamp,
     manifest: &Manifest,
     config: Option<&ImageConfig>,
 ) -> Image {
     let mut image = Image { docker_image_reference: reference, ..Image::default() };
     image.metadata.name = name.to_owned();
+    image.metadata.uid = uuid::Uuid::new_v4().to_string();
+    image.metadata.creation_timestamp = Some(now.into());
     for mark in [annotation::MANAGED, annotation::MANIFEST_BLOB_STORED] {
         image.metadata.annotations.insert(mark.to_owned(), "true".to_owned());
     }
@@ -20,7 +24,7 @@ pub(crate) fn pushed_image(
     image
 }
 
-/// Fills in what the manifest and the config say.
+/// Fills in what the manifest and the config say. A list has no date of its own; it gets the image's.
 pub(crate) fn describe(image: &mut Image, manifest: &Manifest, config: Option<&ImageConfig>) {
     image.docker_image_manifest_media_type = manifest.media_type().as_str().to_owned();
     image.metadata.annotations.insert(annotation::LAYERS_ORDER.to_owned(), "ascending".to_owned());
@@ -32,7 +36,8 @@ pub(crate) fn describe(image: &mut Image, manifest: &Manifest, config: Option<&I
         ManifestKind::Index { manifests } => {
             image.docker_image_manifests = manifests.iter().map(child).collect();
             let id = image.metadata.name.clone();
-            image.set_docker_image(&DockerImage { id, ..DockerImage::default() });
+            let created = image.metadata.creation_timestamp.map(|time| time.to_string());
+            image.set_docker_image(&DockerImage { id, created, ..DockerImage::default() });
         }
     }
 }

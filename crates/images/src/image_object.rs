@@ -279,6 +279,9 @@ impl Images {
     }
 
     fn prepare(&self, mut image: Image) -> NewImage {
+        image.metadata.uid = uuid::Uuid::new_v4().to_string();
+        image.metadata.creation_timestamp = Some(self.0.clock.now().into());
+        image.metadata.namespace.clear();
         let manifest = readable_manifest(&image);
         let described = image.docker_image_metadata.is_some() || !image.docker_image_layers.is_empty();
         if let Some(manifest) = manifest.as_ref().filter(|_| !described) {
@@ -289,9 +292,6 @@ impl Images {
             describe(&mut image, manifest, config.ok().as_ref());
         }
         strip_stored(&mut image);
-        image.metadata.uid = uuid::Uuid::new_v4().to_string();
-        image.metadata.creation_timestamp = Some(self.0.clock.now().into());
-        image.metadata.namespace.clear();
         NewImage { image, manifest: manifest.map(Arc::new) }
     }
 }

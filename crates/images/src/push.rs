@@ -116,10 +116,7 @@ impl Images {
             ManifestKind::Image { config, .. } => self.config_of(namespace, name, config).await?,
             ManifestKind::Index { .. } => None,
         };
-        let mut image = pushed_image(&digest.to_string(), reference, manifest, config.as_ref());
-        image.metadata.uid = uuid::Uuid::new_v4().to_string();
-        image.metadata.creation_timestamp = Some(self.0.clock.now().into());
-        Ok(image)
+        Ok(pushed_image(&digest.to_string(), reference, self.0.clock.now(), manifest, config.as_ref()))
     }
 
     async fn config_of(
