@@ -1,0 +1,62 @@
+//! What the command line needs of the process: passed in, so that tests and other programs can set it.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    io::{Read, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use pierhead_client::Client;
+
+/// The process as the command line sees it.
+pub struct Environment {
+    /// Environment variables.
+    pub vars: BTreeMap<String, OsString>,
+    /// Home directory.
+    pub home: Option<PathBuf>,
+    /// Directory that relative file names start from.
+    pub cwd: PathBuf,
+    /// Standard input.
+    pub stdin: Box<dyn Read + Send>,
+    /// Whether a person types there.
+    pub stdin_is_terminal: bool,
+    /// Standard output: data.
+    pub stdout: Box<dyn Write + Send>,
+    /// Whether a person reads there.
+    pub stdout_is_terminal: bool,
+    /// Standard error: remarks and errors.
+    pub stderr: Box<dyn Write + Send>,
+    /// The time, for ages.
+    pub now: fn() -> jiff::Timestamp,
+    /// A client to use instead of the one that the kubeconfig describes (in process, tests).
+    pub client: Option<Client>,
+}
+
+impl Environment {
+    /// A variable, if it is set, not empty and text.
+    pub(crate) fn var(&self, name: &str) -> Option<&str> {
+        self.vars.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty())
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExitStatus(
+    /// The process's exit code: 0 done, 1 failed.
+    pub u8,
+);
+
+impl ExitStatus {
+    /// All is well.
+    pub const SUCCESS: Self = Self(0);
+    /// It did not work, or the answer is no.
+    pub const FAILURE: Self = Self(1);
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status.0)
+    }
+}

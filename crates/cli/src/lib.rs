@@ -1,0 +1,70 @@
+//! The command line: `oc`'s grammar against Pierhead or any Kubernetes or OpenShift server.
+//!
+//! Owns what is typed, what is asked of the server for it and what is printed. Reads no environment and no
+//! process state: the caller passes an [`Environment`]. Server verbs (`serve`, …) belong to the `server` crate,
+//! which adds them to [`command`] and hands everything else to [`dispatch`].
+
+mod describe;
+mod discovery;
+mod environment;
+mod error;
+mod globals;
+mod manifest;
+mod object;
+mod print;
+mod registry_host;
+mod resource_args;
+mod session;
+mod terminal;
+mod verbs;
+
+use std::ffi::OsString;
+
+use clap::{ArgMatches, Command, FromArgMatches as _};
+
+pub use environment::{Environment, ExitStatus};
+
+use session::Session;
+use verbs::Cli;
+
+/// The command with all client verbs, to which a caller may add its own subcommands. `name` is what the user
+/// typed (`pierhead`, `oc`): it appears in usage texts.
+#[must_use]
+pub fn command(name: &'static str) -> Command {
+    <Cli as clap::CommandFactory>::command().name(name).bin_name(name)
+}
+
+/// Runs the client verb that `matches` (of [`command`]) holds.
+pub async fn dispatch(matches: &ArgMatches, environment: Environment) -> ExitStatus {
+    let cli = match Cli::from_arg_matches(matches) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error, environment),
+    };
+    let mut session = Session::new(cli.globals, environment);
+    let outcome = Box::pin(verbs::run(cli.verb, &mut session)).await;
+    session.finish(outcome)
+}
+
+/// Parses the arguments (the first is the program's name) and runs the verb.
+pub async fn run(
+    name: &'static str,
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: Environment,
+) -> ExitStatus {
+    match command(name).try_get_matches_from(arguments) {
+        Ok(matches) => dispatch(&matches, environment).await,
+        Err(error) => usage(&error, environment),
+    }
+}
+
+/// Prints a usage error (or the help that was asked for). As with `oc`, a wrong command line exits with 1.
+pub fn usage(error: &clap::Error, mut environment: Environment) -> ExitStatus {
+    let text = error.render().to_string();
+    if error.use_stderr() {
+        let written = environment.stderr.write_all(text.as_bytes());
+        ExitStatus(if written.is_ok() { 1 } else { 2 })
+    } else {
+        let written = environment.stdout.write_all(text.as_bytes());
+        ExitStatus(u8::from(written.is_err()))
+    }
+}

@@ -1,0 +1,121 @@
+//! Documents given with `-f`: files, directories, standard input; YAML or JSON; several in one; lists.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use pierhead_client::yaml;
+use serde_json::Value;
+
+use crate::{discovery::ApiKind, object, session::Session};
+
+/// Where documents come from.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct FileArgs {
+    /// File, directory or - for standard input; may be repeated
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub(crate) filenames: Vec<String>,
+    /// Also read the directories within directories
+    #[arg(short = 'R', long)]
+    pub(crate) recursive: bool,
+}
+
+impl FileArgs {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.filenames.is_empty()
+    }
+
+    /// All documents; lists are taken apart.
+    pub(crate) fn read(&self, session: &mut Session) -> anyhow::Result<Vec<Value>> {
+        let mut documents = Vec::new();
+        for name in &self.filenames {
+            for file in self.expand(session, name)? {
+                let content = session.read_file(&file)?;
+                let text = String::from_utf8(content).with_context(|| format!("{file} is not text"))?;
+                let parsed =
+                    yaml::parse_documents(&text).with_context(|| format!("unable to read {file:?}"))?;
+                for document in parsed {
+                    flatten(document, &mut documents);
+                }
+            }
+        }
+        if documents.is_empty() {
+            bail!("no objects passed to {}", self.filenames.join(","));
+        }
+        Ok(documents)
+    }
+
+    fn expand(&self, session: &Session, name: &str) -> anyhow::Result<Vec<String>> {
+        if name == "-" {
+            return Ok(vec![name.to_owned()]);
+        }
+        let path = session.path(name);
+        if !path.is_dir() {
+            if !path.exists() {
+                bail!("the path {name:?} does not exist");
+            }
+            return Ok(vec![name.to_owned()]);
+        }
+        let mut files = Vec::new();
+        collect(&path, self.recursive, &mut files).with_context(|| format!("unable to read {name:?}"))?;
+        files.sort();
+        if files.is_empty() {
+            bail!("error reading [{name}]: recognized file extensions are [.json .yaml .yml]");
+        }
+        Ok(files)
+    }
+}
+
+fn collect(folder: &Path, recursive: bool, files: &mut Vec<String>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if path.is_dir() && recursive {
+            collect(&path, recursive, files)?;
+        } else if matches!(extension, Some("json" | "yaml" | "yml")) {
+            files.push(path.display().to_string());
+        }
+    }
+    Ok(())
+}
+
+fn flatten(mut document: Value, documents: &mut Vec<Value>) {
+    if !object::is_list(&document) {
+        documents.push(document);
+        return;
+    }
+    if let Some(Value::Array(items)) = document.get_mut("items").map(Value::take) {
+        for item in items {
+            flatten(item, documents);
+        }
+    }
+}
+
+/// Makes a document ready to be sent: the group of its kind in `apiVersion`, a namespace where it needs one.
+/// Gives the namespace of the request.
+pub(crate) fn prepare(
+    session: &mut Session,
+    kind: &ApiKind,
+    document: &mut Value,
+) -> anyhow::Result<Option<String>> {
+    object::set_text(document, "apiVersion", &kind.api_version());
+    if !kind.namespaced {
+        return Ok(None);
+    }
+    match object::namespace(document).map(str::to_owned) {
+        Some(own) => {
+            if let Some(wanted) = session.globals.namespace.as_ref().filter(|wanted| **wanted != own) {
+                bail!(
+                    "the namespace from the provided object {own:?} does not match the namespace {wanted:?}. \
+                     You must pass '--namespace={own}' to perform this operation."
+                );
+            }
+            Ok(Some(own))
+        }
+        None => {
+            let namespace = session.namespace()?;
+            object::set_text(document, "metadata.namespace", &namespace);
+            Ok(Some(namespace))
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Which objects are meant by `TYPE NAME…`, `TYPE/NAME…`, `TYPE,TYPE`, `all`.
+
+use anyhow::bail;
+
+use crate::discovery::{ApiKind, Discovery};
+
+/// Objects of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) kind: ApiKind,
+    /// None means all of the kind.
+    pub(crate) name: Option<String>,
+}
+
+/// What the words mean.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Selection {
+    pub(crate) targets: Vec<Target>,
+    /// Several kinds were asked for, so results need their kind's name.
+    pub(crate) several_kinds: bool,
+}
+
+/// Reads the words behind a verb.
+pub(crate) fn parse(discovery: &Discovery, words: &[String]) -> anyhow::Result<Selection> {
+    let Some((first, names)) = words.split_first() else {
+        bail!(
+            "You must specify the type of resource to get. Use \"api-resources\" for a complete list of supported resources."
+        );
+    };
+    if words.iter().any(|word| word.contains('/')) {
+        return parse_slashed(discovery, words);
+    }
+    let mut kinds: Vec<ApiKind> = Vec::new();
+    let mut several_kinds = first.contains(',');
+    for word in first.split(',').filter(|word| !word.is_empty()) {
+        match discovery.find(word) {
+            Some(kind) => kinds.push(kind.clone()),
+            None => {
+                let members = discovery.category(word);
+                if members.is_empty() {
+                    discovery.resolve(word)?;
+                }
+                several_kinds = true;
+                kinds.extend(members.into_iter().cloned());
+            }
+        }
+    }
+    let mut targets = Vec::new();
+    for kind in kinds {
+        if names.is_empty() {
+            targets.push(Target { kind, name: None });
+        } else {
+            targets.extend(names.iter().map(|name| Target { kind: kind.clone(), name: Some(name.clone()) }));
+        }
+    }
+    Ok(Selection { targets, several_kinds })
+}
+
+fn parse_slashed(discovery: &Discovery, words: &[String]) -> anyhow::Result<Selection> {
+    let mut targets = Vec::new();
+    for word in words {
+        let Some((kind, name)) = word.split_once('/') else {
+            bail!(
+                "there is no need to specify a resource type as a separate argument when passing arguments in \
+                 resource/name form (e.g. 'get resource/<resource_name>' instead of 'get resource \
+                 resource/<resource_name>'"
+            );
+        };
+        if kind.is_empty() || name.is_empty() || name.contains('/') {
+            bail!("arguments in resource/name form must have a single resource and name");
+        }
+        targets.push(Target { kind: discovery.resolve(kind)?.clone(), name: Some(name.to_owned()) });
+    }
+    let several_kinds = targets.windows(2).any(|pair| pair[0].kind != pair[1].kind);
+    Ok(Selection { targets, several_kinds })
+}
+
+/// One object, as verbs that take exactly one need it: `TYPE NAME` or `TYPE/NAME`.
+pub(crate) fn parse_one(discovery: &Discovery, words: &[String]) -> anyhow::Result<(ApiKind, String)> {
+    let selection = parse(discovery, words)?;
+    match selection.targets.as_slice() {
+        [Target { kind, name: Some(name) }] => Ok((kind.clone(), name.clone())),
+        _ => bail!("exactly one object must be named, as TYPE NAME or TYPE/NAME"),
+    }
+}

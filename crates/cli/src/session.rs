@@ -1,0 +1,287 @@
+//! One run of a verb: flags, files, the client they lead to, and the streams to write to.
+//!
+//! The client, the kubeconfig and the discovery of the server are made when first asked for: `help` and
+//! `config` must work without a server.
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use pierhead_client::{
+    Client, ConnectOptions, Credentials, Identity, Impersonation, Secret,
+    kubeconfig::{Kubeconfig, Overrides, Sources},
+};
+
+use crate::{
+    discovery::Discovery,
+    environment::{Environment, ExitStatus},
+    error,
+    globals::{Era, Globals},
+    print::sanitize::sanitize,
+    terminal,
+};
+
+/// Said when nothing tells where the server is.
+const NO_SERVER: &str = "Missing or incomplete configuration info.  Please log in to a server with 'login URL', or \
+point to an existing, complete config file:\n\n  1. Via the command-line flag --kubeconfig\n  2. Via the KUBECONFIG \
+environment variable\n  3. In your home directory as ~/.kube/config\n\nTo view or setup config directly use the \
+'config' command.";
+
+/// One run of a verb.
+pub(crate) struct Session {
+    pub(crate) globals: Globals,
+    pub(crate) environment: Environment,
+    kubeconfig: Option<Kubeconfig>,
+    client: Option<Client>,
+    discovery: Option<Arc<Discovery>>,
+}
+
+impl Session {
+    pub(crate) fn new(globals: Globals, environment: Environment) -> Self {
+        Self { globals, environment, kubeconfig: None, client: None, discovery: None }
+    }
+
+    /// Prints what went wrong and says how the process should end.
+    pub(crate) fn finish(mut self, outcome: anyhow::Result<ExitStatus>) -> ExitStatus {
+        let outcome = outcome.and_then(|status| {
+            self.environment.stdout.flush()?;
+            Ok(status)
+        });
+        match outcome {
+            Ok(status) => status,
+            Err(error) if error::is_broken_pipe(&error) => ExitStatus::SUCCESS,
+            Err(error) => match error.downcast_ref::<error::Silent>() {
+                Some(error::Silent(status)) => *status,
+                None => {
+                    let text = error::render(&error);
+                    let written = writeln!(self.environment.stderr, "{}", sanitize(&text));
+                    ExitStatus(if written.is_ok() { 1 } else { 2 })
+                }
+            },
+        }
+    }
+
+    /// Writes text for people: control characters are shown, not sent.
+    pub(crate) fn print(&mut self, text: &str) -> io::Result<()> {
+        self.environment.stdout.write_all(sanitize(text).as_bytes())
+    }
+
+    /// Writes a line for people.
+    pub(crate) fn say(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.environment.stdout, "{}", sanitize(line))
+    }
+
+    /// Writes data as it is, unless a terminal would interpret it.
+    pub(crate) fn print_data(&mut self, data: &str) -> io::Result<()> {
+        if self.environment.stdout_is_terminal {
+            return self.print(data);
+        }
+        self.environment.stdout.write_all(data.as_bytes())
+    }
+
+    /// Writes a remark to stderr.
+    pub(crate) fn remark(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.environment.stderr, "{}", sanitize(line))
+    }
+
+    /// Asks a person on the terminal; `None` at the end of the input.
+    pub(crate) fn ask(&mut self, question: &str, hidden: bool) -> io::Result<Option<String>> {
+        write!(self.environment.stdout, "{question}")?;
+        self.environment.stdout.flush()?;
+        let is_terminal = self.environment.stdin_is_terminal;
+        let input = self.environment.stdin.as_mut();
+        let line =
+            if hidden && is_terminal { terminal::read_hidden(input) } else { terminal::read_line(input) };
+        if hidden {
+            writeln!(self.environment.stdout)?;
+        }
+        line
+    }
+
+    /// The release whose texts were asked for, if any was.
+    pub(crate) fn era(&self) -> Option<Era> {
+        self.globals.compat.or_else(|| match self.environment.var("PIERHEAD_COMPAT") {
+            Some("4") => Some(Era::V4),
+            Some("3.2") => Some(Era::V3_2),
+            _ => None,
+        })
+    }
+
+    /// A file named on the command line.
+    pub(crate) fn path(&self, path: impl Into<PathBuf>) -> PathBuf {
+        self.environment.cwd.join(path.into())
+    }
+
+    /// Reads a file named on the command line, or standard input for `-`.
+    pub(crate) fn read_file(&mut self, name: &str) -> anyhow::Result<Vec<u8>> {
+        if name == "-" {
+            let mut content = Vec::new();
+            self.environment.stdin.read_to_end(&mut content)?;
+            return Ok(content);
+        }
+        std::fs::read(self.path(name)).with_context(|| format!("the path {name:?} cannot be read"))
+    }
+
+    /// The kubeconfig.
+    pub(crate) fn kubeconfig(&mut self) -> anyhow::Result<&mut Kubeconfig> {
+        if self.kubeconfig.is_none() {
+            let sources = Sources {
+                explicit: self.globals.kubeconfig.as_ref().map(|path| self.environment.cwd.join(path)),
+                variable: self.environment.vars.get("KUBECONFIG").cloned(),
+                home: self.environment.home.clone(),
+            };
+            self.kubeconfig = Some(Kubeconfig::load(&sources)?);
+        }
+        self.kubeconfig.as_mut().context("the kubeconfig was loaded above")
+    }
+
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            context: self.globals.context.clone(),
+            cluster: self.globals.cluster.clone(),
+            user: self.globals.user.clone(),
+        }
+    }
+
+    /// Server and credentials from the kubeconfig and the flags; no server is an error.
+    pub(crate) fn connect_options(&mut self) -> anyhow::Result<ConnectOptions> {
+        let overrides = self.overrides();
+        let chosen = self.kubeconfig()?.config.connect_options(&overrides);
+        let chosen = match chosen {
+            // A broken context does not matter to somebody who says everything on the command line.
+            Err(_) if self.globals.server.is_some() => None,
+            chosen => chosen?,
+        };
+        let mut options = chosen.unwrap_or_default();
+        let globals = &self.globals;
+        if let Some(server) = &globals.server {
+            let server = normalize_server(server);
+            if server != options.server {
+                // Credentials belong to the server they were obtained from.
+                options = ConnectOptions { server, ..ConnectOptions::default() };
+            }
+        }
+        if options.server.is_empty() {
+            bail!(NO_SERVER);
+        }
+        if let Some(token) = &globals.token {
+            options.credentials = Credentials::Token(Secret::new(token.clone()));
+            options.trust.identity = None;
+        }
+        let read = |path: &PathBuf| {
+            let path = self.environment.cwd.join(path);
+            std::fs::read(&path).with_context(|| format!("unable to read {}", path.display()))
+        };
+        if let Some(path) = &globals.certificate_authority {
+            options.trust.certificate_authority = Some(read(path)?);
+        }
+        if let Some(insecure) = globals.insecure_skip_tls_verify {
+            options.trust.insecure_skip_tls_verify = insecure;
+        }
+        if let (Some(certificate), Some(key)) = (&globals.client_certificate, &globals.client_key) {
+            options.trust.identity =
+                Some(Identity { certificate: read(certificate)?, key: Secret::new(read(key)?) });
+        }
+        if let Some(user) = &globals.impersonate {
+            let groups = globals.impersonate_groups.clone();
+            options.impersonate = Some(Impersonation { user: user.clone(), groups });
+        }
+        options.request_timeout =
+            globals.request_timeout.as_deref().map(parse_timeout).transpose()?.flatten();
+        Ok(options)
+    }
+
+    /// The client.
+    pub(crate) fn client(&mut self) -> anyhow::Result<Client> {
+        if let Some(client) = self.client.as_ref().or(self.environment.client.as_ref()) {
+            return Ok(client.clone());
+        }
+        let client = Client::connect(&self.connect_options()?)?;
+        self.client = Some(client.clone());
+        Ok(client)
+    }
+
+    /// What the server offers.
+    pub(crate) async fn discovery(&mut self) -> anyhow::Result<Arc<Discovery>> {
+        if let Some(discovery) = &self.discovery {
+            return Ok(Arc::clone(discovery));
+        }
+        let discovery = Arc::new(Discovery::load(&self.client()?).await?);
+        self.discovery = Some(Arc::clone(&discovery));
+        Ok(discovery)
+    }
+
+    /// The project to work in: the flag, the context's, or `default`.
+    pub(crate) fn namespace(&mut self) -> anyhow::Result<String> {
+        if let Some(namespace) = &self.globals.namespace {
+            return Ok(namespace.clone());
+        }
+        let overrides = self.overrides();
+        let context = self.kubeconfig()?.config.chosen_context(&overrides)?;
+        let namespace = context.and_then(|(_, context)| context.namespace.clone());
+        Ok(namespace.filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| "default".to_owned()))
+    }
+
+    /// URL of the server, for messages.
+    pub(crate) fn server(&mut self) -> anyhow::Result<String> {
+        let client = self.client()?;
+        Ok(client.server().to_owned())
+    }
+}
+
+/// Completes a server address as people type it: `https` unless they say otherwise, and port 8443 if they gave
+/// neither scheme nor port.
+pub(crate) fn normalize_server(typed: &str) -> String {
+    let typed = typed.trim().trim_end_matches('/');
+    if typed.starts_with("http://") || typed.starts_with("https://") {
+        return typed.to_owned();
+    }
+    let (host, path) =
+        typed.split_once('/').map_or((typed, String::new()), |(host, path)| (host, format!("/{path}")));
+    let has_port = host.rsplit_once(':').is_some_and(|(before, port)| {
+        port.chars().all(|digit| digit.is_ascii_digit()) && (!before.contains(':') || before.ends_with(']'))
+    });
+    let port = if has_port { "" } else { ":8443" };
+    format!("https://{host}{port}{path}")
+}
+
+/// A duration as kubectl takes it: `30s`, `2m`, `1h30m`, or seconds. None means without limit.
+pub(crate) fn parse_timeout(text: &str) -> anyhow::Result<Option<Duration>> {
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok((seconds > 0).then(|| Duration::from_secs(seconds)));
+    }
+    let parsed: Result<jiff::SignedDuration, _> = text.parse();
+    match parsed.map(Duration::try_from) {
+        Ok(Ok(duration)) => Ok((!duration.is_zero()).then_some(duration)),
+        _ => bail!("invalid duration {text:?}: use for example 30s, 2m or 1h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{normalize_server, parse_timeout};
+
+    #[test]
+    fn server_addresses_are_completed() {
+        let rows = [
+            ("master.example.com", "https://master.example.com:8443"),
+            ("master:6443", "https://master:6443"),
+            ("https://api.x/", "https://api.x"),
+            ("http://localhost:8080", "http://localhost:8080"),
+            ("[::1]:8443", "https://[::1]:8443"),
+            ("proxy/k8s", "https://proxy:8443/k8s"),
+        ];
+        for (typed, expected) in rows {
+            assert_eq!(normalize_server(typed), expected);
+        }
+    }
+
+    #[test]
+    fn timeouts() {
+        let seconds = |text| parse_timeout(text).unwrap().map(|duration| duration.as_secs());
+        assert_eq!(
+            (seconds("0"), seconds("5"), seconds("30s"), seconds("1h30m")),
+            (None, Some(5), Some(30), Some(5400))
+        );
+        assert!(parse_timeout("soon").is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! The verbs, a file each, and the grammar that holds them together.
+
+mod adm;
+mod api_resources;
+mod apply;
+mod auth;
+mod config;
+mod create;
+mod delete;
+mod describe;
+mod expose;
+pub(crate) mod get;
+mod import_image;
+mod label;
+mod login;
+mod logout;
+mod new_project;
+mod patch;
+mod policy;
+mod project;
+mod registry;
+mod replace;
+pub(crate) mod sa;
+mod secrets;
+mod tag;
+mod version;
+mod whoami;
+
+use clap::{Parser, Subcommand};
+
+use crate::{environment::ExitStatus, globals::Globals, session::Session};
+
+/// Work with projects, images and routes
+#[derive(Parser, Debug)]
+#[command(
+    disable_help_subcommand = false,
+    max_term_width = 110,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Verb {
+    Login(login::LoginArgs),
+    Logout(logout::LogoutArgs),
+    Whoami(whoami::WhoamiArgs),
+    NewProject(new_project::NewProjectArgs),
+    Project(project::ProjectArgs),
+    Projects(project::ProjectsArgs),
+    Get(get::GetArgs),
+    Describe(describe::DescribeArgs),
+    Create(create::CreateArgs),
+    Apply(apply::ApplyArgs),
+    Replace(replace::ReplaceArgs),
+    Patch(patch::PatchArgs),
+    Label(label::LabelArgs),
+    Annotate(label::AnnotateArgs),
+    Delete(delete::DeleteArgs),
+    Expose(expose::ExposeArgs),
+    Tag(tag::TagArgs),
+    ImportImage(import_image::ImportImageArgs),
+    Registry(registry::RegistryArgs),
+    Secrets(secrets::SecretsArgs),
+    Sa(sa::SaArgs),
+    Policy(policy::PolicyArgs),
+    Adm(adm::AdmArgs),
+    Auth(auth::AuthArgs),
+    Config(config::ConfigArgs),
+    ApiResources(api_resources::ApiResourcesArgs),
+    Version(version::VersionArgs),
+}
+
+/// Runs a verb.
+pub(crate) async fn run(verb: Verb, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    match verb {
+        Verb::Login(args) => login::run(args, session).await,
+        Verb::Logout(args) => logout::run(args, session).await,
+        Verb::Whoami(args) => whoami::run(args, session).await,
+        Verb::NewProject(args) => new_project::run(args, session).await,
+        Verb::Project(args) => project::run(args, session).await,
+        Verb::Projects(args) => project::run_list(args, session).await,
+        Verb::Get(args) => get::run(args, session).await,
+        Verb::Describe(args) => describe::run(args, session).await,
+        Verb::Create(args) => create::run(args, session).await,
+        Verb::Apply(args) => apply::run(args, session).await,
+        Verb::Replace(args) => replace::run(args, session).await,
+        Verb::Patch(args) => patch::run(args, session).await,
+        Verb::Label(args) => label::run_label(args, session).await,
+        Verb::Annotate(args) => label::run_annotate(args, session).await,
+        Verb::Delete(args) => delete::run(args, session).await,
+        Verb::Expose(args) => expose::run(args, session).await,
+        Verb::Tag(args) => tag::run(args, session).await,
+        Verb::ImportImage(args) => import_image::run(args, session).await,
+        Verb::Registry(args) => registry::run(args, session).await,
+        Verb::Secrets(args) => secrets::run(args, session).await,
+        Verb::Sa(args) => sa::run(args, session).await,
+        Verb::Policy(args) => policy::run(args, session).await,
+        Verb::Adm(args) => adm::run(args, session).await,
+        Verb::Auth(args) => auth::run(args, session).await,
+        Verb::Config(args) => config::run(args, session),
+        Verb::ApiResources(args) => api_resources::run(args, session).await,
+        Verb::Version(args) => version::run(args, session).await,
+    }
+}

@@ -1,0 +1,150 @@
+//! `adm`: verbs for administrators.
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{create::post, policy};
+use crate::{environment::ExitStatus, object, session::Session};
+
+/// Administer the cluster
+#[derive(Args, Debug)]
+pub(crate) struct AdmArgs {
+    #[command(subcommand)]
+    verb: AdmVerb,
+}
+
+#[derive(Subcommand, Debug)]
+enum AdmVerb {
+    /// Grant, withdraw and look up roles
+    #[command(subcommand)]
+    Policy(policy::PolicyVerb),
+    /// Make a project for somebody
+    NewProject(NewProjectArgs),
+    /// Make groups and change who is in them
+    #[command(subcommand)]
+    Groups(GroupsVerb),
+}
+
+#[derive(Args, Debug)]
+struct NewProjectArgs {
+    /// Name of the project
+    name: String,
+    /// User who becomes its administrator
+    #[arg(long, value_name = "USER")]
+    admin: Option<String>,
+    /// Role of that user
+    #[arg(long, default_value = "admin", value_name = "ROLE")]
+    admin_role: String,
+    /// Name for people
+    #[arg(long, value_name = "TEXT")]
+    display_name: Option<String>,
+    /// What it is for
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+enum GroupsVerb {
+    /// Make a group
+    New {
+        /// Name of the group
+        name: String,
+        /// Users in it
+        users: Vec<String>,
+    },
+    /// Add users to a group
+    AddUsers {
+        /// Name of the group
+        name: String,
+        /// Users to add
+        #[arg(required = true)]
+        users: Vec<String>,
+    },
+    /// Remove users from a group
+    RemoveUsers {
+        /// Name of the group
+        name: String,
+        /// Users to remove
+        #[arg(required = true)]
+        users: Vec<String>,
+    },
+}
+
+pub(crate) async fn run(args: AdmArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    match args.verb {
+        AdmVerb::Policy(verb) => policy::run_verb(verb, session).await,
+        AdmVerb::NewProject(args) => new_project(args, session).await,
+        AdmVerb::Groups(verb) => groups(verb, session).await,
+    }
+}
+
+async fn new_project(args: NewProjectArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    let discovery = session.discovery().await?;
+    let client = session.client()?;
+    let mut annotations = serde_json::Map::new();
+    for (key, value) in [
+        ("openshift.io/display-name", &args.display_name),
+        ("openshift.io/description", &args.description),
+        ("openshift.io/requester", &args.admin),
+    ] {
+        if let Some(value) = value {
+            annotations.insert(key.to_owned(), Value::from(value.as_str()));
+        }
+    }
+    let project = json!({
+        "apiVersion": "project.openshift.io/v1", "kind": "Project",
+        "metadata": {"name": args.name, "annotations": annotations},
+    });
+    let projects = discovery.known("project.openshift.io", "projects")?;
+    post(&client, projects, None, &project, "").await?;
+    session.say(&format!("Created project {}", args.name))?;
+    if let Some(admin) = &args.admin {
+        let group = "rbac.authorization.k8s.io";
+        let binding = json!({
+            "apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": {"name": args.admin_role},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": admin}],
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": args.admin_role},
+        });
+        let bindings = discovery.known(group, "rolebindings")?;
+        post(&client, bindings, Some(&args.name), &binding, "")
+            .await
+            .with_context(|| format!("{} could not be added to the {} role", admin, args.admin_role))?;
+    }
+    Ok(ExitStatus::SUCCESS)
+}
+
+async fn groups(verb: GroupsVerb, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    let discovery = session.discovery().await?;
+    let client = session.client()?;
+    let kind = discovery.known("user.openshift.io", "groups")?.clone();
+    let (name, users, done) = match verb {
+        GroupsVerb::New { name, users } => {
+            let group = json!({
+                "apiVersion": kind.api_version(), "kind": "Group", "metadata": {"name": name}, "users": users,
+            });
+            post(&client, &kind, None, &group, "").await?;
+            session.say(&format!("{}/{name} created", kind.display_name()))?;
+            return Ok(ExitStatus::SUCCESS);
+        }
+        GroupsVerb::AddUsers { name, users } => (name, users, "added"),
+        GroupsVerb::RemoveUsers { name, users } => (name, users, "removed"),
+    };
+    let path = kind.resource().item(None, &name, None);
+    let mut group = client.request(Method::GET, &path, None, None).await?;
+    let mut members: Vec<Value> = object::list(&group, "users").to_vec();
+    for user in &users {
+        let known = members.iter().any(|member| member.as_str() == Some(user.as_str()));
+        if done == "added" && !known {
+            members.push(Value::from(user.as_str()));
+        } else if done == "removed" {
+            members.retain(|member| member.as_str() != Some(user.as_str()));
+        }
+    }
+    group["users"] = Value::Array(members);
+    client.request(Method::PUT, &path, None, Some(&group)).await?;
+    let names: Vec<String> = users.iter().map(|user| format!("{user:?}")).collect();
+    session.say(&format!("{}/{name} {done}: {}", kind.display_name(), names.join(" ")))?;
+    Ok(ExitStatus::SUCCESS)
+}

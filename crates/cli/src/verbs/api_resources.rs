@@ -1,0 +1,67 @@
+//! `api-resources`: the kinds of the server.
+
+use clap::Args;
+
+use crate::{environment::ExitStatus, print::tabwriter, session::Session};
+
+/// List the kinds that the server has
+#[derive(Args, Debug)]
+pub(crate) struct ApiResourcesArgs {
+    /// Only kinds of this group
+    #[arg(long, value_name = "GROUP")]
+    api_group: Option<String>,
+    /// Only kinds in namespaces (true) or outside of them (false)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    namespaced: Option<bool>,
+    /// Only kinds with all of these verbs
+    #[arg(long, value_delimiter = ',', value_name = "VERB")]
+    verbs: Vec<String>,
+    /// Leave out the header line
+    #[arg(long)]
+    no_headers: bool,
+    /// name or wide
+    #[arg(short = 'o', long, value_name = "FORM")]
+    output: Option<String>,
+}
+
+pub(crate) async fn run(args: ApiResourcesArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    let discovery = session.discovery().await?;
+    let wide = args.output.as_deref() == Some("wide");
+    let mut kinds: Vec<_> = discovery
+        .kinds
+        .iter()
+        .filter(|kind| !kind.verbs.is_empty())
+        .filter(|kind| args.api_group.as_ref().is_none_or(|group| *group == kind.group))
+        .filter(|kind| args.namespaced.is_none_or(|namespaced| namespaced == kind.namespaced))
+        .filter(|kind| args.verbs.iter().all(|verb| kind.can(verb)))
+        .collect();
+    kinds.sort_by(|a, b| (&a.group, &a.plural).cmp(&(&b.group, &b.plural)));
+    if args.output.as_deref() == Some("name") {
+        for kind in kinds {
+            session.say(&kind.qualified_plural())?;
+        }
+        return Ok(ExitStatus::SUCCESS);
+    }
+    let mut text = String::new();
+    if !args.no_headers {
+        text.push_str("NAME\tSHORTNAMES\tAPIVERSION\tNAMESPACED\tKIND");
+        text.push_str(if wide { "\tVERBS\tCATEGORIES\n" } else { "\n" });
+    }
+    for kind in kinds {
+        let line = format!(
+            "{}\t{}\t{}\t{}\t{}",
+            kind.plural,
+            kind.short_names.join(","),
+            kind.api_version(),
+            kind.namespaced,
+            kind.kind
+        );
+        text.push_str(&line);
+        if wide {
+            text.push_str(&format!("\t{}\t{}", kind.verbs.join(","), kind.categories.join(",")));
+        }
+        text.push('\n');
+    }
+    session.print(&tabwriter::align(&text, tabwriter::TABLE))?;
+    Ok(ExitStatus::SUCCESS)
+}

@@ -1,0 +1,224 @@
+//! `delete`: remove objects and wait until they are gone.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use bytes::Bytes;
+use clap::Args;
+use http::Method;
+use pierhead_client::{ApiRequest, Client, ClientError};
+use serde_json::{Value, json};
+
+use super::get;
+use crate::{
+    discovery::ApiKind, environment::ExitStatus, error, manifest::FileArgs, object, resource_args,
+    session::Session,
+};
+
+/// Delete objects by name, by label, or as named in documents
+///
+/// Examples:
+///   delete is/myimage
+///   delete secrets -l app=web
+///   delete project pushed
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct DeleteArgs {
+    /// TYPE NAME… | TYPE/NAME…
+    #[arg(value_name = "TYPE")]
+    words: Vec<String>,
+    #[command(flatten)]
+    files: FileArgs,
+    /// Delete all objects of the type
+    #[arg(long)]
+    all: bool,
+    /// Only objects with these labels
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    selector: Option<String>,
+    /// Only objects with these fields
+    #[arg(long, value_name = "SELECTOR")]
+    field_selector: Option<String>,
+    /// Look into all projects
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Return only when the objects are gone
+    #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
+    wait: bool,
+    /// Same as --grace-period=0
+    #[arg(long, alias = "now")]
+    force: bool,
+    /// Seconds until the object must be gone
+    #[arg(long, allow_hyphen_values = true, value_name = "SECONDS")]
+    grace_period: Option<i64>,
+    /// What happens to dependents: background, foreground or orphan
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "background", value_name = "HOW")]
+    cascade: Option<String>,
+    /// Longest wait, such as 30s; 0 waits for ever
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<String>,
+    /// Objects that do not exist are not an error
+    #[arg(long)]
+    ignore_not_found: bool,
+    /// Print what would be deleted
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "client", value_name = "WHERE")]
+    dry_run: Option<String>,
+    /// name: print only names
+    #[arg(short = 'o', long, value_name = "FORM")]
+    output: Option<String>,
+}
+
+/// One object to delete.
+struct Victim {
+    kind: ApiKind,
+    namespace: Option<String>,
+    name: String,
+}
+
+pub(crate) async fn run(args: DeleteArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    let client = session.client()?;
+    let victims = find_victims(&args, &client, session).await?;
+    if victims.is_empty() {
+        session.remark("No resources found")?;
+        return Ok(ExitStatus::SUCCESS);
+    }
+    let options = delete_options(&args)?;
+    let mut failures: Vec<ClientError> = Vec::new();
+    let mut pending: Vec<(Victim, String)> = Vec::new();
+    for victim in victims {
+        let suffix = match args.dry_run.as_deref() {
+            Some("none") | None => "",
+            Some("server") => " (server dry run)",
+            Some(_) => " (dry run)",
+        };
+        let deleted = match args.dry_run.as_deref() {
+            Some("client" | "true") => Ok(Value::Null),
+            _ => delete(&client, &victim, &options).await,
+        };
+        match deleted {
+            Ok(answer) => {
+                let what = victim.kind.display_name();
+                if args.output.as_deref() == Some("name") {
+                    session.say(&format!("{what}/{}", victim.name))?;
+                } else {
+                    let forced = if args.force { " force" } else { "" };
+                    session.say(&format!("{what} {:?}{forced} deleted{suffix}", victim.name))?;
+                }
+                let uid = match object::text(&answer, "kind") {
+                    "Status" => object::text(&answer, "details.uid"),
+                    _ => object::text(&answer, "metadata.uid"),
+                };
+                if suffix.is_empty() {
+                    pending.push((victim, uid.to_owned()));
+                }
+            }
+            Err(failure) if failure.is_not_found() && (args.ignore_not_found || args.all) => {}
+            Err(failure) => failures.push(failure),
+        }
+    }
+    if args.wait && !args.force {
+        let timeout = args.timeout.as_deref().map(crate::session::parse_timeout).transpose()?.flatten();
+        let gone = wait_until_gone(&client, &pending);
+        match timeout {
+            Some(timeout) => match tokio::time::timeout(timeout, gone).await {
+                Ok(gone) => gone?,
+                Err(_elapsed) => bail!("timed out waiting for the condition"),
+            },
+            None => gone.await?,
+        }
+    }
+    if failures.len() == 1 {
+        return Err(failures.remove(0).into());
+    }
+    for failure in &failures {
+        session.remark(&error::render_client(failure))?;
+    }
+    Ok(if failures.is_empty() { ExitStatus::SUCCESS } else { ExitStatus::FAILURE })
+}
+
+async fn find_victims(
+    args: &DeleteArgs,
+    client: &Client,
+    session: &mut Session,
+) -> anyhow::Result<Vec<Victim>> {
+    let discovery = session.discovery().await?;
+    let namespace = session.namespace()?;
+    let mut victims = Vec::new();
+    if !args.files.is_empty() {
+        for document in args.files.read(session)? {
+            let kind = discovery.of_document(&document)?.clone();
+            let own = object::namespace(&document).unwrap_or(&namespace).to_owned();
+            let name = object::name(&document).to_owned();
+            victims.push(Victim { namespace: kind.namespaced.then_some(own), kind, name });
+        }
+        return Ok(victims);
+    }
+    let selection = resource_args::parse(&discovery, &args.words)?;
+    let selects = args.all || args.selector.is_some() || args.field_selector.is_some();
+    for target in selection.targets {
+        if let Some(name) = target.name {
+            let namespace = target.kind.namespaced.then(|| namespace.clone());
+            victims.push(Victim { kind: target.kind, namespace, name });
+            continue;
+        }
+        if !selects {
+            bail!("resource(s) were provided, but no name was specified");
+        }
+        let mut query = Vec::new();
+        query.extend(args.selector.as_deref().map(|selector| ("labelSelector", selector)));
+        query.extend(args.field_selector.as_deref().map(|selector| ("fieldSelector", selector)));
+        let scope = (!args.all_namespaces).then_some(namespace.as_str());
+        for found in get::read_all(client, &target.kind, scope, &query).await? {
+            victims.push(Victim {
+                kind: target.kind.clone(),
+                namespace: object::namespace(&found).map(str::to_owned),
+                name: object::name(&found).to_owned(),
+            });
+        }
+    }
+    Ok(victims)
+}
+
+fn delete_options(args: &DeleteArgs) -> anyhow::Result<Value> {
+    let policy = match args.cascade.as_deref() {
+        None | Some("background" | "true") => "Background",
+        Some("foreground") => "Foreground",
+        Some("orphan" | "false") => "Orphan",
+        Some(other) => {
+            bail!("invalid cascade value ({other}). Must be \"background\", \"foreground\", or \"orphan\"")
+        }
+    };
+    let mut options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy});
+    if let Some(seconds) = args.grace_period.or(args.force.then_some(0)).filter(|seconds| *seconds >= 0) {
+        options["gracePeriodSeconds"] = json!(seconds);
+    }
+    if args.dry_run.as_deref() == Some("server") {
+        options["dryRun"] = json!(["All"]);
+    }
+    Ok(options)
+}
+
+async fn delete(client: &Client, victim: &Victim, options: &Value) -> Result<Value, ClientError> {
+    let path = victim.kind.resource().item(victim.namespace.as_deref(), &victim.name, None);
+    let body = serde_json::to_vec(options).map_err(ClientError::Encode)?;
+    client.send(ApiRequest::new(Method::DELETE, path.clone(), Bytes::from(body))).await?.json(&path)
+}
+
+/// Waits until none of the objects exists, or another one has taken its name.
+async fn wait_until_gone(client: &Client, pending: &[(Victim, String)]) -> Result<(), ClientError> {
+    for (victim, uid) in pending {
+        let path = victim.kind.resource().item(victim.namespace.as_deref(), &victim.name, None);
+        let mut pause = Duration::from_millis(20);
+        loop {
+            match client.request(Method::GET, &path, None, None).await {
+                Ok(found) if !uid.is_empty() && object::text(&found, "metadata.uid") != uid => break,
+                Ok(_) => {}
+                // Who deletes a project loses the right to look at it.
+                Err(error) if matches!(error.code(), Some(403..=405)) => break,
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+    Ok(())
+}

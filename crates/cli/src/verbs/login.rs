@@ -1,0 +1,347 @@
+//! `login`: get a token and remember it (platform 2.4, 2.5).
+
+mod oauth;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use http::Method;
+use pierhead_client::{
+    Client, ClientError, ConnectOptions, Credentials, HttpClient, Secret, Trust,
+    kubeconfig::{Cluster, Context, User, cluster_name, context_name, user_name},
+};
+use serde_json::Value;
+
+use super::{project, whoami};
+use crate::{
+    environment::ExitStatus,
+    error::Silent,
+    session::{Session, normalize_server},
+};
+
+const DEFAULT_SERVER: &str = "https://localhost:8443";
+
+/// Log in to a server and save the session
+///
+/// Examples:
+///   login https://master.example.com:8443 -u ed -p secret
+///   login --token=sha256~… --server=https://master.example.com:8443
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct LoginArgs {
+    /// Address of the server
+    url: Option<String>,
+    /// User name; asked for if need be
+    #[arg(short = 'u', long, value_name = "NAME")]
+    username: Option<String>,
+    /// Password; asked for if need be
+    #[arg(short = 'p', long, value_name = "PASSWORD", allow_hyphen_values = true)]
+    password: Option<String>,
+}
+
+/// What a login has found out.
+struct Login {
+    server: String,
+    trust: Trust,
+    token: Option<String>,
+    user: String,
+    how: String,
+}
+
+pub(crate) async fn run(args: LoginArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    if args.url.is_some() && session.globals.server.is_some() {
+        bail!("--server and passing the server URL as an argument are mutually exclusive");
+    }
+    if session.globals.token.is_some() && (args.username.is_some() || args.password.is_some()) {
+        bail!("--token and --username/--password are mutually exclusive");
+    }
+    let server = choose_server(&args, session)?;
+    let trust = establish_trust(&server, session).await?;
+    let login = match session.globals.token.clone() {
+        Some(token) => {
+            let user = name_of_token(&server, &trust, &token).await?;
+            let how = format!("Logged into {server:?} as {user:?} using the token provided.");
+            Login { server, trust, token: Some(token), user, how }
+        }
+        None => match existing_session(&args, &server, &trust, session).await? {
+            Some(login) => login,
+            None => with_password(&args, server, trust, session).await?,
+        },
+    };
+    session.say(&login.how)?;
+    session.say("")?;
+    finish(login, session).await?;
+    Ok(ExitStatus::SUCCESS)
+}
+
+fn choose_server(args: &LoginArgs, session: &mut Session) -> anyhow::Result<String> {
+    if let Some(server) = args.url.clone().or_else(|| session.globals.server.clone()) {
+        return Ok(normalize_server(&server));
+    }
+    let config = &session.kubeconfig()?.config;
+    let current = config.current().and_then(|context| config.clusters.get(&context.cluster));
+    if let Some(cluster) = current {
+        return Ok(cluster.server.trim_end_matches('/').to_owned());
+    }
+    if session.environment.stdin_is_terminal {
+        let typed = session.ask(&format!("Server [{DEFAULT_SERVER}]: "), false)?.unwrap_or_default();
+        return Ok(normalize_server(if typed.trim().is_empty() { DEFAULT_SERVER } else { typed.trim() }));
+    }
+    Ok(DEFAULT_SERVER.to_owned())
+}
+
+/// The TLS settings under which the server can be reached, asking if its certificate is unknown.
+async fn establish_trust(server: &str, session: &mut Session) -> anyhow::Result<Trust> {
+    let mut trust = Trust::default();
+    if let Some(path) = session.globals.certificate_authority.clone() {
+        let path = session.path(path);
+        let pem = std::fs::read(&path).with_context(|| format!("unable to read {}", path.display()))?;
+        trust.certificate_authority = Some(pem);
+    }
+    match session.globals.insecure_skip_tls_verify {
+        Some(insecure) => trust.insecure_skip_tls_verify = insecure,
+        None if trust.certificate_authority.is_none() => {
+            // What was accepted for this server before still is.
+            let clusters = &session.kubeconfig()?.config.clusters;
+            let known = clusters.iter().find(|(_, cluster)| cluster.server.trim_end_matches('/') == server);
+            if let Some((name, cluster)) = known {
+                trust = cluster.trust(name)?;
+            }
+        }
+        None => {}
+    }
+    if session.environment.client.is_some() {
+        return Ok(trust);
+    }
+    let probe = |trust: Trust| async move {
+        let url = format!("{server}/");
+        HttpClient::new(&trust)?.fetch(Method::HEAD, &url, http::HeaderMap::new(), bytes::Bytes::new()).await
+    };
+    match probe(trust.clone()).await {
+        Ok(answer) => {
+            let content_type = answer.headers.get("content-type").and_then(|value| value.to_str().ok());
+            if content_type.is_some_and(|value| value.contains("text/html")) {
+                bail!(
+                    "The server URL you specified points to HTML content and may not point to an API server, but \
+                     to a web console, instead."
+                );
+            }
+            Ok(trust)
+        }
+        Err(error) if error.is_unknown_authority() && !trust.insecure_skip_tls_verify => {
+            if !session.environment.stdin_is_terminal {
+                session.remark(
+                    "hint: pass --certificate-authority=FILE with the server's CA, or --insecure-skip-tls-verify",
+                )?;
+                bail!("The server uses a certificate signed by an unknown authority. {error}");
+            }
+            session.say(
+                "The server uses a certificate signed by an unknown authority.\n\
+                 You can bypass the certificate check, but any data you send to the server could be intercepted by others.",
+            )?;
+            let answer = session.ask("Use insecure connections? (y/n): ", false)?.unwrap_or_default();
+            if !matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+                bail!(
+                    "The server uses a certificate signed by unknown authority. You may need to use the --certificate-authority flag to provide the path to a certificate file for the certificate authority, or --insecure-skip-tls-verify to bypass the certificate check and use insecure connections."
+                );
+            }
+            session.say("")?;
+            trust.insecure_skip_tls_verify = true;
+            Ok(trust)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn client_with_token(server: &str, trust: &Trust, token: &str) -> Result<Client, ClientError> {
+    Client::connect(&ConnectOptions {
+        server: server.to_owned(),
+        trust: trust.clone(),
+        credentials: Credentials::Token(Secret::new(token.to_owned())),
+        ..ConnectOptions::default()
+    })
+}
+
+async fn name_of_token(server: &str, trust: &Trust, token: &str) -> anyhow::Result<String> {
+    match whoami::user_name(&client_with_token(server, trust, token)?).await {
+        Ok(name) => Ok(name),
+        Err(error) if error.is_unauthorized() => bail!("The token provided is invalid or expired."),
+        Err(error) if error.is_not_found() || error.is_forbidden() => Ok("token".to_owned()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A saved session of that user at that server that still works.
+async fn existing_session(
+    args: &LoginArgs,
+    server: &str,
+    trust: &Trust,
+    session: &mut Session,
+) -> anyhow::Result<Option<Login>> {
+    if args.password.is_some() {
+        return Ok(None);
+    }
+    let cluster = cluster_name(server);
+    let config = session.kubeconfig()?.config.clone();
+    let wanted = match &args.username {
+        Some(username) => user_name(username, &cluster),
+        None => match config.current().filter(|context| context.cluster == cluster) {
+            Some(context) => context.user.clone(),
+            None => return Ok(None),
+        },
+    };
+    let Some(token) = config.users.get(&wanted).and_then(|user| user.token.clone()) else { return Ok(None) };
+    match whoami::user_name(&client_with_token(server, trust, &token)?).await {
+        Ok(user) => {
+            let how = format!("Logged into {server:?} as {user:?} using existing credentials.");
+            Ok(Some(Login { server: server.to_owned(), trust: trust.clone(), token: Some(token), user, how }))
+        }
+        Err(ClientError::Api(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn with_password(
+    args: &LoginArgs,
+    server: String,
+    trust: Trust,
+    session: &mut Session,
+) -> anyhow::Result<Login> {
+    let mut asked = false;
+    if session.environment.stdin_is_terminal && (args.username.is_none() || args.password.is_none()) {
+        session.say(&format!("Authentication required for {server} (openshift)"))?;
+        asked = true;
+    }
+    let username = match &args.username {
+        Some(username) => {
+            if asked {
+                session.say(&format!("Username: {username}"))?;
+            }
+            username.clone()
+        }
+        None => session.ask("Username: ", false)?.unwrap_or_default(),
+    };
+    let password = match &args.password {
+        Some(password) => password.clone(),
+        None => session.ask("Password: ", true)?.unwrap_or_default(),
+    };
+    let http = HttpClient::new(&trust)?;
+    let token = match oauth::request_token(&http, &server, username.trim(), &password).await {
+        Ok(token) => token,
+        Err(error) if matches!(error.downcast_ref(), Some(oauth::OAuthError::Unauthorized)) => {
+            session.say("Login failed (401 Unauthorized)")?;
+            session.say("Verify you have provided the correct credentials.")?;
+            return Err(Silent(ExitStatus::FAILURE).into());
+        }
+        Err(error) => return Err(error),
+    };
+    let user = name_of_token(&server, &trust, &token).await?;
+    Ok(Login { server, trust, token: Some(token), user, how: "Login successful.".to_owned() })
+}
+
+/// Chooses a project, writes the kubeconfig, says both.
+async fn finish(login: Login, session: &mut Session) -> anyhow::Result<()> {
+    let client = client_with_token(&login.server, &login.trust, login.token.as_deref().unwrap_or_default())?;
+    let cluster = cluster_name(&login.server);
+    let user = user_name(&login.user, &cluster);
+    let before = session.kubeconfig()?.config.clone();
+    let is_new = session.kubeconfig()?.is_new();
+    let remembered = before
+        .current()
+        .filter(|context| context.cluster == cluster && context.user == user)
+        .and_then(|context| context.namespace.clone());
+    let wanted = session.globals.namespace.clone().or(remembered);
+    let project = announce_projects(&client, wanted, session).await?;
+
+    let mut entry = before.clusters.get(&cluster).cloned().unwrap_or_default();
+    entry.server.clone_from(&login.server);
+    apply_trust(&mut entry, &login.trust);
+    let user_entry = User { token: login.token, ..before.users.get(&user).cloned().unwrap_or_default() };
+    let name = context_name(&project, &cluster, &login.user);
+    let context = Context {
+        cluster: cluster.clone(),
+        user: user.clone(),
+        namespace: Some(project),
+        ..before.contexts.get(&name).cloned().unwrap_or_default()
+    };
+    let kubeconfig = session.kubeconfig()?;
+    kubeconfig.config.clusters.insert(cluster, entry);
+    kubeconfig.config.users.insert(user, user_entry);
+    kubeconfig.config.contexts.insert(name.clone(), context);
+    kubeconfig.config.current_context = name;
+    kubeconfig.save()?;
+    if is_new {
+        session.say("Welcome! See 'oc help' to get started.")?;
+    }
+    Ok(())
+}
+
+fn apply_trust(cluster: &mut Cluster, trust: &Trust) {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    cluster.insecure_skip_tls_verify = trust.insecure_skip_tls_verify;
+    if let Some(pem) = &trust.certificate_authority {
+        cluster.certificate_authority = None;
+        cluster.certificate_authority_data = Some(STANDARD.encode(pem));
+    }
+    if trust.insecure_skip_tls_verify {
+        cluster.certificate_authority = None;
+        cluster.certificate_authority_data = None;
+    }
+}
+
+/// Tells which projects there are and gives the one to work in.
+async fn announce_projects(
+    client: &Client,
+    wanted: Option<String>,
+    session: &mut Session,
+) -> anyhow::Result<String> {
+    let names = match project::names(client).await {
+        Ok(names) => names,
+        Err(error) if error.is_not_found() || error.is_forbidden() => {
+            let namespace = wanted.unwrap_or_else(|| "default".to_owned());
+            session.say(&format!("Using {namespace:?} namespace"))?;
+            return Ok(namespace);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let chosen = wanted.filter(|wanted| names.contains(wanted)).or_else(|| {
+        let default = names.iter().find(|name| *name == "default");
+        default.or(names.first()).cloned()
+    });
+    let Some(chosen) = chosen else {
+        if may_request_project(client).await {
+            session.say(
+                "You don't have any projects. You can try to create a new project, by running\n\n    oc new-project <projectname>\n",
+            )?;
+        } else {
+            session.say(
+                "You don't have any projects. Contact your system administrator to request a project.",
+            )?;
+        }
+        return Ok("default".to_owned());
+    };
+    if let [only] = names.as_slice() {
+        session.say(&format!("You have one project on this server: {only:?}"))?;
+    } else if names.len() > 50 {
+        session.say(&format!(
+            "You have access to {} projects, the list has been suppressed. You can list all projects with 'oc projects'",
+            names.len()
+        ))?;
+    } else {
+        session.say(
+            "You have access to the following projects and can switch between them with 'oc project <projectname>':\n",
+        )?;
+        for name in &names {
+            let mark = if *name == chosen { "*" } else { " " };
+            session.say(&format!("  {mark} {name}"))?;
+        }
+    }
+    session.say("")?;
+    session.say(&format!("Using project {chosen:?}."))?;
+    Ok(chosen)
+}
+
+async fn may_request_project(client: &Client) -> bool {
+    let path = "/apis/project.openshift.io/v1/projectrequests";
+    let answer: Result<Value, _> = client.request(Method::GET, path, None, None).await;
+    answer.is_ok()
+}

@@ -1,0 +1,57 @@
+//! `new-project`: request a project and work in it (platform 3.1).
+
+use clap::Args;
+use http::Method;
+use serde_json::json;
+
+use super::project;
+use crate::{environment::ExitStatus, globals::Era, session::Session};
+
+/// Request a new project and switch to it
+#[derive(Args, Debug)]
+pub(crate) struct NewProjectArgs {
+    /// Name of the project
+    name: String,
+    /// Name for people
+    #[arg(long, value_name = "TEXT")]
+    display_name: Option<String>,
+    /// What it is for
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Do not switch to it
+    #[arg(long)]
+    skip_config_write: bool,
+}
+
+pub(crate) async fn run(args: NewProjectArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    let client = session.client()?;
+    let server = session.server()?;
+    let path = "/apis/project.openshift.io/v1/projectrequests";
+    // Only the refusal matters: it says whom to ask.
+    client.request(Method::GET, path, None, None).await?;
+    let request = json!({
+        "apiVersion": "project.openshift.io/v1",
+        "kind": "ProjectRequest",
+        "metadata": {"name": args.name},
+        "displayName": args.display_name.as_deref().unwrap_or_default(),
+        "description": args.description.as_deref().unwrap_or_default(),
+    });
+    client.request(Method::POST, path, None, Some(&request)).await?;
+    let name = &args.name;
+    if args.skip_config_write {
+        session.say(&format!(
+            "Project {name:?} created on server {server:?}.\n\nTo switch to this project and start adding applications, use:\n\n    oc project {name}"
+        ))?;
+        return Ok(ExitStatus::SUCCESS);
+    }
+    project::set_current(session, name)?;
+    session.say(&format!("Now using project {name:?} on server {server:?}."))?;
+    if session.era() == Some(Era::V3_2) {
+        session.say(
+            "\nYou can add applications to this project with the 'new-app' command. For example, try:\n\n    \
+             $ oc new-app centos/ruby-22-centos7~https://github.com/openshift/ruby-ex.git\n\n\
+             to build a new example application in Ruby.",
+        )?;
+    }
+    Ok(ExitStatus::SUCCESS)
+}

@@ -1,0 +1,147 @@
+//! `sa`: tokens of service accounts (platform 4.5).
+
+use anyhow::bail;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use clap::{Args, Subcommand};
+use pierhead_client::{ApiRequest, Client, WatchEventKind};
+use serde_json::{Value, json};
+
+use super::{create::post, get};
+use crate::{discovery::Discovery, environment::ExitStatus, object, session::Session};
+
+const TOKEN_TYPE: &str = "kubernetes.io/service-account-token";
+const NAME_ANNOTATION: &str = "kubernetes.io/service-account.name";
+const UID_ANNOTATION: &str = "kubernetes.io/service-account.uid";
+
+/// Tokens of service accounts
+#[derive(Args, Debug)]
+#[command(visible_alias = "serviceaccounts")]
+pub(crate) struct SaArgs {
+    #[command(subcommand)]
+    verb: SaVerb,
+}
+
+#[derive(Subcommand, Debug)]
+enum SaVerb {
+    /// Print a token of the service account
+    GetToken {
+        /// Service account
+        account: String,
+    },
+    /// Make a new token for the service account and print it
+    NewToken {
+        /// Service account
+        account: String,
+        /// Labels of the token's secret, as key=value,…
+        #[arg(long, value_delimiter = ',', value_name = "LABELS")]
+        labels: Vec<String>,
+    },
+}
+
+pub(crate) async fn run(args: SaArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    let client = session.client()?;
+    let discovery = session.discovery().await?;
+    let namespace = session.namespace()?;
+    let token = match args.verb {
+        SaVerb::GetToken { account } => find_token(&client, &discovery, &namespace, &account).await?,
+        SaVerb::NewToken { account, labels } => {
+            let accounts = discovery.known("", "serviceaccounts")?;
+            get::read(&client, accounts, &namespace, &account).await?;
+            new_token(&client, &discovery, &namespace, &account, &labels).await?
+        }
+    };
+    session.environment.stdout.write_all(token.as_bytes())?;
+    if session.environment.stdout_is_terminal {
+        session.say("")?;
+    }
+    Ok(ExitStatus::SUCCESS)
+}
+
+/// A token of the account: of the secrets it refers to, or of any other that is its.
+pub(crate) async fn find_token(
+    client: &Client,
+    discovery: &Discovery,
+    namespace: &str,
+    account: &str,
+) -> anyhow::Result<String> {
+    let found = get::read(client, discovery.known("", "serviceaccounts")?, namespace, account).await?;
+    let uid = object::text(&found, "metadata.uid");
+    let secrets = discovery.known("", "secrets")?;
+    for reference in object::list(&found, "secrets") {
+        match get::read(client, secrets, namespace, object::text(reference, "name")).await {
+            Ok(secret) if belongs_to(&secret, account, uid) => {
+                if let Some(token) = token_of(&secret) {
+                    return Ok(token);
+                }
+            }
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bail!("could not find a service account token for service account {account:?}")
+}
+
+/// Whether a secret holds a token of this very service account.
+pub(crate) fn belongs_to(secret: &Value, account: &str, uid: &str) -> bool {
+    let annotations = object::string_map(secret, "metadata.annotations");
+    let has = |key: &str, value: &str| annotations.contains(&(key, value));
+    object::text(secret, "type") == TOKEN_TYPE && has(NAME_ANNOTATION, account) && has(UID_ANNOTATION, uid)
+}
+
+fn token_of(secret: &Value) -> Option<String> {
+    let token = object::at(secret, "data")?.get("token")?.as_str()?;
+    let token = String::from_utf8(STANDARD.decode(token).ok()?).ok()?;
+    (!token.is_empty()).then_some(token)
+}
+
+async fn new_token(
+    client: &Client,
+    discovery: &Discovery,
+    namespace: &str,
+    account: &str,
+    labels: &[String],
+) -> anyhow::Result<String> {
+    let mut label_map = serde_json::Map::new();
+    for label in labels {
+        let Some((key, value)) = label.split_once('=') else { bail!("unexpected label spec: {label}") };
+        label_map.insert(key.to_owned(), Value::from(value));
+    }
+    let secrets = discovery.known("", "secrets")?;
+    let document = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "generateName": format!("{account}-token-"),
+            "namespace": namespace,
+            "annotations": {NAME_ANNOTATION: account},
+            "labels": label_map,
+        },
+        "type": TOKEN_TYPE,
+    });
+    let created = post(client, secrets, Some(namespace), &document, "").await?;
+    if let Some(token) = token_of(&created) {
+        return Ok(token);
+    }
+    let mut query = form_urlencoded::Serializer::new("watch=true&timeoutSeconds=30".to_owned());
+    query.append_pair("fieldSelector", &format!("metadata.name={}", object::name(&created)));
+    query.append_pair("resourceVersion", object::text(&created, "metadata.resourceVersion"));
+    let path = format!("{}?{}", secrets.resource().collection(Some(namespace)), query.finish());
+    let mut events = client.watch(ApiRequest::get(path)).await?;
+    while let Some(event) = events.next().await? {
+        match event.kind {
+            WatchEventKind::Added | WatchEventKind::Modified => {
+                if let Some(token) = token_of(&event.object) {
+                    return Ok(token);
+                }
+            }
+            WatchEventKind::Deleted => bail!("the token's secret {:?} was deleted", object::name(&created)),
+            WatchEventKind::Error => bail!("{}", object::text(&event.object, "message")),
+            WatchEventKind::Bookmark => {}
+        }
+    }
+    bail!(
+        "could not get a token for service account {account:?}: nobody filled secret {:?}",
+        object::name(&created)
+    )
+}

@@ -1,0 +1,273 @@
+//! `secrets`: the verbs of 3.x for secrets and service accounts (platform 6).
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::{
+    create::{
+        CreateOptions, post, put,
+        secret::{insert, read_files, registry_entry, secret},
+    },
+    get,
+};
+use crate::{
+    discovery::Discovery, environment::ExitStatus, globals::Era, manifest, object, session::Session,
+};
+
+/// Make secrets and give them to service accounts
+///
+/// Examples:
+///   secrets new-dockercfg pull --docker-server=… --docker-username=… --docker-password=… --docker-email=…
+///   secrets link default pull --for=pull
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct SecretsArgs {
+    #[command(subcommand)]
+    verb: SecretsVerb,
+}
+
+#[derive(Subcommand, Debug)]
+enum SecretsVerb {
+    /// Create a secret with the credentials of a registry
+    NewDockercfg(NewDockercfgArgs),
+    /// Create a secret from files
+    New(NewArgs),
+    /// Let a service account use secrets
+    #[command(visible_alias = "add")]
+    Link(LinkArgs),
+    /// Take secrets away from a service account
+    Unlink(UnlinkArgs),
+}
+
+#[derive(Args, Debug)]
+struct NewDockercfgArgs {
+    /// Name of the secret
+    name: String,
+    /// Registry the credentials are for
+    #[arg(long, default_value = "https://index.docker.io/v1/", value_name = "HOST")]
+    docker_server: String,
+    /// User name at the registry
+    #[arg(long, value_name = "NAME")]
+    docker_username: Option<String>,
+    /// Password at the registry, or the token of a service account
+    #[arg(long, value_name = "PASSWORD", allow_hyphen_values = true)]
+    docker_password: Option<String>,
+    /// Mail address at the registry
+    #[arg(long, value_name = "MAIL")]
+    docker_email: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct NewArgs {
+    /// Name of the secret
+    name: String,
+    /// [KEY=]FILE…
+    #[arg(required = true, value_name = "[KEY=]FILE")]
+    files: Vec<String>,
+    /// Type of the secret; guessed from its keys unless given
+    #[arg(long = "type", value_name = "TYPE")]
+    secret_type: Option<String>,
+    /// Accepted for old scripts
+    #[arg(long, hide = true)]
+    confirm: bool,
+}
+
+#[derive(Args, Debug)]
+struct LinkArgs {
+    /// Service account, as NAME or serviceaccount/NAME
+    account: String,
+    /// Secrets, as NAME or secrets/NAME
+    #[arg(required = true)]
+    secrets: Vec<String>,
+    /// pull, mount or both
+    #[arg(long = "for", value_delimiter = ',', default_value = "mount", value_name = "USE")]
+    uses: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+struct UnlinkArgs {
+    /// Service account, as NAME or serviceaccount/NAME
+    account: String,
+    /// Secrets, as NAME or secrets/NAME
+    #[arg(required = true)]
+    secrets: Vec<String>,
+}
+
+pub(crate) async fn run(args: SecretsArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    match args.verb {
+        SecretsVerb::NewDockercfg(args) => new_dockercfg(args, session).await?,
+        SecretsVerb::New(args) => new(args, session).await?,
+        SecretsVerb::Link(args) => link(args, session).await?,
+        SecretsVerb::Unlink(args) => unlink(args, session).await?,
+    }
+    Ok(ExitStatus::SUCCESS)
+}
+
+async fn new_dockercfg(args: NewDockercfgArgs, session: &mut Session) -> anyhow::Result<()> {
+    let (Some(username), Some(password), Some(email)) =
+        (&args.docker_username, &args.docker_password, &args.docker_email)
+    else {
+        bail!("docker-username, docker-password, and docker-email are all required");
+    };
+    let entry = registry_entry(username, password, email);
+    let servers = json!({args.docker_server.as_str(): entry});
+    let mut data = Map::new();
+    let is_modern = session.era() == Some(Era::V4);
+    let secret_type = if is_modern {
+        insert(&mut data, ".dockerconfigjson", json!({"auths": servers}).to_string().as_bytes())?;
+        "kubernetes.io/dockerconfigjson"
+    } else {
+        insert(&mut data, ".dockercfg", servers.to_string().as_bytes())?;
+        "kubernetes.io/dockercfg"
+    };
+    store(session, secret(&args.name, secret_type, data), is_modern).await
+}
+
+async fn new(args: NewArgs, session: &mut Session) -> anyhow::Result<()> {
+    let data = read_files(&args.files, session)?;
+    let guessed = if data.contains_key(".dockercfg") {
+        "kubernetes.io/dockercfg"
+    } else if data.contains_key(".dockerconfigjson") {
+        "kubernetes.io/dockerconfigjson"
+    } else {
+        "Opaque"
+    };
+    let secret_type = args.secret_type.as_deref().unwrap_or(guessed);
+    let is_modern = session.era() == Some(Era::V4);
+    store(session, secret(&args.name, secret_type, data), is_modern).await
+}
+
+/// Creates the secret. In 2016 only its name was printed, so that it could be passed on.
+async fn store(session: &mut Session, mut document: Value, is_modern: bool) -> anyhow::Result<()> {
+    let discovery = session.discovery().await?;
+    let kind = discovery.of_document(&document)?.clone();
+    let namespace = manifest::prepare(session, &kind, &mut document)?;
+    let client = session.client()?;
+    let query = CreateOptions::default().managed_by("oc").query();
+    post(&client, &kind, namespace.as_deref(), &document, &query).await?;
+    let created = if is_modern { " created" } else { "" };
+    session.say(&format!("secret/{}{created}", object::name(&document)))?;
+    Ok(())
+}
+
+/// The name in `secrets/NAME`, `secret/NAME` or `NAME`; other types are refused.
+fn name_of<'w>(discovery: &Discovery, word: &'w str, plural: &str) -> anyhow::Result<&'w str> {
+    match word.split_once('/') {
+        None => Ok(word),
+        Some((kind, name)) => {
+            let kind = discovery.resolve(kind)?;
+            if kind.plural != plural {
+                bail!("expected a {}, got {word:?}", plural.trim_end_matches('s'));
+            }
+            Ok(name)
+        }
+    }
+}
+
+async fn link(args: LinkArgs, session: &mut Session) -> anyhow::Result<()> {
+    let mut lists = Vec::new();
+    for usage in &args.uses {
+        lists.push(match usage.as_str() {
+            "pull" => "imagePullSecrets",
+            "mount" => "secrets",
+            other => bail!("unknown for: {other}"),
+        });
+    }
+    let discovery = session.discovery().await?;
+    let client = session.client()?;
+    let namespace = session.namespace()?;
+    let accounts = discovery.known("", "serviceaccounts")?;
+    let secrets = discovery.known("", "secrets")?;
+    let account_name = name_of(&discovery, &args.account, "serviceaccounts")?;
+    let mut names = Vec::new();
+    let mut missing = false;
+    for word in &args.secrets {
+        let name = name_of(&discovery, word, "secrets")?;
+        match get::read(&client, secrets, &namespace, name).await {
+            Ok(_) => names.push(name),
+            Err(error) if error.is_not_found() => {
+                missing = true;
+                session.remark(&error.to_string())?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if names.is_empty() {
+        bail!("No valid secrets found");
+    }
+    // The token controller writes the same object; a lost race is tried again on the new one.
+    for attempt in 1.. {
+        let mut account = get::read(&client, accounts, &namespace, account_name).await?;
+        let before = account.clone();
+        for list in &lists {
+            add_references(&mut account, list, &names);
+        }
+        if account == before {
+            break;
+        }
+        match put(&client, accounts, Some(&namespace), &account, "").await {
+            Err(error) if error.is_conflict() && attempt < 5 => {}
+            answered => {
+                answered?;
+                break;
+            }
+        }
+    }
+    if missing {
+        bail!("Some secrets could not be linked");
+    }
+    Ok(())
+}
+
+fn add_references(account: &mut Value, list: &str, names: &[&str]) {
+    let Value::Object(fields) = account else { return };
+    let entry = fields.entry(list.to_owned()).or_insert_with(|| json!([]));
+    if !entry.is_array() {
+        *entry = json!([]);
+    }
+    if let Value::Array(references) = entry {
+        for name in names {
+            if !references.iter().any(|reference| object::text(reference, "name") == *name) {
+                references.push(json!({"name": name}));
+            }
+        }
+    }
+}
+
+async fn unlink(args: UnlinkArgs, session: &mut Session) -> anyhow::Result<()> {
+    let discovery = session.discovery().await?;
+    let client = session.client()?;
+    let namespace = session.namespace()?;
+    let accounts = discovery.known("", "serviceaccounts")?;
+    let secrets = discovery.known("", "secrets")?;
+    let account_name = name_of(&discovery, &args.account, "serviceaccounts")?.to_owned();
+    let mut names = Vec::new();
+    let mut deleted = false;
+    for word in &args.secrets {
+        let name = name_of(&discovery, word, "secrets")?;
+        names.push(name);
+        match get::read(&client, secrets, &namespace, name).await {
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => deleted = true,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut account = get::read(&client, accounts, &namespace, &account_name).await?;
+    let mut found = false;
+    for list in ["secrets", "imagePullSecrets"] {
+        if let Some(Value::Array(references)) = account.get_mut(list) {
+            let before = references.len();
+            references.retain(|reference| !names.contains(&object::text(reference, "name")));
+            found |= references.len() < before;
+        }
+    }
+    if !found {
+        bail!("No valid secrets found or secrets not linked to service account");
+    }
+    put(&client, accounts, Some(&namespace), &account, "").await?;
+    if deleted {
+        bail!("Unlinked deleted secrets from {namespace}/{account_name} service account");
+    }
+    Ok(())
+}

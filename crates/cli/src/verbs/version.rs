@@ -1,0 +1,45 @@
+//! `version`: of the client and of the server.
+
+use clap::Args;
+use http::Method;
+use serde_json::json;
+
+use crate::{
+    environment::ExitStatus,
+    object,
+    print::output::{Form, OutputArgs, print_objects},
+    session::Session,
+};
+
+/// Show the versions of client and server
+#[derive(Args, Debug)]
+pub(crate) struct VersionArgs {
+    /// Only the client's
+    #[arg(long)]
+    client: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(crate) async fn run(args: VersionArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    let own = env!("CARGO_PKG_VERSION");
+    let form = args.output.form(session)?;
+    let server = if args.client {
+        None
+    } else {
+        Some(session.client()?.request(Method::GET, "/version", None, None).await?)
+    };
+    if !matches!(form, Form::Table { .. }) {
+        let mut document = json!({"clientVersion": {"gitVersion": format!("v{own}")}});
+        if let Some(server) = server {
+            document["serverVersion"] = server;
+        }
+        print_objects(session, &form, vec![document], false, true)?;
+        return Ok(ExitStatus::SUCCESS);
+    }
+    session.say(&format!("Client Version: {own}"))?;
+    if let Some(server) = server {
+        session.say(&format!("Kubernetes Version: {}", object::text(&server, "gitVersion")))?;
+    }
+    Ok(ExitStatus::SUCCESS)
+}

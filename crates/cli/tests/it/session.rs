@@ -1,0 +1,119 @@
+//! Without a server, with several projects, with contexts.
+
+use serde_json::json;
+
+use crate::api::{Api, status};
+
+const CONFIG: &str = "\
+current-context: a/h:8443/ed
+clusters: [{name: 'h:8443', cluster: {server: 'https://h:8443'}}]
+users: [{name: 'ed/h:8443', user: {token: sesame}}]
+contexts:
+- {name: a/h:8443/ed, context: {cluster: 'h:8443', user: 'ed/h:8443', namespace: a}}
+- {name: b/h:8443/ed, context: {cluster: 'h:8443', user: 'ed/h:8443', namespace: b}}
+";
+
+fn home() -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".kube")).unwrap();
+    std::fs::write(home.path().join(".kube/config"), CONFIG).unwrap();
+    home
+}
+
+fn project(name: &str, display: &str) -> serde_json::Value {
+    json!({"kind": "Project", "metadata": {"name": name, "annotations": {"openshift.io/display-name": display}}})
+}
+
+#[tokio::test]
+async fn projects_are_listed_and_switched() {
+    let (api, home) = (Api::default(), home());
+    api.put("/apis/project.openshift.io/v1/projects/a", project("a", ""));
+    api.put("/apis/project.openshift.io/v1/projects/c", project("c", "The C"));
+    assert_eq!(
+        api.run_in(home.path(), "projects", "").await.ok(),
+        "You have access to the following projects and can switch between them with 'oc project <projectname>':\n\n  \
+         * a\n    c - The C\n\nUsing project \"a\" on server \"\".\n"
+    );
+    assert_eq!(api.run_in(home.path(), "project", "").await.ok(), "Using project \"a\" on server \"\".\n");
+    assert_eq!(
+        api.run_in(home.path(), "project c", "").await.ok(),
+        "Now using project \"c\" on server \"\".\n"
+    );
+    assert_eq!(
+        api.run_in(home.path(), "project c", "").await.ok(),
+        "Already on project \"c\" on server \"\".\n"
+    );
+    let (code, refusal) = status(403, "Forbidden", "no");
+    api.answer("GET /apis/project.openshift.io/v1/projects/x", code, refusal);
+    assert_eq!(
+        api.run_in(home.path(), "project x", "").await.failed(),
+        "error: You are not a member of project \"x\".\nYour projects are:\n* a\n* c\n"
+    );
+}
+
+#[tokio::test]
+async fn contexts_are_shown_and_used() {
+    let (api, home) = (Api::default(), home());
+    assert_eq!(
+        api.run_in(home.path(), "config get-contexts", "").await.ok(),
+        "CURRENT   NAME          CLUSTER   AUTHINFO    NAMESPACE\n*         a/h:8443/ed   h:8443    ed/h:8443   a\n          b/h:8443/ed   h:8443    ed/h:8443   b\n"
+    );
+    api.run_in(home.path(), "config use-context b/h:8443/ed", "").await.ok();
+    assert_eq!(api.run_in(home.path(), "config current-context", "").await.ok(), "b/h:8443/ed\n");
+    let shown = api.run_in(home.path(), "config view", "").await.ok();
+    assert!(shown.contains("token: REDACTED") && !shown.contains("sesame"), "{shown}");
+    let error = api.run_in(home.path(), "config use-context nope", "").await.failed();
+    assert_eq!(error, "error: no context exists with the name: \"nope\"\n");
+}
+
+#[tokio::test]
+async fn questions_about_rights() {
+    let (api, home) = (Api::default(), home());
+    let review = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    api.answer(review, 201, json!({"status": {"allowed": true}}));
+    assert_eq!(api.run_in(home.path(), "auth can-i update imagestreams/layers", "").await.ok(), "yes\n");
+    api.answer(review, 201, json!({"status": {"allowed": false}}));
+    let outcome = api.run_in(home.path(), "auth can-i delete is", "").await;
+    assert_eq!((outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()), (1, "no\n", ""));
+    let review = "POST /apis/authorization.openshift.io/v1/namespaces/a/localresourceaccessreviews";
+    api.answer(review, 201, json!({"users": ["ed", "anna"], "groups": []}));
+    let text = api.run_in(home.path(), "policy who-can get is", "").await.ok();
+    assert!(text.contains("Resource:   imagestreams.image.openshift.io\n"), "{text}");
+    assert!(text.contains("Users:   anna\n         ed\nGroups:  none\n"), "{text}");
+}
+
+#[tokio::test]
+async fn the_registry_is_found_and_logged_in_to() {
+    let (api, home) = (Api::default(), home());
+    let error = api.run_in(home.path(), "registry info", "").await.failed();
+    assert!(error.starts_with("error: no image streams could be located"), "{error}");
+    api.put(
+        "/apis/image.openshift.io/v1/namespaces/openshift/imagestreams/ruby",
+        json!({"metadata": {"name": "ruby"}, "status": {"dockerImageRepository": "172.30.1.1:5000/openshift/ruby"}}),
+    );
+    assert_eq!(api.run_in(home.path(), "registry info", "").await.ok(), "172.30.1.1:5000\n");
+    let error = api.run_in(home.path(), "registry info --public", "").await.failed();
+    assert_eq!(error, "error: registry does not have public hostname\n");
+    let outcome = api.run_in(home.path(), "registry login --skip-check --to=auth.json", "").await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_eq!(outcome.stderr, "info: Using internal registry hostname 172.30.1.1:5000\n");
+    let saved = std::fs::read_to_string(home.path().join("auth.json")).unwrap();
+    assert!(saved.contains("dXNlcjpzZXNhbWU="), "{saved}");
+}
+
+#[tokio::test]
+async fn logout_deletes_the_token_under_its_hash() {
+    let (api, home) = (Api::default(), home());
+    let text = CONFIG.replace("sesame", "sha256~abc");
+    std::fs::write(home.path().join(".kube/config"), text).unwrap();
+    let review = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews";
+    api.answer(review, 201, json!({"status": {"userInfo": {"username": "ed"}}}));
+    assert_eq!(api.run_in(home.path(), "whoami", "").await.ok(), "ed\n");
+    assert_eq!(api.run_in(home.path(), "logout", "").await.ok(), "Logged \"ed\" out on \"\"\n");
+    let hash = "sha256~ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0";
+    let deleted = format!("DELETE /apis/oauth.openshift.io/v1/oauthaccesstokens/{hash}");
+    assert!(api.changes().contains(&deleted), "{:?}", api.changes());
+    assert!(!std::fs::read_to_string(home.path().join(".kube/config")).unwrap().contains("sha256~"));
+    let error = api.run_in(home.path(), "whoami -t", "").await.failed();
+    assert_eq!(error, "error: no token is currently in use for this session\n");
+}
