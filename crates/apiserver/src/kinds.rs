@@ -12,30 +12,58 @@ use crate::kind::Kind;
 mod access_reviews;
 mod authentication_reviews;
 mod config_maps;
+mod endpoints;
+mod events;
+mod grants;
+mod groups;
+mod identities;
 mod image_streams;
 mod image_tags;
 mod images;
 mod namespaces;
+mod oauth_client_authorizations;
+mod oauth_clients;
+mod oauth_tokens;
 mod openshift_reviews;
+mod openshift_roles;
+mod policies;
 pub(crate) mod project_requests;
 mod projects;
+mod rbac_bindings;
+mod rbac_roles;
+mod role_binding_restrictions;
+mod routes;
+mod secrets;
 mod service_accounts;
+mod services;
 mod token_requests;
+mod user_identity_mappings;
+mod user_oauth_access_tokens;
 mod users;
 
 /// Every kind this server has. Kinds of images keep their objects in `images`.
 pub(crate) fn all(images: &Images, auth: &Auth) -> Vec<Kind> {
     // Kube's kinds.
     let mut kinds = vec![config_maps::kind(), namespaces::kind(), service_accounts::kind()];
+    kinds.extend([endpoints::kind(), events::kind(), secrets::kind(), services::kind()]);
+    kinds.extend([rbac_roles::roles(), rbac_roles::cluster_roles()]);
+    kinds.extend([rbac_bindings::role_bindings(), rbac_bindings::cluster_role_bindings()]);
     kinds.extend(authentication_reviews::kinds());
     kinds.extend(access_reviews::kinds());
     // OpenShift's kinds.
     kinds.extend(openshift_reviews::kinds());
+    kinds.extend(openshift_roles::kinds());
+    kinds.extend(policies::kinds());
+    kinds.push(role_binding_restrictions::kind());
     kinds.push(image_streams::kind(images, auth));
     kinds.extend(image_streams::lookups());
     kinds.extend(image_tags::kinds(images, auth));
     kinds.extend(images::kinds(images));
     kinds.extend([project_requests::kind(), projects::kind()]);
-    kinds.push(users::kind());
+    kinds.push(routes::kind());
+    kinds.extend([oauth_clients::kind(), oauth_client_authorizations::kind()]);
+    kinds.extend([oauth_tokens::access_tokens(), oauth_tokens::authorize_tokens()]);
+    kinds.push(user_oauth_access_tokens::kind());
+    kinds.extend([users::kind(), groups::kind(), identities::kind(), user_identity_mappings::kind()]);
     kinds
 }
