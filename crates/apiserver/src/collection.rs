@@ -149,7 +149,12 @@ impl<'a> Collection<'a> {
         Ok((document, warnings))
     }
 
-    async fn store_new(&self, key: Key, document: Value, options: &WriteOptions) -> Result<Outcome, ApiError> {
+    async fn store_new(
+        &self,
+        key: Key,
+        document: Value,
+        options: &WriteOptions,
+    ) -> Result<Outcome, ApiError> {
         if self.kept_elsewhere() {
             // Other storages know no namespaces; the table of objects checks within its transaction.
             match self.call.server.namespace_state(&key.namespace)? {
@@ -191,7 +196,8 @@ impl<'a> Collection<'a> {
                 return Ok(written(old));
             }
             let dry_run = options.dry_run;
-            let seen = Seen { resource_version: metadata::text(&document, "resourceVersion").to_owned(), part };
+            let seen =
+                Seen { resource_version: metadata::text(&document, "resourceVersion").to_owned(), part };
             let finished = metadata::is_terminating(&document)
                 && metadata::finalizers(&document).is_empty()
                 && !self.holds(&mut document.clone());
@@ -298,7 +304,8 @@ impl<'a> Collection<'a> {
                 if doomed == old {
                     return Ok(Deleted { document: old, gone: false });
                 }
-                let outcome = self.storage.replace(&self.call.permit, key.clone(), seen, doomed, dry_run).await?;
+                let outcome =
+                    self.storage.replace(&self.call.permit, key.clone(), seen, doomed, dry_run).await?;
                 if let Outcome::Done(document) = outcome {
                     return Ok(Deleted { document, gone: false });
                 }

@@ -35,12 +35,11 @@ pub(super) async fn replace(
         body::object(call, &call.resource.kind.gvk, parsed, options.field_validation)?;
     check_address(call, &document)?;
     let whole = if part == Part::Main { call.resource.storage.as_ref() } else { None };
-    if let Some(putting) =
-        whole.and_then(|storage| storage.put(&call.permit, &document, options.dry_run))
-    {
+    if let Some(putting) = whole.and_then(|storage| storage.put(&call.permit, &document, options.dry_run)) {
         let Put { object, created } = putting.await?;
         return Ok(changed(Written { document: object, warnings: Vec::new(), created }, warnings));
     }
+    check_version(call, &document)?;
     let written = Collection::of(call)?.update(&call.key(), part, &options, |_| Ok(document.clone())).await?;
     warnings.extend(written.warnings.iter().cloned());
     Ok(changed(written, warnings))
@@ -52,7 +51,7 @@ pub(super) fn changed(written: Written, warnings: Vec<String>) -> Answer {
     Answer::Object { code, document: Document::Tree(written.document), warnings }
 }
 
-/// Name, namespace and version of the body against the path and the kind's rules (platform 1.7).
+/// Name and namespace of the body against the path (platform 1.7).
 fn check_address(call: &Call, document: &Value) -> Result<(), ApiError> {
     let kind = &call.resource.kind;
     let name = metadata::text(document, "name");
@@ -73,10 +72,16 @@ fn check_address(call: &Call, document: &Value) -> Result<(), ApiError> {
         )
         .into());
     }
+    Ok(())
+}
+
+/// OpenShift's kinds are not replaced blindly (platform 1.7).
+fn check_version(call: &Call, document: &Value) -> Result<(), ApiError> {
+    let kind = &call.resource.kind;
     if !kind.unconditional_update && metadata::text(document, "resourceVersion").is_empty() {
         let mut errors = FieldErrors::new();
         errors.invalid("metadata.resourceVersion", 0, "must be specified for an update");
-        return Err(Status::invalid(kind.gvk.kind, kind.gvk.group, name, &errors).into());
+        return Err(Status::invalid(kind.gvk.kind, kind.gvk.group, call.name(), &errors).into());
     }
     Ok(())
 }

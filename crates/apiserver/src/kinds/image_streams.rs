@@ -68,7 +68,8 @@ impl Connect for Mapping {
             let mapping: ImageStreamMapping = read(&body.unwrap_or_default())?;
             let name = mapping.metadata.name.clone();
             let options = WriteOptions::parse(&call.query, "CreateOptions")?;
-            let created = call.server.images.create_mapping(&call.permit, mapping, tried(options.dry_run)).await;
+            let created =
+                call.server.images.create_mapping(&call.permit, mapping, tried(options.dry_run)).await;
             match created {
                 Ok(()) => Ok(Answer::status(Status { code: 201, ..Status::success() })),
                 // A registry decides by the resource of this answer whether to make the stream (images 1.2).

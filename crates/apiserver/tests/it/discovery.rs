@@ -47,7 +47,18 @@ async fn announced(world: &World, prefix: &str) -> Vec<String> {
 #[tokio::test]
 async fn the_image_group_is_announced_as_in_openshift() {
     let world = World::new().await;
-    insta::assert_snapshot!(announced(&world, "/apis/image.openshift.io/v1").await.join("\n"), @"");
+    insta::assert_snapshot!(announced(&world, "/apis/image.openshift.io/v1").await.join("\n"), @r"
+    images Image create,delete,deletecollection,get,list,patch,update,watch
+    imagesignatures ImageSignature create,delete
+    imagestreamimages ImageStreamImage get [isimage]
+    imagestreammappings ImageStreamMapping create
+    imagestreams ImageStream create,delete,deletecollection,get,list,patch,update,watch [is]
+    imagestreams/layers ImageStreamLayers get
+    imagestreams/secrets SecretList get
+    imagestreams/status ImageStream get,patch,update
+    imagestreamtags ImageStreamTag create,delete,get,list,patch,update [istag]
+    imagetags ImageTag create,delete,get,list,patch,update [itag]
+    ");
 }
 
 #[tokio::test]
@@ -156,5 +167,21 @@ async fn strangers_may_do_nothing_to_any_kind() {
             }
         }
     }
-    insta::assert_debug_snapshot!(open, @"[]");
+    // What the rules of 2016 give everybody: questions about oneself, and ending a token one holds.
+    insta::assert_debug_snapshot!(open, @r#"
+    [
+        "DELETE /api/v1/legacyoauthaccesstokens/x: 404",
+        "DELETE /api/v1/legacyoauthauthorizetokens/x: 404",
+        "POST /api/v1/namespaces/default/legacyselfsubjectrulesreviews: 201",
+        "DELETE /oapi/v1/oauthaccesstokens/x: 404",
+        "DELETE /oapi/v1/oauthauthorizetokens/x: 404",
+        "POST /oapi/v1/namespaces/default/selfsubjectrulesreviews: 201",
+        "POST /apis/authentication.k8s.io/v1/selfsubjectreviews: 201",
+        "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews: 422",
+        "POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews: 400",
+        "POST /apis/authorization.openshift.io/v1/namespaces/default/selfsubjectrulesreviews: 201",
+        "DELETE /apis/oauth.openshift.io/v1/oauthaccesstokens/x: 404",
+        "DELETE /apis/oauth.openshift.io/v1/oauthauthorizetokens/x: 404",
+    ]
+    "#);
 }
