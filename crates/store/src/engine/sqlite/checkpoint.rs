@@ -25,6 +25,7 @@ const WORTH_BYTES: u64 = 4 << 20;
 const NOW_AND_THEN: u32 = 60;
 /// From here on the writer sees to it that the log starts over.
 const MOST_BYTES: u64 = 64 << 20;
+const LONGEST_WAIT_FOR_READERS: Duration = Duration::from_millis(200);
 
 fn log_bytes(database: &Path) -> u64 {
     let mut path = database.as_os_str().to_owned();
@@ -32,24 +33,27 @@ fn log_bytes(database: &Path) -> u64 {
     PathBuf::from(path).metadata().map_or(0, |metadata| metadata.len())
 }
 
-/// Called before a write begins. Nobody else writes, so everything can be moved; readers that come after that
-/// do not look into the log, and those that wait in the pool let go of it.
+/// Called before a write begins. Nobody else writes, so everything can be moved; it waits for readers that
+/// still look into the log, which takes as long as a read does, and new ones do not look there.
 pub(super) fn start_over_if_large(connection: &Connection, pool: &Pool) -> Result<(), StoreError> {
     let bytes = log_bytes(pool.database());
-    if bytes >= MOST_BYTES {
-        debug!(bytes, "The write-ahead log has grown to {bytes} bytes; starting over");
-        pool.release_idle();
-        checkpoint(connection, pool)?;
-        pool.release_idle();
+    if bytes < MOST_BYTES {
+        return Ok(());
     }
-    Ok(())
+    debug!(bytes, "The write-ahead log has grown to {bytes} bytes; starting over");
+    pool.release_states();
+    let wait = |time| connection.busy_timeout(time).map_err(|source| failed("set how long to wait", source));
+    wait(LONGEST_WAIT_FOR_READERS)?;
+    let moved = checkpoint(connection, pool, "RESTART");
+    wait(open::BUSY_TIMEOUT)?;
+    moved.map(drop)
 }
 
-/// Moves what can be moved without waiting. Gives how many pages the log has, and how many were moved.
-fn checkpoint(connection: &Connection, pool: &Pool) -> Result<(i64, i64), StoreError> {
+/// Moves pages. Gives how many the log has, and how many were moved.
+fn checkpoint(connection: &Connection, pool: &Pool, mode: &str) -> Result<(i64, i64), StoreError> {
     let unmoved = pool.unmoved();
     let (logged, moved) = connection
-        .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))
+        .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)))
         .map_err(|source| failed("move the write-ahead log into the database", source))?;
     if moved >= logged {
         pool.mark_moved(unmoved);
@@ -109,12 +113,12 @@ fn run(connection: &Connection, pool: &Pool, published: &Published, stop: &(Mute
             continue;
         }
         // Before, so that nobody keeps an old state; after, so that the next write finds nobody in the log.
-        pool.release_idle();
-        match checkpoint(connection, pool) {
+        pool.release_states();
+        match checkpoint(connection, pool, "PASSIVE") {
             Ok((logged, moved)) => debug!(logged, moved, "Moved {moved} of {logged} pages of the log"),
             Err(StoreError::Full) => warn!("The disk is full; the write-ahead log stays where it is for now"),
             Err(error) => published.poison(&error),
         }
-        pool.release_idle();
+        pool.release_states();
     }
 }

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use rustix::fs::FlockOperation;
@@ -26,6 +27,8 @@ const APPLICATION: i64 = 0x5069_6572;
 /// `PRAGMA user_version`: the layout this release writes and reads.
 const LAYOUT: i64 = 1;
 const OLDEST_ENGINE: i32 = 3_051_003;
+/// How long a statement waits for another connection's lock.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITER_CACHE_KIB: i64 = 8_192;
 /// The write-ahead log is cut to this when it starts over.
 const LOG_KEPT_BYTES: u64 = 16 << 20;
@@ -122,10 +125,10 @@ pub(super) fn connect(database: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let connection = Connection::open_with_flags(database, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
         // The page size can be chosen only before anything is written.
         connection.execute_batch(&format!(
             "PRAGMA page_size = 8192;
-             PRAGMA busy_timeout = 10000;
              PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA wal_autocheckpoint = 0;

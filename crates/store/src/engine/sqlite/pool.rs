@@ -44,7 +44,7 @@ enum Idle {
 pub(super) struct Pool {
     database: PathBuf,
     statements: Arc<Statements>,
-    /// Counts commits, those that logged nothing included.
+    /// Counts commits, those that logged nothing included, and whatever else makes states stale.
     commits: AtomicU64,
     unmoved: AtomicU64,
     marks_at_start: Marks,
@@ -146,8 +146,10 @@ impl Pool {
         }
     }
 
-    /// Makes waiting connections let go of the states they look at.
-    pub(super) fn release_idle(&self) {
+    /// Makes connections let go of the states they look at: those that wait now, those in use when they are
+    /// given back.
+    pub(super) fn release_states(&self) {
+        self.commits.fetch_add(1, Ordering::AcqRel);
         if let Idle::Open(connections) = &mut *self.idle.lock() {
             connections.retain_mut(|connected| connected.let_go().is_ok());
         }
