@@ -17,6 +17,7 @@ use crate::credentials::{Credentials, InvalidCredentials, Unauthenticated};
 use crate::denied::{Decision, Denied, EscalationDenied, GrantDenied};
 use crate::identity::{self, Identified, MAX_TOKEN_BYTES, OAUTH_PREFIX};
 use crate::index::Index;
+use crate::oauth::SessionKey;
 use crate::password::Passwords;
 use crate::permit::{Api, Catalog, CreateStream, Delete, Permit, Pull, Push};
 use crate::rbac::policy::RoleName;
@@ -43,6 +44,7 @@ pub(crate) struct Inner {
     pub(crate) clock: SharedClock,
     pub(crate) index: Index,
     pub(crate) passwords: Passwords,
+    session_key: SessionKey,
     anonymous: Arc<Subject>,
     tokens: Cache<[u8; 32], CachedIdentity>,
     decisions: Cache<(Arc<Subject>, Attributes), CachedDecision>,
@@ -74,6 +76,7 @@ impl Auth {
             clock,
             index,
             passwords,
+            session_key: SessionKey::random(),
             anonymous: Subject::anonymous(),
             tokens: Cache::new(CACHE_SLOTS),
             decisions: Cache::new(CACHE_SLOTS),
@@ -84,6 +87,11 @@ impl Auth {
     /// The key that signs service account tokens.
     pub fn signer(&self) -> &TokenSigner {
         &self.inner.config.signer
+    }
+
+    /// The key of login sessions, made anew at every start.
+    pub fn session_key(&self) -> &SessionKey {
+        &self.inner.session_key
     }
 
     /// The settings it was opened with.

@@ -24,7 +24,7 @@ pub struct Denied {
     /// Who asked.
     pub username: String,
     /// What was asked, in normal form.
-    pub attributes: Attributes,
+    pub attributes: Box<Attributes>,
     /// What is known about the cause, e.g. `scopes [user:info] prevent this action`; mostly empty.
     pub reason: String,
     /// Whose sentences to use.
@@ -35,7 +35,7 @@ impl std::error::Error for Denied {}
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Attributes { group, resource, name, path, .. } = &self.attributes;
+        let Attributes { group, resource, name, path, .. } = &*self.attributes;
         match (self.era, path) {
             (Era::V3_2, _) => {}
             (Era::V4, Some(_)) => write!(f, "forbidden: ")?,
@@ -56,7 +56,12 @@ impl fmt::Display for Denied {
 
 impl Denied {
     pub(crate) fn new(username: &str, asked: Asked<'_>, reason: &str, era: Era) -> Self {
-        Self { username: username.to_owned(), attributes: asked.to_owned(), reason: reason.to_owned(), era }
+        Self {
+            username: username.to_owned(),
+            attributes: Box::new(asked.to_owned()),
+            reason: reason.to_owned(),
+            era,
+        }
     }
 
     /// The sentence without the object it is about: `User "bob" cannot list resource "pods" in API group "" …`.
@@ -69,7 +74,7 @@ impl Denied {
     }
 
     fn sentence_4(&self) -> String {
-        let Attributes { verb, group, namespace, path, .. } = &self.attributes;
+        let Attributes { verb, group, namespace, path, .. } = &*self.attributes;
         let user = &self.username;
         if let Some(path) = path {
             return format!("User {user:?} cannot {verb} path {path:?}");
@@ -84,7 +89,7 @@ impl Denied {
     }
 
     fn sentence_3(&self) -> String {
-        let Attributes { verb, namespace, name, path, resource, .. } = &self.attributes;
+        let Attributes { verb, namespace, name, path, resource, .. } = &*self.attributes;
         let user = &self.username;
         if let Some(path) = path {
             return format!("User {user:?} cannot {verb:?} on {path:?}");

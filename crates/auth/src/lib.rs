@@ -15,6 +15,7 @@ mod era;
 mod identity;
 mod impersonation;
 mod index;
+pub mod oauth;
 pub mod password;
 mod permit;
 mod rbac;

@@ -3,6 +3,7 @@
 #![expect(missing_docs, reason = "tests are named after what they show")]
 
 mod cluster;
+mod laws;
 mod oauth;
 mod policy;
 mod tokens;
