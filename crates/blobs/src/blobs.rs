@@ -144,6 +144,14 @@ impl Blobs {
         }
     }
 
+    /// Removes the damaged files that were put aside at least `age` ago; says how many.
+    pub async fn empty_quarantine(&self, now: Timestamp, age: Duration) -> Result<usize, BlobError> {
+        match &self.0 {
+            Backend::Filesystem(files) => files.empty_quarantine(now, age).await,
+            Backend::Memory(_) => Ok(0),
+        }
+    }
+
     /// How many damaged blobs were replaced by a good push since the start.
     pub fn healed_total(&self) -> u64 {
         match &self.0 {

@@ -209,6 +209,15 @@ impl Filesystem {
         blocking(move || files.layout.blobs_older_than(now, age)).await
     }
 
+    pub(crate) async fn empty_quarantine(
+        self: &Arc<Self>,
+        now: Timestamp,
+        age: Duration,
+    ) -> Result<usize, BlobError> {
+        let files = Arc::clone(self);
+        blocking(move || files.layout.empty_quarantine(now, age)).await
+    }
+
     pub(crate) fn is_checked(&self, digest: &Digest, identity: &Identity) -> bool {
         self.checked.knows(digest, identity)
     }

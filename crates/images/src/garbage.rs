@@ -6,6 +6,7 @@
 //! less deleted, never with more.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use pierhead_blobs::BlobError;
 use pierhead_oci::Digest;
@@ -19,6 +20,9 @@ use crate::tables::{HELD, LINKS, MANIFESTS, REPOSITORY_NAMES, RepositoryId};
 
 /// Links looked at, and removed, in one step.
 const PAGE: usize = 500;
+
+/// How long damaged files are kept for a look: they are of no other use.
+const QUARANTINED_FOR: Duration = Duration::from_hours(30 * 24);
 
 /// What one cycle removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +63,7 @@ impl Images {
             }
         }
         collected.blobs = self.collect_files().await?;
+        self.blobs().empty_quarantine(self.0.clock.now(), QUARANTINED_FOR).await?;
         if collected != Collected::default() {
             info!(
                 links = collected.links,

@@ -109,6 +109,20 @@ impl Layout {
         Ok(found)
     }
 
+    /// Removes what was moved to quarantine at least `age` ago; says how many files.
+    pub(super) fn empty_quarantine(&self, now: Timestamp, age: Duration) -> Result<usize, BlobError> {
+        let directory = self.root.join("quarantine");
+        let mut removed = 0;
+        for entry in entries(&directory)? {
+            let entry = entry.map_err(|error| BlobError::io("listing", &directory, error))?;
+            if age_of(&entry, now).is_some_and(|found| found >= age) {
+                super::remove(&entry.path())?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
     pub(super) fn blobs_older_than(&self, now: Timestamp, age: Duration) -> Result<Vec<Digest>, BlobError> {
         let mut old = Vec::new();
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {

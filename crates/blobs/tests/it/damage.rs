@@ -83,3 +83,18 @@ async fn a_range_of_a_damaged_blob_does_not_complete() {
     assert!(received < 400_000);
     assert!(matches!(error, BlobError::Damaged { .. }), "{error:?}");
 }
+
+#[tokio::test]
+async fn damaged_files_are_kept_for_a_while() {
+    let directory = tempfile::tempdir().unwrap();
+    let blobs = Blobs::filesystem(directory.path(), shared(&clock())).unwrap();
+    let content = sample(LENGTH);
+    let digest = Digest::sha256(&content);
+    push(&blobs, &content, LENGTH, &digest).await.unwrap();
+    truncate(&path_of(directory.path(), &digest), 1);
+    read(&blobs, &digest, LENGTH, None).await.unwrap_err();
+    let now = jiff::Timestamp::now();
+    let hour = std::time::Duration::from_hours(1);
+    assert_eq!(blobs.empty_quarantine(now, hour).await.unwrap(), 0);
+    assert_eq!(blobs.empty_quarantine(now + 2 * hour, hour).await.unwrap(), 1);
+}
