@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::call::Call;
 use crate::error::ApiError;
-use crate::strategy::Part;
 
 /// What is about to happen.
 pub(crate) enum Operation<'a> {
@@ -23,8 +22,6 @@ pub(crate) enum Operation<'a> {
         object: &'a mut Value,
         /// As it is.
         old: &'a Value,
-        /// Which part of it.
-        part: Part,
     },
     /// An object is removed.
     Delete {

@@ -58,13 +58,7 @@ impl Call {
 
     /// What hooks are told about this call.
     pub(crate) fn change<'a>(&'a self, namespace: &'a str) -> Change<'a> {
-        Change {
-            subject: &self.subject,
-            now: self.now,
-            namespace,
-            settings: &self.server.settings,
-            auth: &self.server.auth,
-        }
+        Change { subject: &self.subject, namespace, settings: &self.server.settings, auth: &self.server.auth }
     }
 
     /// 404 for an object of this kind.

@@ -260,7 +260,7 @@ impl<'a> Collection<'a> {
         }
         errors.append(hooked.errors);
         self.check(&document, &errors)?;
-        self.admit(&key.namespace, Operation::Update { object: &mut document, old, part })?;
+        self.admit(&key.namespace, Operation::Update { object: &mut document, old })?;
         let version = match insisted.as_str() {
             "" => metadata::text(old, "resourceVersion").to_owned(),
             _ => insisted,

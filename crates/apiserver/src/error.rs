@@ -33,11 +33,6 @@ impl ApiError {
     pub(crate) fn status(&self) -> &Status {
         &self.0
     }
-
-    /// The Status, to change before it is sent.
-    pub(crate) fn into_status(self) -> Status {
-        *self.0
-    }
 }
 
 impl From<Status> for ApiError {

@@ -220,7 +220,7 @@ pub(crate) fn denied(denied: Denied) -> ApiError {
 }
 
 /// The subresource a call names; 404 where the kind has none of that name, 405 for a verb it lacks.
-fn subresource_of<'a>(call: &'a Call) -> Result<&'a crate::kind::Subresource, ApiError> {
+fn subresource_of(call: &Call) -> Result<&crate::kind::Subresource, ApiError> {
     let kind = &call.resource.kind;
     let name = call.path.subresource.as_deref().unwrap_or_default();
     let sub = kind.subresources.iter().find(|sub| sub.name == name).ok_or_else(Status::not_found_path)?;

@@ -104,6 +104,7 @@ pub(crate) enum SubBehaviour {
     /// It replaces the finalizers of a namespace.
     Finalize,
     /// It shows and changes a part of the object as another kind, as `scale` does.
+    #[expect(dead_code, reason = "deployment configs, whose `scale` this is for, come with the node")]
     Facet(Arc<dyn Facet>),
     /// It does something of its own.
     Connect(Arc<dyn Connect>),
@@ -183,8 +184,6 @@ pub(crate) struct Kind {
     pub(crate) unconditional_update: bool,
     /// Whether `metadata.generation` counts changes of anything but status and metadata.
     pub(crate) has_generation: bool,
-    /// Whether DELETE answers with the object.
-    pub(crate) delete_shows_object: bool,
     /// What field selectors may name besides name and namespace.
     pub(crate) fields: &'static [FieldLabel],
     /// How strategic merge patches treat its lists.
@@ -229,7 +228,6 @@ impl Kind {
             core_alias: false,
             unconditional_update: false,
             has_generation: false,
-            delete_shows_object: false,
             fields: &[],
             patch: PatchSchema::of(O::GROUP, O::KIND),
             visible: None,
@@ -268,12 +266,6 @@ impl Kind {
     /// `metadata.generation` counts changes of the spec.
     pub(crate) fn generation(mut self) -> Self {
         self.has_generation = true;
-        self
-    }
-
-    /// DELETE answers with the object instead of a Status.
-    pub(crate) fn delete_shows_object(mut self) -> Self {
-        self.delete_shows_object = true;
         self
     }
 

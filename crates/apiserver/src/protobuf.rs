@@ -21,7 +21,6 @@ type Message = &'static [(u64, &'static str, Field)];
 #[derive(Clone, Copy)]
 enum Field {
     Text,
-    Bytes,
     Int,
     Bool,
     Time,
@@ -106,9 +105,8 @@ fn read_into(
     while let Some((number, wire)) = reader.next()? {
         let Some((_, name, field)) = message.iter().find(|(known, _, _)| *known == number) else { continue };
         match (field, wire) {
-            (Field::Text, Wire::Bytes(bytes)) if bytes.is_empty() => {}
+            (Field::Text, Wire::Bytes([])) => {}
             (Field::Text, Wire::Bytes(bytes)) => set(map, name, string(bytes)?.into()),
-            (Field::Bytes, Wire::Bytes(bytes)) => set(map, name, STANDARD.encode(bytes).into()),
             (Field::Int, Wire::Number(number)) => set(map, name, signed(number).into()),
             (Field::Bool, Wire::Number(number)) => set(map, name, (number != 0).into()),
             (Field::Time | Field::MicroTime, Wire::Bytes(bytes)) => {

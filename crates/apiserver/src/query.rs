@@ -75,8 +75,6 @@ pub(crate) enum DryRun {
 /// The options of get, list, watch and deletecollection.
 #[derive(Clone, Debug)]
 pub(crate) struct ListOptions {
-    /// Ask for changes, not for a list.
-    pub(crate) watch: bool,
     /// The label selector as sent.
     pub(crate) label_selector: String,
     /// The field selector as sent.
@@ -122,7 +120,6 @@ impl ListOptions {
             return Err(Status::invalid("ListOptions", "meta.k8s.io", "", &errors).into());
         }
         Ok(Self {
-            watch,
             label_selector: query.get("labelSelector").unwrap_or_default().to_owned(),
             field_selector: query.get("fieldSelector").unwrap_or_default().to_owned(),
             resource_version,
@@ -195,10 +192,6 @@ pub(crate) struct WriteOptions {
     pub(crate) dry_run: DryRun,
     /// What happens to unknown fields.
     pub(crate) field_validation: FieldValidation,
-    /// Who writes; required for server-side apply.
-    pub(crate) field_manager: Option<String>,
-    /// Whether server-side apply may take fields from others.
-    pub(crate) force: bool,
 }
 
 impl WriteOptions {
@@ -225,11 +218,6 @@ impl WriteOptions {
         if !errors.is_empty() {
             return Err(Status::invalid(kind, "meta.k8s.io", "", &errors).into());
         }
-        Ok(Self {
-            dry_run,
-            field_validation,
-            field_manager: query.get("fieldManager").map(str::to_owned),
-            force: query.flag("force"),
-        })
+        Ok(Self { dry_run, field_validation })
     }
 }

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use pierhead_api::field::FieldErrors;
 use pierhead_api::{DecodeError, Object, from_value, from_value_strict, to_value};
 use pierhead_auth::{Attributes, Auth, Era, Subject};
@@ -21,12 +20,10 @@ pub(crate) struct Settings {
     pub(crate) era: Era,
 }
 
-/// Who changes an object, when, and what else they may do.
+/// Who changes an object, and what else they may do.
 pub(crate) struct Change<'a> {
     /// Who asks.
     pub(crate) subject: &'a Arc<Subject>,
-    /// When.
-    pub(crate) now: Timestamp,
     /// The namespace of the object; empty for cluster-scoped kinds.
     pub(crate) namespace: &'a str,
     /// The server's settings.

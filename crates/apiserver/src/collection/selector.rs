@@ -18,7 +18,6 @@ use crate::metadata;
 pub(crate) struct Selector {
     labels: LabelSelector,
     fields: Vec<Term>,
-    name: Option<String>,
 }
 
 #[derive(Debug)]
@@ -37,26 +36,17 @@ impl Selector {
         let parsed: FieldSelector =
             fields.parse().map_err(|error| Status::bad_request(format!("invalid selector: {error}")))?;
         let mut terms = Vec::new();
-        let mut name = None;
         for requirement in parsed.requirements() {
             let equal = requirement.operator == FieldOperator::Equals;
             let pointer = pointer_of(kind, old_names, &requirement.field)?;
-            if pointer == "/metadata/name" && equal {
-                name = Some(requirement.value.clone());
-            }
             terms.push(Term { pointer, equal, value: requirement.value.clone() });
         }
-        Ok(Self { labels, fields: terms, name })
+        Ok(Self { labels, fields: terms })
     }
 
     /// Whether every object matches.
     pub(crate) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()
-    }
-
-    /// The one name that can match, if the selector says so.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.name.as_deref()
     }
 
     /// Whether an object matches.

@@ -18,7 +18,7 @@ pub(super) async fn one(call: &Call, head: &Head, body: RequestBody) -> Result<A
     let options = options(call, head, body).await?;
     let kind = &call.resource.kind;
     let Deleted { document, gone } = Collection::of(call)?.delete(&call.key(), &options).await?;
-    if kind.delete_shows_object || (!gone && kind.holds_deletion.is_none()) {
+    if !gone && kind.holds_deletion.is_none() {
         return Ok(Answer::Object {
             code: StatusCode::OK,
             document: Document::Tree(document),

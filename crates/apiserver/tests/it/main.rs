@@ -1,7 +1,9 @@
 //! The API server over a store in memory, through its front door: requests in, responses out.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod access;
 mod discovery;
+mod exposing;
 mod images;
 mod lists;
 mod projects;

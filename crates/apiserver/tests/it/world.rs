@@ -16,17 +16,17 @@ use pierhead_store::Store;
 use serde_json::Value;
 
 /// One server with its built-in objects.
-pub struct World {
-    pub server: ApiServer,
-    pub store: Store,
-    pub auth: Auth,
+pub(crate) struct World {
+    pub(crate) server: ApiServer,
+    pub(crate) store: Store,
+    pub(crate) auth: Auth,
 }
 
 /// What came back.
-pub struct Reply {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Value,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
 }
 
 /// A signer is slow to make, and every test may have the same.
@@ -36,16 +36,16 @@ fn signer() -> TokenSigner {
     SIGNER.clone()
 }
 
-pub fn admin() -> Arc<Subject> {
+pub(crate) fn admin() -> Arc<Subject> {
     Subject::system("system:admin", &["system:masters", "system:authenticated"])
 }
 
-pub fn user(name: &str) -> Arc<Subject> {
+pub(crate) fn user(name: &str) -> Arc<Subject> {
     Subject::system(name, &["system:authenticated", "system:authenticated:oauth"])
 }
 
 impl World {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let clock = ManualClock::default().shared();
         let store = Store::memory(Arc::clone(&clock));
         let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
@@ -73,7 +73,7 @@ impl World {
     }
 
     /// Sends a request and leaves the body of the answer as the stream it is.
-    pub async fn open(
+    pub(crate) async fn open(
         &self,
         who: &Arc<Subject>,
         method: &str,
@@ -91,7 +91,7 @@ impl World {
     }
 
     /// Sends a request with headers and reads the whole answer.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         who: &Arc<Subject>,
         method: &str,
@@ -107,29 +107,29 @@ impl World {
         Reply { status: parts.status, headers: parts.headers, body }
     }
 
-    pub async fn get(&self, who: &Arc<Subject>, path: &str) -> Reply {
+    pub(crate) async fn get(&self, who: &Arc<Subject>, path: &str) -> Reply {
         self.send(who, "GET", path, &[], "").await
     }
 
-    pub async fn post(&self, who: &Arc<Subject>, path: &str, body: Value) -> Reply {
+    pub(crate) async fn post(&self, who: &Arc<Subject>, path: &str, body: Value) -> Reply {
         self.send(who, "POST", path, &[], body.to_string()).await
     }
 
-    pub async fn put(&self, who: &Arc<Subject>, path: &str, body: Value) -> Reply {
+    pub(crate) async fn put(&self, who: &Arc<Subject>, path: &str, body: Value) -> Reply {
         self.send(who, "PUT", path, &[], body.to_string()).await
     }
 
-    pub async fn delete(&self, who: &Arc<Subject>, path: &str) -> Reply {
+    pub(crate) async fn delete(&self, who: &Arc<Subject>, path: &str) -> Reply {
         self.send(who, "DELETE", path, &[], "").await
     }
 
-    pub async fn patch(&self, who: &Arc<Subject>, path: &str, form: &str, body: Value) -> Reply {
+    pub(crate) async fn patch(&self, who: &Arc<Subject>, path: &str, form: &str, body: Value) -> Reply {
         let media_type = format!("application/{form}+json");
         self.send(who, "PATCH", path, &[("content-type", &media_type)], body.to_string()).await
     }
 
     /// A project of `owner`, by the way users go.
-    pub async fn project(&self, owner: &Arc<Subject>, name: &str) {
+    pub(crate) async fn project(&self, owner: &Arc<Subject>, name: &str) {
         let request = serde_json::json!({"kind": "ProjectRequest", "metadata": {"name": name}});
         let reply = self.post(owner, "/apis/project.openshift.io/v1/projectrequests", request).await;
         assert_eq!(reply.status, StatusCode::CREATED, "{}", reply.body);
@@ -138,7 +138,7 @@ impl World {
 
 impl Reply {
     /// The status and the message of a Status, for rows of expectations.
-    pub fn says(&self) -> (u16, &str) {
+    pub(crate) fn says(&self) -> (u16, &str) {
         (self.status.as_u16(), self.body["message"].as_str().unwrap_or_default())
     }
 }
