@@ -70,7 +70,11 @@ async fn nobody_gives_away_what_they_do_not_hold() {
     check("bob", "view", 403).await;
     check("admin", "cluster-admin", 201).await;
     let refused = check("ann", "system:image-builder", 403).await;
-    assert!(refused.says().1.contains("is attempting to grant RBAC permissions not currently held:"), "{}", refused.body);
+    assert!(
+        refused.says().1.contains("is attempting to grant RBAC permissions not currently held:"),
+        "{}",
+        refused.body
+    );
 
     let role = |resource: &str| json!({"metadata": {"name": resource}, "rules": [{"verbs": ["get"], "apiGroups": [""], "resources": [resource]}]});
     let own = world.post(&user("ann"), &format!("{RBAC}/roles"), role("secrets")).await;
