@@ -128,7 +128,8 @@ async fn crash_d3_everything_is_synced_before_the_answer() -> Result<()> {
 
 /// What a trace shows of one push, in order: a call counts when it has returned, an answer when it begins.
 fn events(trace: &str, data: &Path) -> Vec<&'static str> {
-    let (blobs, uploads) = (data.join("blobs").display().to_string(), data.join("uploads").display().to_string());
+    let (blobs, uploads) =
+        (data.join("blobs").display().to_string(), data.join("uploads").display().to_string());
     let mut begun = std::collections::BTreeMap::new();
     let mut seen = Vec::new();
     for line in trace.lines() {
@@ -271,7 +272,8 @@ async fn crash_d9_a_damaged_blob_is_not_served_and_a_push_repairs_it() -> Result
         }
         let mut wire = server.connect().await?;
         wire.push_blob("crash/damaged", &blob.digest, blob.bytes.clone()).await?;
-        let answer = wire.send(Method::GET, &path, &[], pierhead_e2e::wire::whole(bytes::Bytes::new())).await?;
+        let answer =
+            wire.send(Method::GET, &path, &[], pierhead_e2e::wire::whole(bytes::Bytes::new())).await?;
         ensure!(answer.expect(StatusCode::OK)?.body == blob.bytes, "{what}: not repaired by a push");
     }
     ensure!(server.stop()?.success(), "{}", server.log_tail());

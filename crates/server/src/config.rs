@@ -254,9 +254,10 @@ mod tests {
             "registry = \"0.0.0.0:5000\"",
             Err("registry: `0.0.0.0:5000` is not a loopback address; outside clients come in by a route"),
         );
-        check("router-domain = \"Apps.example.com\"", Err(
-            "router-domain: `Apps.example.com` is not a lower-case DNS name of at most 200 characters",
-        ));
+        check(
+            "router-domain = \"Apps.example.com\"",
+            Err("router-domain: `Apps.example.com` is not a lower-case DNS name of at most 200 characters"),
+        );
         check("compat = \"5\"", Err("compat: `5` is neither 3.2 nor 4"));
         check("htpasswd = \"/nowhere/users\"", Err("htpasswd: there is no file /nowhere/users"));
     }
@@ -274,7 +275,8 @@ mod tests {
             ("PIERHEAD_ROUTER_DOMAIN".to_owned(), "env.example.com".to_owned()),
         ]);
         let flags = Settings { router_domain: Some("flag.example.com".to_owned()), ..Settings::default() };
-        let file = Settings { log: Some("debug".to_owned()), compat: Some("3.2".to_owned()), ..Settings::default() };
+        let file =
+            Settings { log: Some("debug".to_owned()), compat: Some("3.2".to_owned()), ..Settings::default() };
         let environment = Settings::from_environment(&variables).unwrap();
         let config = flags.or(environment).or(file).checked(Some(Path::new("/home/ann")), false).unwrap();
         assert_eq!(config.router_domain, "flag.example.com");

@@ -32,7 +32,12 @@ impl Addresses {
 }
 
 /// Writes the administrator's kubeconfig: `system:admin` by certificate, in project `default`.
-pub(crate) fn write_admin_kubeconfig(file: &Path, server: &str, authority: &str, admin: &PemPair) -> Result<()> {
+pub(crate) fn write_admin_kubeconfig(
+    file: &Path,
+    server: &str,
+    authority: &str,
+    admin: &PemPair,
+) -> Result<()> {
     let encoded = |text: &str| Some(BASE64_STANDARD.encode(text));
     let mut config = Config::default();
     let cluster = cluster_name(server);

@@ -5,9 +5,9 @@
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
+use pierhead_runtime::Tasks;
 use pierhead_runtime::listen::{self, Limits, Listener};
 use pierhead_runtime::telemetry::Metrics;
-use pierhead_runtime::Tasks;
 use pierhead_store::Store;
 
 /// Serves the three paths until `tasks` stops.

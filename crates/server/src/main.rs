@@ -11,7 +11,7 @@ mod serve;
 mod start;
 
 use anyhow::Result;
-use clap::{Args as _, FromArgMatches as _};
+use clap::{Args as _, Command, FromArgMatches as _};
 use pierhead_cli::Environment;
 use serve::{CheckConfigArgs, ServeArgs, Surroundings};
 use std::collections::BTreeMap;
@@ -20,6 +20,9 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+const SERVE: &str = "serve";
+const CHECK_CONFIG: &str = "check-config";
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -27,22 +30,18 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let typed = arguments.next().unwrap_or_default();
     let name = if Path::new(&typed).file_name().is_some_and(|name| name == "oc") { "oc" } else { "pierhead" };
-    let command = pierhead_cli::command(name)
-        .subcommand(ServeArgs::augment_args(
-            clap::Command::new("serve").about("Start everything on one machine, with one folder"),
-        ))
-        .subcommand(CheckConfigArgs::augment_args(
-            clap::Command::new("check-config").about("Say what is wrong with a configuration file"),
-        ));
-    let matches = match command.try_get_matches_from([OsString::from(name)].into_iter().chain(arguments)) {
+    let arguments: Vec<OsString> = [OsString::from(name)].into_iter().chain(arguments).collect();
+    let ours = arguments.get(1).is_some_and(|verb| verb == SERVE || verb == CHECK_CONFIG);
+    let command = if ours { server_command(name) } else { listing(pierhead_cli::command(name)) };
+    let matches = match command.try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => return pierhead_cli::usage(&error, environment()).into(),
     };
     let outcome = match matches.subcommand() {
-        Some(("serve", matches)) => ServeArgs::from_arg_matches(matches)
+        Some((SERVE, matches)) => ServeArgs::from_arg_matches(matches)
             .map_err(Into::into)
             .and_then(|args| serve::serve(args, &surroundings(), &mut std::io::stdout())),
-        Some(("check-config", matches)) => CheckConfigArgs::from_arg_matches(matches)
+        Some((CHECK_CONFIG, matches)) => CheckConfigArgs::from_arg_matches(matches)
             .map_err(Into::into)
             .and_then(|args| serve::check_config(&args, &surroundings(), &mut std::io::stdout())),
         _ => client(&matches),
@@ -57,6 +56,27 @@ fn main() -> ExitCode {
     }
 }
 
+/// The server's own verbs. They take none of the client's global flags: a server has no kubeconfig.
+fn server_command(name: &'static str) -> Command {
+    let [serve, check] = server_verbs();
+    Command::new(name)
+        .subcommand_required(true)
+        .subcommand(ServeArgs::augment_args(serve))
+        .subcommand(CheckConfigArgs::augment_args(check))
+}
+
+/// The client's command, whose help names the server's verbs as well.
+fn listing(command: Command) -> Command {
+    command.subcommands(server_verbs())
+}
+
+fn server_verbs() -> [Command; 2] {
+    [
+        Command::new(SERVE).about("Start everything on one machine, with one folder"),
+        Command::new(CHECK_CONFIG).about("Say what is wrong with a configuration file"),
+    ]
+}
+
 fn client(matches: &clap::ArgMatches) -> Result<ExitCode> {
     pierhead_runtime::tls::install_provider();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -64,7 +84,8 @@ fn client(matches: &clap::ArgMatches) -> Result<ExitCode> {
 }
 
 fn surroundings() -> Surroundings {
-    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     Surroundings {
         variables: std::env::vars_os().filter_map(text).collect(),
         root: rustix::process::geteuid().is_root(),

@@ -25,7 +25,7 @@ pub(crate) fn start(images: &Images, tasks: &Tasks) {
 
 async fn tend(images: &Images) {
     match images.reap_uploads().await {
-        Ok(reaped) => info!(uploads = reaped.len(), "Reaped abandoned uploads"),
+        Ok(reaped) => info!(uploads = reaped, "Reaped abandoned uploads"),
         Err(error) => warn!(%error, "Reaping abandoned uploads failed; the next hour tries again"),
     }
     match images.collect_garbage().await {

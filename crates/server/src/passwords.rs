@@ -22,7 +22,8 @@ pub(crate) fn providers(config: &Config, tasks: &Tasks) -> Result<Vec<IdentityPr
         }
         let (file, followed) = (path.clone(), htpasswd.clone());
         tasks.spawn("htpasswd", |stop| follow(file, followed, content, stop));
-        providers.push(IdentityProvider { name: "htpasswd".to_owned(), kind: ProviderKind::Htpasswd(htpasswd) });
+        providers
+            .push(IdentityProvider { name: "htpasswd".to_owned(), kind: ProviderKind::Htpasswd(htpasswd) });
     }
     if config.allow_any_password {
         warn!("any user may log in with any password (--allow-any-password)");

@@ -33,7 +33,8 @@ impl Pki {
         private_folder(folder)?;
         let (certificate, key) = (folder.join("ca.crt"), folder.join("ca.key"));
         let authority = if key.exists() {
-            Authority::load(&read(&certificate)?, &Secret::new(read(&key)?)).context("loading the authority")?
+            Authority::load(&read(&certificate)?, &Secret::new(read(&key)?))
+                .context("loading the authority")?
         } else {
             let authority = Authority::create("pierhead", clock.now())?;
             // The key is last: without it the next start makes both again.
@@ -43,7 +44,8 @@ impl Pki {
         };
         let signing = folder.join("service-account.key");
         let service_accounts = if signing.exists() {
-            TokenSigner::from_pem(&read(&signing)?).with_context(|| format!("loading {}", signing.display()))?
+            TokenSigner::from_pem(&read(&signing)?)
+                .with_context(|| format!("loading {}", signing.display()))?
         } else {
             let signer = TokenSigner::generate()?;
             write(&signing, signer.to_pem()?.expose().as_bytes(), 0o600)?;

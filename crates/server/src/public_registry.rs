@@ -46,14 +46,18 @@ impl PublicRegistry {
 }
 
 fn host_of(routes: &[Arc<Route>]) -> Option<String> {
-    let mut exposing: Vec<&Arc<Route>> = routes.iter().filter(|route| route.spec.to.name == SERVICE).collect();
+    let mut exposing: Vec<&Arc<Route>> =
+        routes.iter().filter(|route| route.spec.to.name == SERVICE).collect();
     exposing.sort_by_key(|route| (route.metadata.creation_timestamp, route.metadata.uid.clone()));
     exposing.iter().find_map(|route| admitted_host(route))
 }
 
 fn admitted_host(route: &Route) -> Option<String> {
     let admitted = |ingress: &&pierhead_api::route::RouteIngress| {
-        ingress.conditions.iter().any(|condition| condition.condition_type == "Admitted" && condition.status == "True")
+        ingress
+            .conditions
+            .iter()
+            .any(|condition| condition.condition_type == "Admitted" && condition.status == "True")
     };
     route.status.ingress.iter().find(admitted).map(|ingress| ingress.host.clone())
 }

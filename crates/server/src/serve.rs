@@ -53,7 +53,11 @@ impl Surroundings {
 }
 
 /// Reads a file and prints the settings that would hold.
-pub(crate) fn check_config(args: &CheckConfigArgs, surroundings: &Surroundings, out: &mut impl Write) -> Result<ExitCode> {
+pub(crate) fn check_config(
+    args: &CheckConfigArgs,
+    surroundings: &Surroundings,
+    out: &mut impl Write,
+) -> Result<ExitCode> {
     let config = surroundings.checked(Settings::default(), Some(&args.file))?;
     writeln!(out, "{config:#?}")?;
     Ok(ExitCode::SUCCESS)
@@ -63,7 +67,8 @@ pub(crate) fn check_config(args: &CheckConfigArgs, surroundings: &Surroundings, 
 pub(crate) fn serve(args: ServeArgs, surroundings: &Surroundings, out: &mut impl Write) -> Result<ExitCode> {
     let config = surroundings.checked(args.settings, args.config.as_ref())?;
     telemetry::init(LogFormat::Text, &config.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
     let code = runtime.block_on(async {
         let running = start::start(&config).await?;
         greet(&running, &config, out)?;
@@ -104,7 +109,10 @@ fn greet(running: &Running, config: &Config, out: &mut impl Write) -> Result<()>
             writeln!(out, "  pierhead login {api} -u YOU --certificate-authority {authority}")?;
             writeln!(out, "  pierhead new-project pushed")?;
         } else {
-            writeln!(out, "  htpasswd -cB users YOU      # then start again with --htpasswd users, and log in")?;
+            writeln!(
+                out,
+                "  htpasswd -cB users YOU      # then start again with --htpasswd users, and log in"
+            )?;
             writeln!(out, "  pierhead --kubeconfig {kubeconfig} new-project pushed")?;
         }
     }

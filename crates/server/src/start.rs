@@ -7,7 +7,8 @@ use crate::public_registry::PublicRegistry;
 use crate::{health, maintenance, passwords};
 use anyhow::{Context, Result};
 use http::Request;
-use pierhead_apiserver::ApiServer;
+use pierhead_apiserver::{ApiServer, bootstrap_objects};
+use pierhead_auth::service_account::LegacyClaims;
 use pierhead_auth::{Auth, Era, Subject};
 use pierhead_blobs::Blobs;
 use pierhead_client::Client;
@@ -96,31 +97,45 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
     let failed = Arc::new(Notify::new());
     let inside = Inside { registry: registry.local_addr(), public_url: &public_url, failed: &failed };
     let parts = open(config, &pki, &inside, &agents, clock)?;
-    let server = api_server(&parts, config, &inside).await?;
+    let server = api_server(&parts, config, &inside);
 
     let client = |part: &str| in_process(&server, part);
     let router = start_router(client("router"), config, &pki, &agents, &parts.clock)?;
-    pierhead_controllers::start(client("controllers"), controllers(&parts, &pki, &inside), &agents);
-    parts.public_registry.follow(&client("public-registry"), &agents);
-    maintenance::start(&parts.images, &agents);
-
     let addresses = Addresses {
         api: api.local_addr(),
         registry: registry.local_addr(),
-        router_http: router.http(),
-        router_https: router.https(),
+        router_http: router.http_addr(),
+        router_https: router.https_addr(),
         metrics: metrics.local_addr(),
     };
+    bootstrap_objects(&parts.store, era(config.compat), &public_url, built_in(&addresses), &parts.clock)
+        .await
+        .context("writing the built-in objects")?;
+    pierhead_controllers::start(client("controllers"), controllers(&pki, &addresses), &agents);
+    parts.public_registry.follow(&client("public-registry"), &agents);
+    maintenance::start(&parts.images, &agents);
+
     serve_registry(registry, &parts, &listeners);
     serve_api(api, server, &pki, config, &parts.clock, &listeners)?;
     health::serve(metrics, parts.metrics.clone(), parts.store.clone(), &listeners);
     let admin = pki.administrator(parts.clock.as_ref())?;
-    data::write_admin_kubeconfig(&config.data.join("admin.kubeconfig"), &public_url, pki.authority(), &admin)?;
+    data::write_admin_kubeconfig(
+        &config.data.join("admin.kubeconfig"),
+        &public_url,
+        pki.authority(),
+        &admin,
+    )?;
     addresses.write(&config.data.join("addresses.json"))?;
     Ok(Running { addresses, public_url, first_start, listeners, agents, store: parts.store, failed })
 }
 
-fn open(config: &Config, pki: &Pki, inside: &Inside<'_>, agents: &Tasks, clock: SharedClock) -> Result<Parts> {
+fn open(
+    config: &Config,
+    pki: &Pki,
+    inside: &Inside<'_>,
+    agents: &Tasks,
+    clock: SharedClock,
+) -> Result<Parts> {
     let metadata = config.data.join("metadata");
     let store = Store::open(&metadata, Arc::clone(&clock), &pierhead_images::tables())
         .with_context(|| format!("opening {}", metadata.display()))?;
@@ -135,7 +150,8 @@ fn open(config: &Config, pki: &Pki, inside: &Inside<'_>, agents: &Tasks, clock: 
     auth.token_audiences.insert(0, inside.public_url.to_owned());
     auth.identity_providers = passwords::providers(config, agents)?;
     let auth = Auth::open(store.clone(), auth, Arc::clone(&clock))?;
-    let blobs = Blobs::filesystem(&config.data.join("blobs")).context("opening the blobs")?;
+    let blobs =
+        Blobs::filesystem(&config.data.join("blobs"), Arc::clone(&clock)).context("opening the blobs")?;
     let public_registry = PublicRegistry::default();
     let mut images = pierhead_images::Config::new(inside.registry.to_string());
     images.public_registry = public_registry.reader();
@@ -143,17 +159,42 @@ fn open(config: &Config, pki: &Pki, inside: &Inside<'_>, agents: &Tasks, clock: 
     Ok(Parts { store, auth, images, public_registry, metrics: Metrics::new(), clock })
 }
 
-async fn api_server(parts: &Parts, config: &Config, inside: &Inside<'_>) -> Result<ApiServer> {
+fn api_server(parts: &Parts, config: &Config, inside: &Inside<'_>) -> ApiServer {
     let mut settings = pierhead_apiserver::Config::new(inside.public_url, &config.router_domain);
     settings.era = era(config.compat);
     let Parts { store, auth, images, clock, .. } = parts;
-    let server = ApiServer::new(store.clone(), auth.clone(), images.clone(), settings, Arc::clone(clock));
-    Ok(server)
+    ApiServer::new(store.clone(), auth.clone(), images.clone(), settings, Arc::clone(clock))
+}
+
+/// What the built-in services are told of our listeners.
+fn built_in(addresses: &Addresses) -> pierhead_apiserver::Addresses {
+    let Addresses { api, registry, router_http, router_https, metrics: _ } = *addresses;
+    pierhead_apiserver::Addresses { registry, router_http, router_https, api }
+}
+
+fn controllers(pki: &Pki, addresses: &Addresses) -> pierhead_controllers::Config {
+    let signer = pki.service_accounts.clone();
+    let well_known = [80, 443];
+    let route_ports = [addresses.router_http.port(), addresses.router_https.port()];
+    pierhead_controllers::Config {
+        sign: Arc::new(move |request| {
+            Ok(signer.sign_legacy(&LegacyClaims {
+                namespace: request.namespace.clone(),
+                secret_name: request.secret_name.clone(),
+                service_account_name: request.service_account_name.clone(),
+                service_account_uid: request.service_account_uid.clone(),
+            }))
+        }),
+        cluster_ca: pki.authority().to_owned(),
+        service_ca: Some(pki.authority().to_owned()),
+        registry_hosts: Vec::new(),
+        route_ports: route_ports.into_iter().filter(|port| !well_known.contains(port)).collect(),
+    }
 }
 
 /// A client in this process whose requests are the named part's.
 fn in_process(server: &ApiServer, part: &str) -> Client {
-    let subject = Subject::system(format!("system:pierhead:{part}"), vec!["system:masters".to_owned()]);
+    let subject = Subject::system(&format!("system:pierhead:{part}"), &["system:masters"]);
     let server = server.clone();
     Client::in_process(tower::service_fn(move |mut request: Request<_>| {
         request.extensions_mut().insert(Arc::clone(&subject));
@@ -163,7 +204,11 @@ fn in_process(server: &ApiServer, part: &str) -> Client {
 }
 
 fn start_router(
-    client: Client, config: &Config, pki: &Pki, tasks: &Tasks, clock: &SharedClock,
+    client: Client,
+    config: &Config,
+    pki: &Pki,
+    tasks: &Tasks,
+    clock: &SharedClock,
 ) -> Result<pierhead_router::Proxy> {
     let domain = &config.router_domain;
     let default_certificate = pki.listener(vec![domain.clone(), format!("*.{domain}")], clock.as_ref())?;
@@ -175,7 +220,8 @@ fn start_router(
         idle: PROXY_IDLE,
         limits: Limits::default(),
     };
-    let name = RouterName { name: "router".to_owned(), canonical_hostname: format!("router-default.{domain}") };
+    let name =
+        RouterName { name: "router".to_owned(), canonical_hostname: format!("router-default.{domain}") };
     let service_authority = Some(pki.authority().to_owned());
     let router = pierhead_router::Config { proxy, name, wildcards: false, service_authority };
     Ok(Router::new(client, router, Arc::clone(clock)).start(tasks)?)
@@ -204,7 +250,12 @@ fn serve_registry(listener: listen::Listener, parts: &Parts, tasks: &Tasks) {
 }
 
 fn serve_api(
-    listener: listen::Listener, server: ApiServer, pki: &Pki, config: &Config, clock: &SharedClock, tasks: &Tasks,
+    listener: listen::Listener,
+    server: ApiServer,
+    pki: &Pki,
+    config: &Config,
+    clock: &SharedClock,
+    tasks: &Tasks,
 ) -> Result<()> {
     let certificate = pki.listener(api_names(listener.local_addr(), config), clock.as_ref())?;
     let authorities = ClientCertificates::Verified(Arc::new(tls::roots(pki.authority().as_bytes())?));
@@ -221,7 +272,9 @@ fn serve_api(
 /// Every name that clients may use for the API.
 fn api_names(address: SocketAddr, config: &Config) -> Vec<String> {
     let mut names = config.api_names.clone();
-    names.extend(["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"].map(str::to_owned));
+    names.extend(
+        ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"].map(str::to_owned),
+    );
     names.extend(["127.0.0.1", "::1"].map(str::to_owned));
     if !address.ip().is_unspecified() {
         names.push(address.ip().to_string());
