@@ -146,7 +146,7 @@ mod tests {
     fn check(value: &Value, expected: &str) {
         let text = to_string(value);
         assert_eq!(text, expected);
-        assert_eq!(parse_documents(&text).unwrap(), [value.clone()]);
+        assert_eq!(parse_documents(&text).unwrap(), std::slice::from_ref(value));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) async fn describe(context: &Context<'_>, route: &Value) -> String {
     let total: u64 = backends.iter().map(weight).sum();
     for backend in &backends {
         let name = object::text(backend, "name");
-        let share = if total == 0 { 0 } else { weight(backend) * 100 / total };
+        let share = (weight(backend) * 100).checked_div(total).unwrap_or(0);
         text.push_str(&format!("\nService:\t{name}\nWeight:\t{} ({share}%)\n", weight(backend)));
         text.push_str(&format!("Endpoints:\t{}\n", endpoints(context, route, name).await));
     }

@@ -142,18 +142,7 @@ fn import_spec(
     let import = !args.dry_run;
     let repository = stream.map_or("", |stream| object::text(stream, "spec.dockerImageRepository"));
     if args.all {
-        let from = args.from.as_deref().unwrap_or(repository);
-        if from.is_empty() {
-            bail!("all tags of which repository? pass --from");
-        }
-        if stream.is_some() && repository != from && !args.confirm {
-            if repository.is_empty() {
-                bail!(
-                    "the image stream does not currently import an entire Docker repository, pass --confirm to update"
-                );
-            }
-            bail!("the image stream has a different import spec {repository:?}, pass --confirm to update");
-        }
+        let from = whole_repository(args, repository, stream.is_some())?;
         return Ok(json!({"import": import, "repository": entry(from, None)}));
     }
     let wanted = tag.unwrap_or("latest");
@@ -198,6 +187,27 @@ fn import_spec(
         (None, None) => format!("{repository}:{wanted}"),
     };
     Ok(json!({"import": import, "images": [entry(&image, Some(wanted))]}))
+}
+
+/// What `--all` imports from.
+fn whole_repository<'a>(
+    args: &'a ImportImageArgs,
+    repository: &'a str,
+    exists: bool,
+) -> anyhow::Result<&'a str> {
+    let from = args.from.as_deref().unwrap_or(repository);
+    if from.is_empty() {
+        bail!("all tags of which repository? pass --from");
+    }
+    if exists && repository != from && !args.confirm {
+        if repository.is_empty() {
+            bail!(
+                "the image stream does not currently import an entire Docker repository, pass --confirm to update"
+            );
+        }
+        bail!("the image stream has a different import spec {repository:?}, pass --confirm to update");
+    }
+    Ok(from)
 }
 
 fn failures(answer: &Value) -> Vec<String> {

@@ -1,8 +1,11 @@
 //! The command line against a server that answers from a script, run as a user types it.
 
+#![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
+
 mod api;
 mod describe;
 mod grammar;
+mod login;
 mod read;
 mod seed;
 mod session;

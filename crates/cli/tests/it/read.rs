@@ -34,9 +34,7 @@ async fn servers_without_tables_get_names_and_ages() {
     assert_eq!(api.run("get is b --no-headers --show-labels").await.ok(), "b     2m    app=b\n");
     assert_eq!(
         api.run("get is/a svc/web").await.ok(),
-        "NAME                                AGE\nimagestream.image.openshift.io/a    2m\n\nNAME          AGE\nservice/web   3d2h\n"
-            .replace("openshift.io/a    2m", "openshift.io/a   2m")
-            .replace("NAME                                AGE", "NAME                               AGE")
+        "NAME                               AGE\nimagestream.image.openshift.io/a   2m\n\nNAME          AGE\nservice/web   3d2h\n"
     );
     let all = api.run("get all").await.ok();
     assert!(all.contains("service/web") && all.contains("imagestream.image.openshift.io/b"), "{all}");
@@ -53,12 +51,7 @@ async fn tables_of_the_server_are_shown() {
         "rows": [row(json!(["x", "a,b", "h/p/x"])), row(json!(["evil\u{1b}[31m", 7, null]))],
     });
     api.answer(&format!("GET {STREAMS}"), 200, table.clone());
-    assert_eq!(
-        api.run("get is").await.ok(),
-        "NAME        TAGS\nx           a,b\nevil^[[31m   7\n"
-            .replace("x           a", "x            a")
-            .replace("NAME        T", "NAME         T")
-    );
+    assert_eq!(api.run("get is").await.ok(), "NAME         TAGS\nx            a,b\nevil^[[31m   7\n");
     let wide = api.run("get is -o wide -L l").await.ok();
     assert_eq!(wide.lines().next().unwrap(), "NAME         TAGS   IMAGE REPOSITORY   L");
     assert_eq!(wide.lines().nth(1).unwrap(), "x            a,b    h/p/x              1");

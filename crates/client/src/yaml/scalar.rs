@@ -25,7 +25,7 @@ pub(super) fn block(text: &str, depth: usize) -> Option<String> {
     let fits = text.contains('\n')
         && !text.starts_with(['\n', ' '])
         && text.split('\n').all(|line| !line.ends_with(' ') && !has_special(line))
-        && text.trim_end_matches('\n') != "";
+        && !text.trim_end_matches('\n').is_empty();
     if !fits {
         return None;
     }

@@ -67,7 +67,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(
         items: Vec<Value>,
-        answer: impl Fn(&Seen) -> Result<Value, Status> + Send + Sync + 'static,
+        answer: impl Fn(&Seen) -> Result<Value, Box<Status>> + Send + Sync + 'static,
     ) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (events, receiver) = mpsc::unbounded_channel();
@@ -115,8 +115,8 @@ impl Server {
     }
 }
 
-pub(crate) fn refuse(_: &Seen) -> Result<Value, Status> {
-    Err(Status::failure(404, StatusReason::NotFound, "widgets.example.io \"x\" not found"))
+pub(crate) fn refuse(_: &Seen) -> Result<Value, Box<Status>> {
+    Err(Box::new(Status::failure(404, StatusReason::NotFound, "widgets.example.io \"x\" not found")))
 }
 
 fn json_response(code: u16, value: &Value) -> Response<Body> {

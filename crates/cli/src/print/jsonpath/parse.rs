@@ -304,7 +304,13 @@ fn parse_bracket(inside: &str) -> Result<Step, JsonPathError> {
     }
     let number = |text: &str| -> Result<Option<i64>, JsonPathError> {
         let text = text.trim();
-        if text.is_empty() { Ok(None) } else { text.parse().map(Some).or_else(|_| Err(bad())) }
+        if text.is_empty() {
+            return Ok(None);
+        }
+        match text.parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(bad()),
+        }
     };
     if inside == "*" {
         return Ok(Step::Wildcard);
