@@ -118,7 +118,7 @@ async fn crash_d3_everything_is_synced_before_the_answer() -> Result<()> {
     let wanted = ["data synced", "renamed", "folder synced", "metadata synced", "201 sent"];
     let mut next = 0;
     for event in &seen {
-        if next < wanted.len() && event == wanted[next] {
+        if next < wanted.len() && *event == wanted[next] {
             next += 1;
         }
     }

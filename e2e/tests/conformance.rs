@@ -1,0 +1,64 @@
+//! The conformance suite of the OCI distribution specification, against the real binary, as a project's editor: no
+//! failure and no skip in version `dev` with its optional parts switched on. Sparse manifests stay off, since a manifest
+//! whose parts are missing is refused.
+
+use anyhow::{Context as _, Result, ensure};
+use pierhead_testkit::Site;
+use tokio::process::Command;
+
+const SETTINGS: [(&str, &str); 12] = [
+    ("OCI_TLS", "disabled"),
+    ("OCI_REPO1", "conformance/repo1"),
+    ("OCI_REPO2", "conformance/repo2"),
+    ("OCI_VERSION", "dev"),
+    ("OCI_API_BLOBS_UPLOAD_CANCEL", "true"),
+    ("OCI_API_BLOBS_DIGEST_HEADER", "true"),
+    ("OCI_API_BLOBS_MOUNT_ANONYMOUS", "true"),
+    ("OCI_API_MANIFESTS_DIGEST_HEADER", "true"),
+    ("OCI_API_MANIFESTS_TAG_PARAM", "true"),
+    ("OCI_API_REFERRER", "true"),
+    ("OCI_DATA_SHA512", "true"),
+    ("OCI_DATA_SPARSE", "false"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_distribution_specification_is_kept_whole() -> Result<()> {
+    let suite = std::env::var_os("PIERHEAD_CONFORMANCE").context("PIERHEAD_CONFORMANCE is set by cargo xtask test")?;
+    let site = Site::start().await?;
+    let editor = site.user("editor").await?;
+    editor.oc(["new-project", "conformance"]).await.succeeds();
+    let token = editor.oc(["whoami", "-t"]).await.succeeds();
+    let results = tempfile::tempdir()?;
+    let output = Command::new(suite)
+        .envs(SETTINGS)
+        .env("OCI_REGISTRY", site.addresses().registry.to_string())
+        .env("OCI_USERNAME", "anything")
+        .env("OCI_PASSWORD", token.trim())
+        .env("OCI_RESULTS_DIR", results.path())
+        .current_dir(results.path())
+        .output()
+        .await?;
+    let report = std::fs::read_to_string(results.path().join("junit.xml")).with_context(|| {
+        let said = String::from_utf8_lossy(&output.stdout);
+        format!("the suite left no report: {said}{}", String::from_utf8_lossy(&output.stderr))
+    })?;
+    let [tests, failures, skipped, errors] = ["tests", "failures", "skipped", "errors"].map(|what| count(&report, what));
+    println!("conformance: {tests:?} tests, {failures:?} failures, {skipped:?} skipped, {errors:?} errors");
+    ensure!(tests > Some(900), "the suite ran {tests:?} tests");
+    let clean = [failures, skipped, errors].iter().all(|count| *count == Some(0));
+    ensure!(clean && output.status.success(), "{}", failed(&report).join("\n"));
+    site.stop()
+}
+
+/// An attribute of the report's first element that has it.
+fn count(report: &str, what: &str) -> Option<u32> {
+    let (_, rest) = report.split_once(&format!(" {what}=\""))?;
+    rest.split('"').next()?.parse().ok()
+}
+
+/// The names of cases that hold a failure or were skipped.
+fn failed(report: &str) -> Vec<&str> {
+    let cases = report.split("<testcase ").skip(1);
+    let bad = cases.filter(|case| case.contains("<failure") || case.contains("<skipped") || case.contains("<error"));
+    bad.filter_map(|case| case.split_once("name=\"")?.1.split('"').next()).collect()
+}
