@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::auth::Auth;
+use crate::credentials::{Credentials, Unauthenticated};
 use crate::identity::OAUTH_PREFIX;
 use crate::scope::{Scope, UnknownScope};
 use crate::stored::{self, Meta, resource};
@@ -106,6 +107,56 @@ impl Auth {
         let answer = grant.answer(token);
         self.inner.store.write(move |tx| grant.store(tx, &name, now)).await?;
         Ok(answer)
+    }
+
+    /// What `user` has granted `client` so far; nothing if the user was made anew since.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn granted_scopes(&self, client: &Client, user: &User) -> Result<Vec<String>, StoreError> {
+        let name = format!("{}:{}", user.name, client.name);
+        let found =
+            |tx: &pierhead_store::ReadTx<'_>| stored::find(tx, resource::CLIENT_AUTHORIZATIONS, "", &name);
+        let known: Option<StoredGrant> = self.inner.store.read(found)?;
+        Ok(known.filter(|known| known.user_uid == user.uid).map(|known| known.scopes).unwrap_or_default())
+    }
+
+    /// Notes that `user` lets `client` have tokens with `scopes`, so that it is not asked again.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn approve(&self, client: &Client, user: &User, scopes: Vec<String>) -> Result<(), StoreError> {
+        let grant = Grant {
+            client: client.name.clone(),
+            user: user.clone(),
+            scopes,
+            redirect_uri: String::new(),
+            expires_in: 0,
+            code_name: None,
+        };
+        let now = self.now();
+        self.inner.store.write(move |tx| remember_grant(tx, &grant, now)).await
+    }
+
+    /// What is known about a token to who holds it; `None` if it is not valid (any more).
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn access_token(&self, token: &str) -> Result<Option<AccessToken>, StoreError> {
+        let Some(name) = crate::oauth_object_name(token) else { return Ok(None) };
+        match self.authenticate(Credentials::Bearer(token)) {
+            Ok(_) => {}
+            Err(Unauthenticated::Invalid(_)) => return Ok(None),
+            Err(Unauthenticated::Store(error)) => return Err(error),
+        }
+        let found = |tx: &pierhead_store::ReadTx<'_>| stored::find(tx, resource::ACCESS_TOKENS, "", &name);
+        let stored: Option<crate::identity::StoredAccessToken> = self.inner.store.read(found)?;
+        let now = self.now();
+        Ok(stored.map(|stored| AccessToken {
+            token: Secret::new(token.to_owned()),
+            expires_in: stored.expires_at().map_or(0, |end| end.duration_since(now).as_secs()),
+            scopes: stored.scopes.unwrap_or_default(),
+        }))
     }
 
     /// Removes tokens and codes whose time was over an hour ago; answers how many. For a task that runs hourly.
@@ -278,4 +329,13 @@ struct StoredUser {
     metadata: Meta,
     #[serde(default)]
     identities: Option<Vec<String>>,
+}
+
+/// What a user granted a client.
+#[derive(serde::Deserialize)]
+struct StoredGrant {
+    #[serde(default, rename = "userUID")]
+    user_uid: String,
+    #[serde(default)]
+    scopes: Vec<String>,
 }

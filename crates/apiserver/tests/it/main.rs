@@ -6,6 +6,7 @@ mod discovery;
 mod exposing;
 mod images;
 mod lists;
+mod oauth;
 mod projects;
 mod reviews;
 mod verbs;

@@ -234,12 +234,17 @@ impl Auth {
         Ok(stored.map(Client::from_stored))
     }
 
-    /// Creates the built-in clients, or corrects where their answers go when the server's address changed.
+    /// Creates the built-in clients, gives the browser's one a secret where it has none, and corrects where answers
+    /// go when the server's address changed. Later calls on this `Auth` with any issuer do nothing.
     /// `issuer` is the server's public URL without a slash at the end.
     ///
     /// # Errors
     /// When the store cannot be written.
     pub async fn ensure_oauth_clients(&self, issuer: &str) -> Result<(), StoreError> {
+        self.inner.clients_ensured.get_or_try_init(|| self.write_oauth_clients(issuer)).await.map(|()| ())
+    }
+
+    async fn write_oauth_clients(&self, issuer: &str) -> Result<(), StoreError> {
         let now = self.now();
         let clients = built_in_clients(issuer);
         self.inner
@@ -248,11 +253,17 @@ impl Auth {
                 for (name, wanted) in &clients {
                     match find::<Value>(tx, resource::OAUTH_CLIENTS, name)? {
                         None => create(tx, resource::OAUTH_CLIENTS, name, wanted.clone(), now)?,
-                        Some(mut known) if known["redirectURIs"] != wanted["redirectURIs"] => {
+                        Some(mut known) => {
+                            let before = known.clone();
                             known["redirectURIs"] = wanted["redirectURIs"].clone();
-                            update(tx, resource::OAUTH_CLIENTS, name, known)?;
+                            let bare = known["secret"].as_str().is_none_or(str::is_empty);
+                            if let (true, Some(secret)) = (bare, wanted.get("secret")) {
+                                known["secret"] = secret.clone();
+                            }
+                            if known != before {
+                                update(tx, resource::OAUTH_CLIENTS, name, known)?;
+                            }
                         }
-                        Some(_) => {}
                     }
                 }
                 Ok(())

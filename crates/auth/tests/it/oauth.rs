@@ -5,10 +5,10 @@ use pierhead_auth::oauth::{
     BROWSER_CLIENT, CHALLENGING_CLIENT, CodeRequest, LoginError, Pkce, Redemption, User, parse_scopes,
 };
 use pierhead_auth::password::{IdentityProvider, ProviderKind};
-use pierhead_auth::{Attributes, oauth_object_name};
+use pierhead_auth::{Attributes, Auth, Config, oauth_object_name};
 use serde_json::json;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, SIGNER};
 
 const ISSUER: &str = "https://ph.example:8443";
 const USERS: &str = "users.user.openshift.io";
@@ -188,7 +188,9 @@ async fn built_in_clients_keep_their_secrets_when_the_address_changes() {
     let cluster = open_cluster().await;
     let client = |name| cluster.get("oauthclients.oauth.openshift.io", "", name).unwrap();
     let before = client(BROWSER_CLIENT);
-    cluster.auth.ensure_oauth_clients("https://new.example").await.unwrap();
+    let restarted =
+        Auth::open(cluster.store.clone(), Config::new(SIGNER.clone()), cluster.clock.shared()).unwrap();
+    restarted.ensure_oauth_clients("https://new.example").await.unwrap();
     let after = client(BROWSER_CLIENT);
     assert_eq!(before["secret"], after["secret"]);
     assert_eq!(after["redirectURIs"], json!(["https://new.example/oauth/token/display"]));

@@ -1,0 +1,98 @@
+//! Answers of the OAuth endpoints: JSON, pages, redirects, and the errors of RFC 6749.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use serde_json::{Value, json};
+
+use crate::ResponseBody;
+
+/// An answer that is being put together.
+pub(super) struct Answer {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+}
+
+impl Answer {
+    pub(super) const fn empty(status: StatusCode) -> Self {
+        Self { status, headers: Vec::new(), body: Bytes::new() }
+    }
+
+    pub(super) fn text(status: StatusCode, text: &str) -> Self {
+        Self::of(status, "text/plain; charset=utf-8", text.to_owned().into())
+    }
+
+    pub(super) fn html(status: StatusCode, page: String) -> Self {
+        Self::of(status, "text/html; charset=utf-8", page.into())
+    }
+
+    pub(super) fn json(status: StatusCode, value: &Value) -> Self {
+        Self::of(status, "application/json", value.to_string().into())
+    }
+
+    fn of(status: StatusCode, media_type: &'static str, body: Bytes) -> Self {
+        Self { status, headers: vec![(CONTENT_TYPE, HeaderValue::from_static(media_type))], body }
+    }
+
+    /// `{"error":…,"error_description":…}`.
+    pub(super) fn error(status: StatusCode, error: &str, description: &str) -> Self {
+        Self::json(status, &json!({"error": error, "error_description": description}))
+    }
+
+    /// 302 to a place that was checked before. A place that cannot be a header ends at our own root.
+    pub(super) fn redirect(location: &str) -> Self {
+        let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
+        Self { status: StatusCode::FOUND, headers: vec![(LOCATION, location)], body: Bytes::new() }
+    }
+
+    /// 401 that makes a client ask for name and password.
+    pub(super) fn challenge() -> Self {
+        Self::empty(StatusCode::UNAUTHORIZED)
+            .with(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"openshift\""))
+    }
+
+    #[must_use]
+    pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Sets a cookie for this host only, that no script sees and no foreign page's form sends along. An empty
+    /// value removes it.
+    #[must_use]
+    pub(super) fn cookie(self, name: &str, value: &str) -> Self {
+        let end = if value.is_empty() { "; Max-Age=0" } else { "" };
+        let cookie = format!("{name}={value}; Path=/; HttpOnly; Secure; SameSite=Lax{end}");
+        match HeaderValue::try_from(cookie) {
+            Ok(cookie) => self.with(SET_COOKIE, cookie),
+            Err(_) => self,
+        }
+    }
+
+    pub(super) fn into_response(self) -> Response<ResponseBody> {
+        let body = Full::new(self.body).map_err(|never| match never {}).boxed_unsync();
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        for (name, value) in self.headers {
+            response.headers_mut().append(name, value);
+        }
+        response
+    }
+}
+
+/// `uri` with parameters appended to its query.
+pub(super) fn with_query(uri: &str, parameters: &[(&str, &str)]) -> String {
+    let separator = if uri.contains('?') { '&' } else { '?' };
+    format!("{uri}{separator}{}", encode(parameters))
+}
+
+/// `uri` with parameters as its fragment, which browsers do not send on.
+pub(super) fn with_fragment(uri: &str, parameters: &[(&str, &str)]) -> String {
+    format!("{uri}#{}", encode(parameters))
+}
+
+fn encode(parameters: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
+}
