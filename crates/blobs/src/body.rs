@@ -74,7 +74,8 @@ impl std::fmt::Debug for FileSource {
 }
 
 impl BlobBody {
-    pub(crate) const fn memory(content: Bytes) -> Self {
+    /// A body of bytes that are in memory already.
+    pub const fn memory(content: Bytes) -> Self {
         Self { source: Source::Memory(content) }
     }
 

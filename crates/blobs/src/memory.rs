@@ -108,6 +108,11 @@ impl MemoryWriter {
         self.memory.put(expected, content).map(|()| size)
     }
 
+    pub(crate) fn into_content(mut self) -> Bytes {
+        self.end();
+        std::mem::take(&mut *self.part).freeze()
+    }
+
     pub(crate) fn end(&self) {
         self.memory.sessions.remove(self.id);
     }

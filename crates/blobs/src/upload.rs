@@ -78,9 +78,13 @@ impl Upload {
     pub async fn commit(self, expected: &Digest) -> Result<Committed, UploadError> {
         let (size, healed) = match self.0 {
             Target::Filesystem(gathering) => {
-                let writer = gathering.settle().await?;
+                // The rest and the commit in one go: a small blob visits a blocking thread once.
+                let (mut writer, rest) = gathering.rest().await?;
                 let digest = expected.clone();
-                let commit = move || writer.commit(&digest);
+                let commit = move || {
+                    writer.append(&rest)?;
+                    writer.commit(&digest)
+                };
                 tokio::task::spawn_blocking(commit).await.map_err(BlobError::from)??
             }
             Target::Memory(writer) => (writer.commit(expected)?, false),
@@ -88,11 +92,28 @@ impl Upload {
         Ok(Committed { digest: expected.clone(), size, healed })
     }
 
+    /// Ends the upload and answers its bytes, verified, for callers that keep small blobs elsewhere. Nothing is stored.
+    pub async fn into_content(self, expected: &Digest) -> Result<Bytes, UploadError> {
+        let content = match self.0 {
+            Target::Filesystem(gathering) => {
+                let (writer, rest) = gathering.rest().await?;
+                let take = move || writer.into_content(&rest);
+                tokio::task::spawn_blocking(take).await.map_err(BlobError::from)??
+            }
+            Target::Memory(writer) => writer.into_content(),
+        };
+        let actual = Digest::of(expected.algorithm(), &content);
+        if actual != *expected {
+            return Err(UploadError::digest_mismatch(expected, actual));
+        }
+        Ok(content)
+    }
+
     /// Ends the upload and removes its bytes.
     pub async fn cancel(self) -> Result<(), UploadError> {
         match self.0 {
             Target::Filesystem(gathering) => {
-                let writer = gathering.settle().await?;
+                let (writer, _unwritten) = gathering.rest().await?;
                 let end = move || writer.end();
                 Ok(tokio::task::spawn_blocking(end).await.map_err(BlobError::from)??)
             }
@@ -192,9 +213,15 @@ impl Gathering {
     /// Writes everything and gives the writer back.
     async fn settle(mut self) -> Result<PartWriter, UploadError> {
         self.hand_over().await?;
+        Ok(self.rest().await?.0)
+    }
+
+    /// Gives the writer back, and what is not written yet.
+    async fn rest(mut self) -> Result<(PartWriter, Vec<Bytes>), UploadError> {
         self.take_back().await?;
+        self.seal_small();
         match self.pen {
-            Pen::Here(writer) => Ok(writer),
+            Pen::Here(writer) => Ok((writer, self.pieces)),
             Pen::Broken(id) => Err(UploadError::Unknown { id }),
             Pen::Away(_) => unreachable!("take_back leaves the pen here or broken"),
         }

@@ -29,7 +29,7 @@ const QUARANTINED_FOR: Duration = Duration::from_hours(30 * 24);
 pub struct Collected {
     /// Blobs taken from repositories.
     pub links: u64,
-    /// Files removed.
+    /// Blobs removed from storage.
     pub blobs: u64,
 }
 
@@ -62,7 +62,7 @@ impl Images {
                 collected.links += self.collect_links(repository).await?;
             }
         }
-        collected.blobs = self.collect_files().await?;
+        collected.blobs = self.collect_files().await? + self.collect_small_blobs().await?;
         self.blobs().empty_quarantine(self.0.clock.now(), QUARANTINED_FOR).await?;
         if collected != Collected::default() {
             info!(

@@ -18,6 +18,7 @@ mod pull;
 mod push;
 mod repository_end;
 mod rows;
+mod small_blobs;
 mod source_permission;
 mod spec_tags;
 mod stream;

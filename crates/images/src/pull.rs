@@ -57,6 +57,8 @@ pub struct Blob {
     name: String,
     digest: Digest,
     size: u64,
+    /// The bytes, where they came with the look-up.
+    small: Option<Bytes>,
 }
 
 impl Blob {
@@ -72,6 +74,9 @@ impl Blob {
 
     /// Its bytes, wholly or in part. The body ends with an error when they are not those of the digest.
     pub async fn open(&self, range: Option<Range<u64>>) -> Result<BlobBody, PullError> {
+        if let Some(content) = &self.small {
+            return slice(content, range.unwrap_or(0..self.size)).map(BlobBody::memory);
+        }
         match self.images.blobs().open(&self.digest, self.size, range).await {
             Err(BlobError::NotFound { .. }) => Err(self.unknown()),
             opened => Ok(opened?),
@@ -143,7 +148,8 @@ impl Images {
     pub async fn blob(&self, permit: &Permit<Pull>, digest: &Digest) -> Result<Blob, PullError> {
         let unknown = || blob_unknown(permit.namespace(), permit.name(), digest);
         let size = self.renew(permit.namespace(), permit.name(), digest).await?.ok_or_else(unknown)?;
-        match self.blobs().stat(digest).await? {
+        let small = self.small_blob(digest)?;
+        match self.stored_size(digest, small.as_ref()).await? {
             Some(length) if length == size => {}
             Some(length) => {
                 warn!(%digest, length, size, "Blob {digest} has the wrong length; saying it is not there");
@@ -152,7 +158,7 @@ impl Images {
             None => return Err(unknown()),
         }
         let (namespace, name) = stream_key(permit.namespace(), permit.name());
-        Ok(Blob { images: self.clone(), namespace, name, digest: digest.clone(), size })
+        Ok(Blob { images: self.clone(), namespace, name, digest: digest.clone(), size, small })
     }
 
     /// Renews the lease of a link if it is getting old; says how long the blob is, if it is linked.
@@ -247,6 +253,14 @@ impl Images {
         let rows = self.store().read(|tx| tx.rows(&HEADS, &range, limit + 1))?;
         let names = rows.into_iter().map(|((namespace, name), _)| format!("{namespace}/{name}")).collect();
         Ok(Page::cut(names, limit))
+    }
+}
+
+fn slice(content: &Bytes, range: Range<u64>) -> Result<Bytes, PullError> {
+    let size = content.len() as u64;
+    match (usize::try_from(range.start), usize::try_from(range.end)) {
+        (Ok(start), Ok(end)) if start <= end && end <= content.len() => Ok(content.slice(start..end)),
+        _ => Err(BlobError::Range { start: range.start, end: range.end, size }.into()),
     }
 }
 

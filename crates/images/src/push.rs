@@ -130,7 +130,11 @@ impl Images {
             tx.link(repository, &descriptor.digest)
         })?;
         let Some(linked) = linked.filter(|linked| linked.size <= MAX_CONFIG_BYTES) else { return Ok(None) };
-        let content = match self.blobs().content(&descriptor.digest, linked.size).await {
+        let content = match self.small_blob(&descriptor.digest)? {
+            Some(content) => Ok(content),
+            None => self.blobs().content(&descriptor.digest, linked.size).await,
+        };
+        let content = match content {
             Ok(content) => content,
             Err(error) => {
                 debug!(digest = %descriptor.digest, %error, "A config cannot be read");

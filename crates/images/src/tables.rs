@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use pierhead_api::image::{Image, ImageLookupPolicy, TagEvent, TagEventCondition, TagReference};
 use pierhead_api::meta::{ObjectMeta, Time};
-use pierhead_store::{FirstVersion, JsonRecord, Revision, Table, TableName};
+use pierhead_store::{FirstVersion, JsonRecord, Record, RecordError, Revision, Table, TableName};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest_record::ManifestRecord;
@@ -29,6 +30,8 @@ pub(crate) static SEQUENCES: Table<String, Sequence> = Table::silent("image_sequ
 pub(crate) static LINKS: Table<(RepositoryId, DigestKey), LinkRecord> = Table::silent("blob_links");
 /// The same pairs by blob.
 pub(crate) static LINKED: Table<(DigestKey, RepositoryId), ()> = Table::silent("blob_linked_by");
+/// Blobs that are too small for a file of their own.
+pub(crate) static SMALL_BLOBS: Table<DigestKey, SmallBlob> = Table::silent("small_blobs");
 /// Manifests by digest, whoever holds them.
 pub(crate) static MANIFESTS: Table<DigestKey, ManifestRecord> = Table::silent("manifests");
 /// Which manifests a repository may serve.
@@ -63,6 +66,7 @@ pub fn tables() -> Vec<TableName> {
         SEQUENCES.name(),
         LINKS.name(),
         LINKED.name(),
+        SMALL_BLOBS.name(),
         MANIFESTS.name(),
         HELD.name(),
         REFERRERS.name(),
@@ -75,6 +79,26 @@ pub fn tables() -> Vec<TableName> {
         DEAD_REPOSITORIES.name(),
         IMAGES.name(),
     ]
+}
+
+/// The bytes of a small blob: a byte of version, and they.
+#[derive(Clone, Debug)]
+pub(crate) struct SmallBlob(pub(crate) Bytes);
+
+impl Record for SmallBlob {
+    fn encode(&self, out: &mut Vec<u8>) -> Result<(), RecordError> {
+        out.push(1);
+        out.extend_from_slice(&self.0);
+        Ok(())
+    }
+
+    fn decode(stored: &Bytes) -> Result<Self, RecordError> {
+        match stored.first() {
+            Some(1) => Ok(Self(stored.slice(1..))),
+            Some(&found) => Err(RecordError::UnknownVersion { found }),
+            None => Err(RecordError::Empty),
+        }
+    }
 }
 
 macro_rules! first_version {

@@ -10,7 +10,8 @@ use crate::Images;
 use crate::error::UploadError;
 use crate::links::link;
 use crate::rows::{Rows, obtain_repository, stream_key};
-use crate::tables::{LINKED, REPOSITORY_NAMES};
+use crate::small_blobs::SMALL_BYTES;
+use crate::tables::{LINKED, REPOSITORY_NAMES, SMALL_BLOBS, SmallBlob};
 
 /// Repositories asked about at most when a mount does not say from where.
 const MOUNT_CANDIDATES: usize = 64;
@@ -46,9 +47,15 @@ impl OpenUpload {
 
     /// Ends the upload: verified, on disk, and linked to the repository when this answers.
     pub async fn commit(self, digest: &Digest) -> Result<Committed, UploadError> {
+        if self.upload.offset() <= SMALL_BYTES {
+            let content = self.upload.into_content(digest).await?;
+            let size = content.len() as u64;
+            self.images.link_blob((self.namespace, self.name), digest, size, Some(content)).await?;
+            return Ok(Committed { digest: digest.clone(), size, healed: false });
+        }
         let _kept = self.images.stripe(digest).read().await;
         let committed = self.upload.commit(digest).await?;
-        self.images.link_blob(self.namespace, self.name, digest, committed.size).await?;
+        self.images.link_blob((self.namespace, self.name), digest, committed.size, None).await?;
         Ok(committed)
     }
 
@@ -124,11 +131,12 @@ impl Images {
             },
         };
         let _kept = self.stripe(digest).read().await;
-        let stored = self.blobs().stat(digest).await?;
+        let small = self.small_blob(digest)?;
+        let stored = self.stored_size(digest, small.as_ref()).await?;
         match size {
             Some(size) if stored == Some(size) => {
-                let (namespace, name) = stream_key(permit.namespace(), permit.name());
-                self.link_blob(namespace, name, digest, size).await?;
+                let at = stream_key(permit.namespace(), permit.name());
+                self.link_blob(at, digest, size, small).await?;
                 Ok(Mount::Mounted { size })
             }
             _ => Ok(Mount::NotMounted),
@@ -162,16 +170,22 @@ impl Images {
         Ok(readable.map(|(_, link)| link.size))
     }
 
+    /// Lets a repository serve a blob; a small one is stored with the link.
     async fn link_blob(
         &self,
-        namespace: String,
-        name: String,
+        (namespace, name): (String, String),
         digest: &Digest,
         size: u64,
+        small: Option<Bytes>,
     ) -> Result<(), StoreError> {
         let (digest, now) = (digest.clone(), self.now_s());
         self.write(move |tx| {
             let repository = obtain_repository(tx, &namespace, &name)?;
+            if let Some(content) = &small
+                && tx.row(&SMALL_BLOBS, &digest.to_key())?.is_none()
+            {
+                tx.put(&SMALL_BLOBS, &digest.to_key(), &SmallBlob(content.clone()))?;
+            }
             link(tx, repository, &digest, size, now)
         })
         .await

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::IoSlice;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -131,6 +132,18 @@ impl PartWriter {
         let published = self.files.publish(&self.file, &self.path, expected, size);
         self.files.sessions.remove(self.id);
         Ok((size, published? == Published::Healed))
+    }
+
+    /// Ends the upload; what was written and `rest`, which was not.
+    pub(crate) fn into_content(self, rest: &[Bytes]) -> Result<Bytes, BlobError> {
+        let written = usize::try_from(self.part.offset).map_err(|_too_large| BlobError::OutOfSpace)?;
+        let mut content = vec![0; written];
+        self.file
+            .read_exact_at(&mut content, 0)
+            .map_err(|error| BlobError::io("reading", &self.path, error))?;
+        self.end()?;
+        rest.iter().for_each(|piece| content.extend_from_slice(piece));
+        Ok(content.into())
     }
 
     /// Forgets the upload and removes its bytes.

@@ -35,6 +35,7 @@ async fn conformance(blobs: &Blobs, clock: &ManualClock) {
     wrong_digest_leaves_nothing(blobs).await;
     two_writers_of_one_digest_both_succeed(blobs).await;
     an_upload_is_continued_where_it_stopped(blobs).await;
+    a_small_upload_can_be_kept_elsewhere(blobs).await;
     only_one_request_writes(blobs).await;
     idle_uploads_are_reaped(blobs, clock).await;
     deleted_is_gone(blobs).await;
@@ -100,6 +101,24 @@ async fn an_upload_is_continued_where_it_stopped(blobs: &Blobs) {
     upload.commit(&Digest::sha256(&content)).await.unwrap();
     let again = blobs.upload(id).await;
     assert!(matches!(again, Err(UploadError::Unknown { .. })), "{again:?}");
+}
+
+async fn a_small_upload_can_be_kept_elsewhere(blobs: &Blobs) {
+    let digest = Digest::sha256(b"first second");
+    for expected in [&digest, &Digest::sha256(b"other")] {
+        let id = blobs.create_upload(owner()).await.unwrap();
+        let mut upload = blobs.upload(id).await.unwrap();
+        upload.append(Bytes::from_static(b"first ")).await.unwrap();
+        upload.suspend().await.unwrap();
+        let mut upload = blobs.upload(id).await.unwrap();
+        upload.append(Bytes::from_static(b"second")).await.unwrap();
+        match upload.into_content(expected).await {
+            Ok(content) => assert_eq!((content.as_ref(), expected), (b"first second".as_slice(), &digest)),
+            Err(error) => assert!(matches!(error, UploadError::DigestMismatch { .. }), "{error:?}"),
+        }
+        assert!(blobs.session(id).is_none());
+    }
+    assert_eq!(blobs.stat(&digest).await.unwrap(), None);
 }
 
 async fn only_one_request_writes(blobs: &Blobs) {

@@ -23,7 +23,7 @@ pub(crate) struct World {
     pub(crate) user: Arc<Subject>,
 }
 
-/// An image with one layer, ready to push.
+/// An image with one layer, ready to push: a config that is kept as a row, and a layer that is a file.
 pub(crate) struct Sample {
     pub(crate) config: Vec<u8>,
     pub(crate) layer: Vec<u8>,
@@ -38,7 +38,7 @@ impl Sample {
         let config = format!(
             r#"{{"created":"2016-05-01T12:00:00Z","architecture":"amd64","os":"linux","config":{{"Env":["A={text}"]}},"rootfs":{{"type":"layers","diff_ids":[]}}}}"#
         );
-        Self::with(config.into_bytes(), format!("layer of {text}").into_bytes(), "")
+        Self::with(config.into_bytes(), format!("layer of {text:6000}").into_bytes(), "")
     }
 
     pub(crate) fn with(config: Vec<u8>, layer: Vec<u8>, more: &str) -> Self {
