@@ -82,7 +82,7 @@ impl Actor {
 
     /// podman, with storage and credentials of their own.
     pub async fn podman(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Outcome {
-        let (storage, run) = (self.home.join("containers"), self.home.join("containers-run"));
+        let (storage, run) = (self.home.join("containers"), self.home.join("run"));
         let tool = self.with_auth_file("podman").before([
             OsStr::new("--root"),
             storage.as_os_str(),

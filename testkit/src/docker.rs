@@ -36,7 +36,13 @@ impl DockerEngine {
         let socket = format!("unix://{}", path("sock").display());
         std::fs::write(path("daemon.json"), "{}")?;
         let mut command = Command::new("dockerd");
-        command.args(["--storage-driver=overlay2", "--iptables=false", "--ip-masq=false", "--bridge=none"]);
+        command.args([
+            "--storage-driver=overlay2",
+            "--iptables=false",
+            "--ip-masq=false",
+            "--bridge=none",
+            "--log-level=warn",
+        ]);
         command.arg("--config-file").arg(path("daemon.json")).args(["--host", &socket]);
         command.arg("--data-root").arg(path("data")).arg("--exec-root").arg(path("exec"));
         command.arg("--pidfile").arg(path("pid"));

@@ -23,7 +23,7 @@ mod wait;
 
 pub use actor::Actor;
 pub use docker::DockerEngine;
-pub use hosts::HostName;
+pub use hosts::{HostName, OwnAddress};
 pub use process::Process;
 pub use site::{Addresses, Site, SiteOptions};
 pub use tool::{Outcome, Tool};

@@ -1,6 +1,6 @@
 //! A running Pierhead: the real binary with a folder of its own.
 //!
-//! Owns its life: started on ports that the system chooses, ready before the test goes on, SIGTERM at the end, which it
+//! Owns its life: started on an address of its own with routes on ports 80 and 443, ready before the test goes on, SIGTERM at the end, which it
 //! must answer with exit code 0. When a test fails, the folder stays and its path is printed.
 
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{Actor, HostName, Process, eventually_within};
+use crate::{Actor, HostName, OwnAddress, Process, eventually_within};
 
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
@@ -52,6 +52,7 @@ pub struct Site {
     process: Process,
     addresses: Addresses,
     domain: String,
+    outside: OwnAddress,
     stopped: bool,
 }
 
@@ -70,7 +71,8 @@ impl Site {
     /// As [`Site::start`].
     pub async fn start_with(options: SiteOptions) -> Result<Self> {
         let binary = binary()?;
-        let folder = tempfile::Builder::new().prefix("pierhead-site-").tempdir()?;
+        let folder = tempfile::Builder::new().prefix("ph-").tempdir_in("/tmp")?; // podman wants short paths
+        let outside = OwnAddress::take()?;
         let root = folder.path().to_path_buf();
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let domain = format!("apps-{}-{number}.pierhead.test", std::process::id());
@@ -81,9 +83,11 @@ impl Site {
         }
         let mut command = Command::new(&binary);
         command.arg("serve").arg("--data").arg(root.join("data")).args(["--router-domain", &domain]);
-        for listener in ["--api", "--registry", "--router-http", "--router-https", "--metrics"] {
+        for listener in ["--api", "--registry", "--metrics"] {
             command.args([listener, "127.0.0.1:0"]);
         }
+        command.args(["--router-http", &format!("{}:80", outside.address())]);
+        command.args(["--router-https", &format!("{}:443", outside.address())]);
         match &options.htpasswd {
             Some(users) => {
                 let file = root.join("htpasswd");
@@ -97,7 +101,7 @@ impl Site {
         command.args(&options.arguments);
         let mut process = Process::start(&mut command, &root.join("log"))?;
         let addresses = ready(&mut process, &root.join("data/addresses.json")).await?;
-        Ok(Self { folder: Some(folder), root, binary, process, addresses, domain, stopped: false })
+        Ok(Self { folder: Some(folder), root, binary, process, addresses, domain, outside, stopped: false })
     }
 
     /// Where it listens.
@@ -115,6 +119,11 @@ impl Site {
         format!("https://{}", self.addresses.api)
     }
 
+    /// The server's process id.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The certificate authority that clients are to trust.
     pub fn authority(&self) -> PathBuf {
         self.root.join("data/pki/ca.crt")
@@ -125,7 +134,7 @@ impl Site {
     /// # Errors
     /// The hosts file cannot be written.
     pub fn route_host(&self, name: &str, namespace: &str) -> Result<HostName> {
-        HostName::add(&format!("{name}-{namespace}.{}", self.domain))
+        HostName::add(&format!("{name}-{namespace}.{}", self.domain), self.outside.address())
     }
 
     /// The administrator, with the kubeconfig that the server made.
@@ -163,7 +172,7 @@ impl Site {
 
     fn actor(&self, name: &str) -> Result<Actor> {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        Actor::new(&self.root.join(format!("home-{name}-{number}")), &self.root.join("bin"))
+        Actor::new(&self.root.join(format!("h{number}-{name}")), &self.root.join("bin"))
     }
 
     /// Ends the site, which must take SIGTERM for an answer and exit with 0.

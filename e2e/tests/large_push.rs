@@ -1,0 +1,94 @@
+//! A large layer goes through the route while others push, and the server's memory stays where it is.
+
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
+use pierhead_e2e::bench::process::resident;
+use pierhead_e2e::sample::{Blob, SampleImage};
+use pierhead_e2e::wire::{Body, Wire, finish};
+use pierhead_testkit::{Site, eventually};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use sha2::{Digest as _, Sha256};
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+const PIECE: usize = 1 << 20;
+const PIECES: usize = 1024;
+/// What the server may hold in memory meanwhile, in bytes.
+const CEILING: u64 = 256 << 20;
+
+fn layer() -> (String, Body) {
+    let piece = Blob::random(&mut StdRng::seed_from_u64(1), PIECE).bytes;
+    let mut hasher = Sha256::new();
+    for _ in 0..PIECES {
+        hasher.update(&piece);
+    }
+    let hex = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let frames = (0..PIECES).map(move |_| Ok::<_, Infallible>(Frame::data(piece.clone())));
+    (format!("sha256:{hex}"), StreamBody::new(stream::iter(frames)).boxed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layer_of_1_gib_through_the_route_while_8_others_push_needs_little_memory() -> Result<()> {
+    let site = Site::start().await?;
+    site.admin()?.oc(["expose", "service", "docker-registry", "-n", "default"]).await.succeeds();
+    let owner = site.user("owner").await?;
+    owner.oc(["new-project", "large"]).await.succeeds();
+    let authorization = format!("Bearer {}", owner.oc(["whoami", "-t"]).await.succeeds().trim());
+    let router = site.addresses().router_http;
+    let host = site.route_host("docker-registry", "default")?;
+    let host = host.as_str().to_owned();
+    eventually("the route serves", async || {
+        let mut wire = Wire::connect(router, &host, None).await.ok()?;
+        (wire.get("/v2/").await.ok()?.status == StatusCode::UNAUTHORIZED).then_some(())
+    })
+    .await?;
+
+    let mut others = JoinSet::new();
+    for number in 0..8 {
+        let mut wire = Wire::connect(router, &host, Some(&authorization)).await?;
+        others.spawn(async move {
+            let mut random = StdRng::seed_from_u64(number);
+            let repository = format!("large/other-{number}");
+            for round in 0.. {
+                let image = SampleImage::random(&mut random, 500_000);
+                for blob in [&image.layer, &image.config] {
+                    wire.push_blob(&repository, &blob.digest, blob.bytes.clone()).await?;
+                }
+                wire.push_manifest(&repository, &format!("v{round}"), image.manifest.bytes.clone()).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    let pid = site.pid();
+    let mut watch = JoinSet::new();
+    watch.spawn(async move {
+        let mut most = 0;
+        while let Ok(now) = resident(pid) {
+            most = most.max(now);
+            ensure!(most < CEILING, "{} MiB resident", most >> 20);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        anyhow::Ok(())
+    });
+
+    let mut wire = Wire::connect(router, &host, Some(&authorization)).await?;
+    let (digest, body) = layer();
+    let place = wire.start_upload("large/image").await?;
+    let headers = [("content-type", "application/octet-stream")];
+    let pushed = wire.send(Method::PUT, &finish(&place, &digest), &headers, body).await?;
+    pushed.expect(StatusCode::CREATED)?;
+    if let Some(ended) = others.try_join_next() {
+        ended??;
+    }
+    ensure!(watch.try_join_next().is_none(), "memory went over the ceiling");
+    println!("resident after the push: {} MiB", resident(pid)? >> 20);
+    others.shutdown().await;
+    watch.shutdown().await;
+    site.stop()
+}
