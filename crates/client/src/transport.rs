@@ -94,20 +94,18 @@ fn find_failure(error: &(dyn Error + 'static), host: &str, port: u16) -> Transpo
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return tls_failure(tls, host);
         }
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                return tls_failure(tls, host);
-            }
-            match io.kind() {
-                io::ErrorKind::ConnectionRefused => return TransportFailure::Refused { server },
-                io::ErrorKind::TimedOut => return TransportFailure::Timeout { server },
-                _ => {}
-            }
+        let io = error.downcast_ref::<io::Error>();
+        match io.map(io::Error::kind) {
+            Some(io::ErrorKind::ConnectionRefused) => return TransportFailure::Refused { server },
+            Some(io::ErrorKind::TimedOut) => return TransportFailure::Timeout { server },
+            _ => {}
         }
         if message.contains("dns error") || message.contains("failed to lookup address") {
             return TransportFailure::NoSuchHost { host: host.to_owned() };
         }
-        current = error.source();
+        // The source of an I/O error is the source of what it wraps, which would be passed over.
+        let wrapped = io.and_then(io::Error::get_ref).map(|inner| inner as &(dyn Error + 'static));
+        current = wrapped.or_else(|| error.source());
     }
     TransportFailure::Broken { message }
 }
@@ -162,10 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn unknown_authority_is_recognised() {
+    fn unknown_authority_is_recognised_however_deep() {
         let uri = http::Uri::from_static("https://h/");
         let error = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
-        let error = TransportError::classify(&uri, std::io::Error::other(error));
+        let error = std::io::Error::other(std::io::Error::other(error));
+        let error = TransportError::classify(&uri, error);
         assert_eq!(error.failure, TransportFailure::UnknownAuthority);
     }
 }

@@ -77,8 +77,8 @@ async fn questions_about_rights() {
     assert_eq!((outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()), (1, "no\n", ""));
     let review = "POST /apis/authorization.openshift.io/v1/namespaces/a/localresourceaccessreviews";
     api.answer(review, 201, json!({"users": ["ed", "anna"], "groups": []}));
-    let text = api.run_in(home.path(), "policy who-can get is", "").await.ok();
-    assert!(text.contains("Resource:   imagestreams.image.openshift.io\n"), "{text}");
+    let text = api.run_in(home.path(), "policy who-can get is/layers", "").await.ok();
+    assert!(text.contains("Resource:   imagestreams.image.openshift.io/layers\n"), "{text}");
     assert!(text.contains("Users:   anna\n         ed\nGroups:  none\n"), "{text}");
 }
 

@@ -92,9 +92,13 @@ pub(super) async fn who_can(args: WhoCanArgs, session: &mut Session) -> anyhow::
     };
     let place = if args.all_namespaces { "<all>" } else { namespace.as_str() };
     let dot = if group.is_empty() { "" } else { "." };
+    let shown = match resource.split_once('/') {
+        Some((plural, subresource)) => format!("{plural}{dot}{group}/{subresource}"),
+        None => format!("{resource}{dot}{group}"),
+    };
     let mut text =
         format!("resourceaccessreviewresponse.authorization.openshift.io/<unknown>\n\nNamespace:\t{place}\n");
-    text.push_str(&format!("Verb:\t{}\nResource:\t{resource}{dot}{group}\n", args.verb));
+    text.push_str(&format!("Verb:\t{}\nResource:\t{shown}\n", args.verb));
     if let Some(name) = &args.name {
         text.push_str(&format!("ResourceName:\t{name}\n"));
     }
