@@ -22,6 +22,7 @@ use crate::server::Parts;
 use crate::{RequestBody, ResponseBody, oauth};
 
 mod about;
+mod apply;
 pub(crate) mod body;
 mod create;
 mod delete;
@@ -96,7 +97,7 @@ async fn resource(
     let verb = verb_of(&incoming.head.method, &path, &incoming.query)?;
     let attributes = attributes(found.as_ref().map(|resource| &resource.kind), verb, &path, &incoming.query);
     let permit = server.auth.authorize(&caller.subject, &attributes).map_err(denied)?;
-    let resource = found.ok_or_else(Status::not_found_path)?;
+    let resource = found.ok_or_else(|| unknown_resource(&attributes))?;
     check_scope(&resource.kind, verb, &path)?;
     let encoder = Encoder::new(style, &resource.kind, &path.prefix, server.clock.now());
     let call = Call {
@@ -112,6 +113,16 @@ async fn resource(
     let request = Exchange { caller, head: incoming.head, body: incoming.body, encoder };
     let (answer, encoder) = dispatch(call, request).await?;
     encoder.respond(answer)
+}
+
+/// 404 for a resource there is none of. It names what was asked for: without that, clients of 2016 take a missing
+/// `imagestreamimports` for an older server and wait for something that never comes (images 1.3).
+fn unknown_resource(attributes: &Attributes) -> ApiError {
+    let mut status = Status::not_found_path();
+    let details = status.details.get_or_insert_default();
+    details.kind.clone_from(&attributes.resource);
+    details.group.clone_from(&attributes.group);
+    status.into()
 }
 
 /// What the verbs need of a request besides the call.

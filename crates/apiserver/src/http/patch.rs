@@ -11,7 +11,7 @@ use pierhead_api::meta::{Status, StatusReason};
 use pierhead_api::patch::{self, PatchError};
 use serde_json::Value;
 
-use super::{body, update};
+use super::{apply, body, update};
 use crate::RequestBody;
 use crate::call::{Answer, Call};
 use crate::collection::Collection;
@@ -21,8 +21,12 @@ use crate::metadata;
 use crate::query::WriteOptions;
 use crate::strategy::Part;
 
-const PATCH_TYPES: [&str; 3] =
-    ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
+const PATCH_TYPES: [&str; 4] = [
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    apply::MEDIA_TYPE,
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
@@ -110,6 +114,9 @@ pub(super) async fn apply(
     body: RequestBody,
     part: Part,
 ) -> Result<Answer, ApiError> {
+    if body::media_type(&head.headers) == apply::MEDIA_TYPE {
+        return apply::answer(call, body, part).await;
+    }
     let options = WriteOptions::parse(&call.query, "PatchOptions")?;
     let bytes = body::collect(body).await?;
     let patch = Patch::read(head, &bytes)?;

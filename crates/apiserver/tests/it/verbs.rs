@@ -180,6 +180,35 @@ async fn patches_of_every_form_apply() {
     assert_eq!(world.patch(&admin(), &path, "merge-patch", uid).await.status.as_u16(), 409);
 }
 
+#[tokio::test]
+async fn managers_apply_their_own_fields() {
+    let world = World::new().await;
+    let apply = async |manager: &str, query: &str, data: Value| {
+        let path = format!("{MAPS}/a?fieldManager={manager}{query}");
+        let headers = [("content-type", "application/apply-patch+yaml")];
+        let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": data}).to_string();
+        world.send(&admin(), "PATCH", &path, &headers, body).await
+    };
+    let made = apply("ann", "", json!({"a": "1", "b": "1"})).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    assert_eq!(made.body["metadata"]["managedFields"][0]["manager"], "ann");
+    assert_eq!(apply("bob", "", json!({"c": "1"})).await.body["data"], json!({"a": "1", "b": "1", "c": "1"}));
+    let changed = apply("ann", "", json!({"a": "2"})).await;
+    assert_eq!((changed.status, &changed.body["data"]), (StatusCode::OK, &json!({"a": "2", "c": "1"})));
+    let again = apply("ann", "", json!({"a": "2"})).await.body;
+    assert_eq!(again["metadata"]["resourceVersion"], changed.body["metadata"]["resourceVersion"]);
+    let refused = apply("bob", "", json!({"a": "3", "c": "1"})).await;
+    assert_eq!(
+        refused.says(),
+        (409, r#"Apply failed with 1 conflict: conflict with "ann" using v1: .data.a"#)
+    );
+    assert_eq!(refused.body["details"]["causes"][0]["reason"], "FieldManagerConflict");
+    let forced = apply("bob", "&force=true", json!({"a": "3", "c": "1"})).await;
+    assert_eq!(forced.body["data"], json!({"a": "3", "c": "1"}));
+    assert_eq!(apply("ann", "", json!({})).await.body["data"], json!({"a": "3", "c": "1"}));
+    assert_eq!(apply("", "", json!({})).await.status.as_u16(), 422);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_patches_are_all_kept() {
     let world = World::new().await;

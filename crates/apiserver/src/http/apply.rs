@@ -1,0 +1,359 @@
+//! Server-side apply: an object made or changed to have what one manager says, and to lose what it no longer says.
+//!
+//! Owns the sets of fields in `metadata.managedFields` (FieldsV1 of the Kubernetes API) and conflicts between managers
+//! that apply. Writes by PUT and PATCH are not recorded: they never conflict, and what they set stays until a manager
+//! that applied it lets go of it. How lists merge is `api`'s schema of the kind.
+
+use http::StatusCode;
+use pierhead_api::field::FieldErrors;
+use pierhead_api::meta::{Status, StatusReason, Time};
+use pierhead_api::patch::{ListMerge, PatchSchema, strategic_merge_patch};
+use pierhead_auth::Attributes;
+use serde_json::{Map, Value, json};
+
+use super::{body, update};
+use crate::RequestBody;
+use crate::call::{Answer, Call};
+use crate::collection::Collection;
+use crate::document;
+use crate::error::ApiError;
+use crate::metadata;
+use crate::query::WriteOptions;
+use crate::storage::Document;
+use crate::strategy::Part;
+
+/// The media type of an apply.
+pub(super) const MEDIA_TYPE: &str = "application/apply-patch+yaml";
+
+/// `PATCH …/<resource>/<name>?fieldManager=<manager>` with what the manager wants.
+pub(super) async fn answer(call: &Call, body: RequestBody, part: Part) -> Result<Answer, ApiError> {
+    let options = WriteOptions::parse(&call.query, "PatchOptions")?;
+    let Some(manager) = call.query.get("fieldManager") else {
+        let mut errors = FieldErrors::new();
+        errors.required("fieldManager", "is required for apply patch");
+        return Err(Status::invalid("PatchOptions", "meta.k8s.io", "", &errors).into());
+    };
+    let bytes = body::collect(body).await?;
+    let parsed = document::read_yaml(&bytes)
+        .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
+    let (mut wanted, _) = body::object(call, &call.resource.kind.gvk, parsed, options.field_validation)?;
+    if !metadata::of(&wanted).get("managedFields").is_none_or(Value::is_null) {
+        return Err(Status::bad_request("metadata.managedFields must be nil").into());
+    }
+    let named = metadata::text(&wanted, "name");
+    if !named.is_empty() && named != call.name() {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({named}) does not match the name on the URL ({})",
+            call.name()
+        ))
+        .into());
+    }
+    metadata::of_mut(&mut wanted).insert("name".to_owned(), call.name().into());
+    let apply = Apply {
+        manager,
+        force: call.query.flag("force"),
+        fields: fields_of(&wanted, "", &call.resource.kind.patch),
+        wanted,
+        call,
+    };
+    let collection = Collection::of(call)?;
+    let changed = collection.update(&call.key(), part, &options, |old| apply.onto(old)).await;
+    match changed {
+        Err(error) if error.status().code == 404 && part == Part::Main => {
+            apply.may_create()?;
+            let written = collection.create(call.namespace(), apply.new_object(), &options).await?;
+            let document = Document::Tree(written.document);
+            Ok(Answer::Object { code: StatusCode::CREATED, document, warnings: written.warnings })
+        }
+        written => {
+            let written = written?;
+            let warnings = written.warnings.clone();
+            Ok(update::changed(written, warnings))
+        }
+    }
+}
+
+struct Apply<'a> {
+    manager: &'a str,
+    force: bool,
+    wanted: Value,
+    fields: Value,
+    call: &'a Call,
+}
+
+impl Apply<'_> {
+    /// Making an object by applying needs the right to make it.
+    fn may_create(&self) -> Result<(), ApiError> {
+        let kind = &self.call.resource.kind;
+        let attributes =
+            Attributes::new("create", kind.gvk.group, kind.plural).namespace(self.call.namespace());
+        let permit = self.call.server.auth.authorize(&self.call.subject, &attributes);
+        permit.map(|_| ()).map_err(super::denied)
+    }
+
+    fn entry(&self, time: &Value) -> Value {
+        json!({
+            "manager": self.manager, "operation": "Apply", "apiVersion": self.call.resource.kind.api_version(),
+            "time": time, "fieldsType": "FieldsV1", "fieldsV1": self.fields,
+        })
+    }
+
+    fn now(&self) -> Value {
+        Time(self.call.now).to_string().into()
+    }
+
+    fn new_object(&self) -> Value {
+        let mut object = self.wanted.clone();
+        metadata::of_mut(&mut object).insert("managedFields".to_owned(), json!([self.entry(&self.now())]));
+        object
+    }
+
+    /// What `old` becomes.
+    fn onto(&self, old: &Value) -> Result<Value, ApiError> {
+        let entries = metadata::of(old).get("managedFields").and_then(Value::as_array);
+        let (mine, mut others): (Vec<Value>, Vec<Value>) = entries
+            .cloned()
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|entry| entry["manager"] == self.manager && entry["operation"] == "Apply");
+        self.settle_conflicts(old, &mut others)?;
+        let mut object = old.clone();
+        let before = mine.first().map_or(&Value::Null, |entry| &entry["fieldsV1"]);
+        let kept: Vec<&Value> = others.iter().map(|entry| &entry["fieldsV1"]).collect();
+        let_go(&mut object, before, &self.fields, &kept);
+        let mut patch = self.wanted.clone();
+        metadata::of_mut(&mut patch).shift_remove("resourceVersion");
+        let schema = &self.call.resource.kind.patch;
+        let mut object = strategic_merge_patch(&object, &patch, schema)
+            .map_err(|error| Status::bad_request(error.to_string()))?;
+        let unchanged = mine.first().filter(|entry| entry["fieldsV1"] == self.fields);
+        let time = unchanged.map_or_else(|| self.now(), |entry| entry["time"].clone());
+        others.push(self.entry(&time));
+        let metadata = metadata::of_mut(&mut object);
+        metadata.insert("managedFields".to_owned(), others.into());
+        match metadata::text(&self.wanted, "resourceVersion") {
+            "" => metadata.shift_remove("resourceVersion"),
+            version => metadata.insert("resourceVersion".to_owned(), version.into()),
+        };
+        Ok(object)
+    }
+
+    /// Fields that another manager applied with another value: a conflict, or with force, ours from here on.
+    fn settle_conflicts(&self, old: &Value, others: &mut Vec<Value>) -> Result<(), ApiError> {
+        let mut conflicts = Vec::new();
+        for entry in others.iter_mut() {
+            let mut found = Vec::new();
+            contested(&self.fields, &entry["fieldsV1"], (&self.wanted, old), &mut found);
+            if self.force {
+                for path in &found {
+                    forget(&mut entry["fieldsV1"], path);
+                }
+            } else {
+                let manager = entry["manager"].as_str().unwrap_or_default();
+                let version = entry["apiVersion"].as_str().unwrap_or_default();
+                conflicts.extend(found.into_iter().map(|path| {
+                    let field = path.iter().map(|step| show(step)).collect::<String>();
+                    (format!("conflict with {manager:?} using {version}"), field)
+                }));
+            }
+        }
+        others.retain(|entry| entry["fieldsV1"].as_object().is_none_or(|fields| !fields.is_empty()));
+        if conflicts.is_empty() {
+            return Ok(());
+        }
+        let count = conflicts.len();
+        let plural = if count == 1 { "conflict" } else { "conflicts" };
+        let lines: Vec<String> = conflicts.iter().map(|(who, field)| format!("{who}: {field}")).collect();
+        let message = format!("Apply failed with {count} {plural}: {}", lines.join("\n"));
+        let status = Status::failure(409, StatusReason::Conflict, message);
+        let with_cause = |status: Status, (who, field): (String, String)| {
+            status.with_cause("FieldManagerConflict", who, &field)
+        };
+        Err(conflicts.into_iter().fold(status, with_cause).into())
+    }
+}
+
+/// The fields a document sets, as FieldsV1: `f:` members, `k:` items of keyed lists, `v:` values of sets.
+fn fields_of(value: &Value, path: &str, schema: &PatchSchema) -> Value {
+    let mut fields = Map::new();
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                let identity = path.is_empty() && matches!(name.as_str(), "apiVersion" | "kind")
+                    || path == "metadata"
+                        && matches!(name.as_str(), "name" | "namespace" | "resourceVersion" | "uid");
+                if identity || member.is_null() {
+                    continue;
+                }
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let below = fields_of(member, &path, schema);
+                let says_nothing = path == "metadata" && below.as_object().is_some_and(Map::is_empty);
+                if !says_nothing {
+                    fields.insert(format!("f:{name}"), below);
+                }
+            }
+        }
+        Value::Array(items) => match schema.list(path) {
+            Some(ListMerge::ByKey(key)) => {
+                for item in items {
+                    let mut below = fields_of(item, path, schema);
+                    below["."] = json!({});
+                    fields.insert(format!("k:{}", json!({key: item[key]})), below);
+                }
+            }
+            Some(ListMerge::Set) => {
+                fields.extend(items.iter().map(|item| (format!("v:{item}"), json!({}))));
+            }
+            None => {}
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    Value::Object(fields)
+}
+
+/// One step of a path for people.
+fn show(step: &str) -> String {
+    match step.split_once(':') {
+        Some(("f", name)) => format!(".{name}"),
+        Some((_, key)) => format!("[{key}]"),
+        None => String::new(),
+    }
+}
+
+/// The part of a document one step leads to.
+fn child<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
+    match step.split_once(':')? {
+        ("f", name) => value.get(name),
+        ("k", key) => {
+            let key: Map<String, Value> = serde_json::from_str(key).ok()?;
+            value
+                .as_array()?
+                .iter()
+                .find(|item| key.iter().all(|(name, value)| item.get(name) == Some(value)))
+        }
+        ("v", member) => {
+            let member: Value = serde_json::from_str(member).ok()?;
+            value.as_array()?.iter().find(|item| **item == member)
+        }
+        _ => None,
+    }
+}
+
+/// Leaves that both sets have and whose values differ, as paths of steps.
+fn contested(fields: &Value, others: &Value, (wanted, live): (&Value, &Value), found: &mut Vec<Vec<String>>) {
+    let (Some(fields), Some(others)) = (fields.as_object(), others.as_object()) else { return };
+    for (step, below) in fields {
+        let Some(theirs) = others.get(step).filter(|_| step != ".") else { continue };
+        let (wanted, live) = (child(wanted, step), child(live, step));
+        let is_leaf = |set: &Value| set.as_object().is_none_or(Map::is_empty);
+        if is_leaf(below) || is_leaf(theirs) {
+            // An empty map claims none of its members.
+            if wanted != live && !wanted.is_some_and(Value::is_object) {
+                found.push(vec![step.clone()]);
+            }
+        } else if let (Some(wanted), Some(live)) = (wanted, live) {
+            let start = found.len();
+            contested(below, theirs, (wanted, live), found);
+            for path in found.iter_mut().skip(start) {
+                path.insert(0, step.clone());
+            }
+        }
+    }
+}
+
+/// Takes a path out of a set.
+fn forget(set: &mut Value, path: &[String]) {
+    let Some((step, rest)) = path.split_first() else { return };
+    let Some(fields) = set.as_object_mut() else { return };
+    if let Some(below) = fields.get_mut(step).filter(|_| !rest.is_empty()) {
+        forget(below, rest);
+        if below.as_object().is_some_and(|below| !below.is_empty()) {
+            return;
+        }
+    }
+    fields.shift_remove(step);
+}
+
+/// Removes from `object` what `before` has and neither `now` nor any of `kept` has.
+fn let_go(object: &mut Value, before: &Value, now: &Value, kept: &[&Value]) {
+    let Some(before) = before.as_object() else { return };
+    for (step, below) in before.iter().filter(|(step, _)| *step != ".") {
+        let still = now.get(step);
+        let theirs: Vec<&Value> = kept.iter().filter_map(|set| set.get(step)).collect();
+        let whole = below.get(".").is_some() || below.as_object().is_none_or(Map::is_empty);
+        if still.is_none() && theirs.is_empty() && whole {
+            remove(object, step);
+        } else if let Some(part) = child_mut(object, step) {
+            let_go(part, below, still.unwrap_or(&Value::Null), &theirs);
+            let empty = part.as_object().is_some_and(Map::is_empty);
+            if empty && still.is_none() && theirs.is_empty() {
+                remove(object, step);
+            }
+        }
+    }
+}
+
+fn child_mut<'a>(value: &'a mut Value, step: &str) -> Option<&'a mut Value> {
+    if let Some(("f", name)) = step.split_once(':') {
+        return value.get_mut(name);
+    }
+    let found = child(value, step)?.clone();
+    value.as_array_mut()?.iter_mut().find(|item| **item == found)
+}
+
+fn remove(value: &mut Value, step: &str) {
+    if let (Some(("f", name)), Some(members)) = (step.split_once(':'), value.as_object_mut()) {
+        members.shift_remove(name);
+        return;
+    }
+    let Some(found) = child(value, step).cloned() else { return };
+    if let Some(items) = value.as_array_mut() {
+        items.retain(|item| *item != found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{contested, fields_of, let_go};
+    use pierhead_api::patch::PatchSchema;
+    use serde_json::{Value, json};
+
+    fn fields(document: &Value) -> Value {
+        fields_of(document, "", &PatchSchema::of("image.openshift.io", "ImageStream"))
+    }
+
+    #[test]
+    fn a_set_names_members_items_and_values() {
+        let document = json!({
+            "kind": "ImageStream", "metadata": {"name": "a", "labels": {"x": "1"}, "finalizers": ["a/b"]},
+            "spec": {"tags": [{"name": "1", "reference": true}], "dockerImageRepository": null},
+        });
+        assert_eq!(
+            fields(&document),
+            json!({
+                "f:metadata": {"f:labels": {"f:x": {}}, "f:finalizers": {"v:\"a/b\"": {}}},
+                "f:spec": {"f:tags": {"k:{\"name\":\"1\"}": {"f:name": {}, "f:reference": {}, ".": {}}}},
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_no_longer_said_goes_unless_others_say_it() {
+        let mut object = json!({
+            "data": {"mine": "1", "ours": "1", "theirs": "1"}, "spec": {"tags": [{"name": "1"}, {"name": "2"}]},
+        });
+        let before = fields(&json!({"data": {"mine": "1", "ours": "1"}, "spec": {"tags": [{"name": "1"}]}}));
+        let others = fields(&json!({"data": {"ours": "1"}}));
+        let_go(&mut object, &before, &json!({}), &[&others]);
+        assert_eq!(object, json!({"data": {"ours": "1", "theirs": "1"}, "spec": {"tags": [{"name": "2"}]}}));
+    }
+
+    #[test]
+    fn only_other_values_are_contested() {
+        let live = json!({"data": {"a": "1", "b": "1"}});
+        let wanted = json!({"data": {"a": "1", "b": "2", "c": "3"}});
+        let mut found = Vec::new();
+        contested(&fields(&wanted), &fields(&live), (&wanted, &live), &mut found);
+        assert_eq!(found, [["f:data", "f:b"]]);
+    }
+}
