@@ -1,7 +1,6 @@
 //! A large layer goes through the route while others push, and the server's memory stays where it is.
 
 use anyhow::{Result, ensure};
-use bytes::Bytes;
 use futures_util::stream;
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt as _, StreamBody};

@@ -1,5 +1,7 @@
 //! User stories with the real binary and the real clients; a module per story.
 
+#![expect(clippy::print_stdout, reason = "the test runner shows what a failed test printed, and nothing else")]
+
 mod conformance;
 mod crash;
 mod large_push;
