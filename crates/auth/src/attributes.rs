@@ -65,6 +65,17 @@ impl Attributes {
         self.asked().qualified_resource()
     }
 
+    /// Whether this is the question, when it was made of a normal form.
+    pub(crate) fn is(&self, asked: &Asked<'_>) -> bool {
+        self.verb == asked.verb
+            && self.resource == asked.resource
+            && self.subresource == asked.subresource
+            && self.group == asked.group
+            && self.namespace == asked.namespace
+            && self.name == asked.name
+            && self.path.as_deref() == asked.path
+    }
+
     /// The question in its normal form.
     pub(crate) fn asked(&self) -> Asked<'_> {
         Asked::new(self)

@@ -48,7 +48,7 @@ pub(crate) struct Inner {
     pub(crate) clients_ensured: tokio::sync::OnceCell<()>,
     anonymous: Arc<Subject>,
     tokens: Cache<[u8; 32], CachedIdentity>,
-    decisions: Cache<(Arc<Subject>, Attributes), CachedDecision>,
+    decisions: Cache<Arc<Subject>, CachedDecision>,
 }
 
 #[derive(Clone)]
@@ -61,6 +61,8 @@ struct CachedIdentity {
 pub(crate) struct CachedDecision {
     pub(crate) allowed: bool,
     reason: Arc<str>,
+    /// What was asked; permits share it.
+    asked: Arc<Attributes>,
 }
 
 impl Auth {
@@ -128,7 +130,7 @@ impl Auth {
         let generation = index.identity_generation();
         let key = sha256(token.as_bytes());
         let hash = tokens.hash(key);
-        if let Some(found) = tokens.get(hash, generation, |of| *of == key)
+        if let Some(found) = tokens.get(hash, generation, |of, _| *of == key)
             && found.expires_at.is_none_or(|end| clock.now() < end)
         {
             return Ok(found.subject);
@@ -163,7 +165,7 @@ impl Auth {
 
     /// Whether `subject` may do this, and by which binding.
     pub fn allowed(&self, subject: &Arc<Subject>, attributes: &Attributes) -> Decision {
-        let CachedDecision { allowed, reason } = self.decide(subject, attributes.asked());
+        let CachedDecision { allowed, reason, .. } = self.decide(subject, attributes.asked());
         Decision { allowed, reason: reason.as_ref().to_owned() }
     }
 
@@ -214,7 +216,7 @@ impl Auth {
             self.require::<Delete>(subject, in_namespace)?;
         }
         let attributes = Asked { name: stream, ..in_namespace }.to_owned();
-        Ok(Permit::new(Arc::clone(subject), attributes))
+        Ok(Permit::new(Arc::clone(subject), Arc::new(attributes)))
     }
 
     /// The right to list the repositories of all namespaces.
@@ -248,11 +250,11 @@ impl Auth {
     }
 
     fn require<A>(&self, subject: &Arc<Subject>, asked: Asked<'_>) -> Result<Permit<A>, Denied> {
-        let CachedDecision { allowed, reason } = self.decide(subject, asked);
-        if allowed {
-            Ok(Permit::new(Arc::clone(subject), asked.to_owned()))
+        let decision = self.decide(subject, asked);
+        if decision.allowed {
+            Ok(Permit::new(Arc::clone(subject), decision.asked))
         } else {
-            Err(self.denied(subject, asked, &reason))
+            Err(self.denied(subject, asked, &decision.reason))
         }
     }
 
@@ -264,35 +266,36 @@ impl Auth {
         let Inner { index, decisions, .. } = &*self.inner;
         if let Err(error) = index.catch_up() {
             tracing::error!(%error, "Roles and bindings cannot be read; everything is denied");
-            return CachedDecision { allowed: false, reason: "roles and bindings cannot be read".into() };
+            let reason = "roles and bindings cannot be read".into();
+            return CachedDecision { allowed: false, reason, asked: Arc::new(asked.to_owned()) };
         }
         let generation = index.policy_generation();
         let hash = decisions.hash((subject.username.as_str(), &subject.uid, &asked));
-        let is_this = |(of, attributes): &(Arc<Subject>, Attributes)| {
-            (Arc::ptr_eq(of, subject) || **of == **subject) && attributes.asked() == asked
+        let is_this = |of: &Arc<Subject>, found: &CachedDecision| {
+            (Arc::ptr_eq(of, subject) || **of == **subject) && found.asked.is(&asked)
         };
         if let Some(found) = decisions.get(hash, generation, is_this) {
             return found;
         }
-        let decision = self.evaluate(subject, asked);
-        decisions.put(hash, generation, (Arc::clone(subject), asked.to_owned()), decision.clone());
+        let Decision { allowed, reason } = self.evaluate(subject, asked);
+        let decision = CachedDecision { allowed, reason: reason.into(), asked: Arc::new(asked.to_owned()) };
+        decisions.put(hash, generation, Arc::clone(subject), decision.clone());
         decision
     }
 
-    fn evaluate(&self, subject: &Subject, asked: Asked<'_>) -> CachedDecision {
+    fn evaluate(&self, subject: &Subject, asked: Asked<'_>) -> Decision {
         let view = self.inner.index.view();
         if let Some(scopes) = subject.scopes() {
             let rules = scope::rules(scopes, asked.namespace, &view.policy);
             if !rules.iter().any(|rule| crate::rbac::allows(rule, &asked)) {
                 let reason = format!("scopes [{}] prevent this action", scopes.join(" "));
-                return CachedDecision { allowed: false, reason: reason.into() };
+                return Decision { allowed: false, reason };
             }
         }
         if subject.is_in(MASTERS) {
-            return CachedDecision { allowed: true, reason: "".into() };
+            return Decision { allowed: true, reason: String::new() };
         }
-        let Decision { allowed, reason } = view.policy.decide(subject, &asked);
-        CachedDecision { allowed, reason: reason.into() }
+        view.policy.decide(subject, &asked)
     }
 
     /// Every rule that applies to `subject` in `namespace` (empty: cluster-wide ones), what its token's scopes

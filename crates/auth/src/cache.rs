@@ -31,11 +31,11 @@ impl<K, V: Clone> Cache<K, V> {
         self.hasher.hash_one(key)
     }
 
-    /// The answer stored under `hash` for the key that `is_key` accepts, if it is of this generation.
-    pub(crate) fn get(&self, hash: u64, generation: u64, is_key: impl FnOnce(&K) -> bool) -> Option<V> {
+    /// The answer stored under `hash`, if it is of this generation and `is_this` accepts its key and itself.
+    pub(crate) fn get(&self, hash: u64, generation: u64, is_this: impl FnOnce(&K, &V) -> bool) -> Option<V> {
         let slot = self.slot(hash).lock();
         let entry = slot.as_ref()?;
-        let found = entry.hash == hash && entry.generation == generation && is_key(&entry.key);
+        let found = entry.hash == hash && entry.generation == generation && is_this(&entry.key, &entry.value);
         found.then(|| entry.value.clone())
     }
 
@@ -58,11 +58,11 @@ mod tests {
     fn equal_hashes_of_different_keys_are_kept_apart() {
         let cache = Cache::new(1);
         cache.put(7, 1, "one", 1);
-        assert_eq!(cache.get(7, 1, |key| *key == "one"), Some(1));
-        assert_eq!(cache.get(7, 1, |key| *key == "two"), None);
-        assert_eq!(cache.get(8, 1, |key| *key == "one"), None, "another hash in the same slot");
-        assert_eq!(cache.get(7, 2, |key| *key == "one"), None, "another generation");
+        assert_eq!(cache.get(7, 1, |key, _| *key == "one"), Some(1));
+        assert_eq!(cache.get(7, 1, |key, _| *key == "two"), None);
+        assert_eq!(cache.get(8, 1, |key, _| *key == "one"), None, "another hash in the same slot");
+        assert_eq!(cache.get(7, 2, |key, _| *key == "one"), None, "another generation");
         cache.put(8, 1, "two", 2);
-        assert_eq!(cache.get(7, 1, |key| *key == "one"), None, "replaced");
+        assert_eq!(cache.get(7, 1, |key, _| *key == "one"), None, "replaced");
     }
 }

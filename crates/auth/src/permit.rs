@@ -33,12 +33,12 @@ pub enum Api {}
 #[derive(Debug)]
 pub struct Permit<A> {
     subject: Arc<Subject>,
-    attributes: Attributes,
+    attributes: Arc<Attributes>,
     action: PhantomData<fn() -> A>,
 }
 
 impl<A> Permit<A> {
-    pub(crate) const fn new(subject: Arc<Subject>, attributes: Attributes) -> Self {
+    pub(crate) const fn new(subject: Arc<Subject>, attributes: Arc<Attributes>) -> Self {
         Self { subject, attributes, action: PhantomData }
     }
 
@@ -58,7 +58,7 @@ impl<A> Permit<A> {
     }
 
     /// The question that was answered, in normal form.
-    pub const fn attributes(&self) -> &Attributes {
+    pub fn attributes(&self) -> &Attributes {
         &self.attributes
     }
 }
@@ -66,6 +66,6 @@ impl<A> Permit<A> {
 impl Permit<Push> {
     /// The right to read that every right to write includes (images 6.3: a push is checked for both).
     pub fn pull(&self) -> Permit<Pull> {
-        Permit::new(Arc::clone(&self.subject), self.attributes.clone())
+        Permit::new(Arc::clone(&self.subject), Arc::clone(&self.attributes))
     }
 }

@@ -43,9 +43,9 @@ impl Reply {
 
     /// The `name=value` part of a cookie it sets.
     fn cookie(&self, name: &str) -> String {
-        let cookies = self.headers.get_all("set-cookie").into_iter().map(|value| value.to_str().unwrap());
+        let mut cookies = self.headers.get_all("set-cookie").into_iter().map(|value| value.to_str().unwrap());
         let start = format!("{name}=");
-        let found = cookies.filter(|cookie| cookie.starts_with(&start)).next_back().unwrap();
+        let found = cookies.rfind(|cookie| cookie.starts_with(&start)).unwrap();
         for part in ["; HttpOnly", "; Secure", "; SameSite=Lax"] {
             assert!(found.contains(part), "{found}");
         }

@@ -241,7 +241,7 @@ impl Auth {
     /// # Errors
     /// When the store cannot be written.
     pub async fn ensure_oauth_clients(&self, issuer: &str) -> Result<(), StoreError> {
-        self.inner.clients_ensured.get_or_try_init(|| self.write_oauth_clients(issuer)).await.map(|()| ())
+        self.inner.clients_ensured.get_or_try_init(|| self.write_oauth_clients(issuer)).await.copied()
     }
 
     async fn write_oauth_clients(&self, issuer: &str) -> Result<(), StoreError> {
