@@ -106,7 +106,7 @@ impl Passwords {
                 };
                 let key = self.memory_key(&[&provider.name, user, password, stored]);
                 let hash = self.remembered.hash(key);
-                if self.remembered.get(hash, 0, |of| *of == key).is_some_and(|until| now < until) {
+                if self.remembered.get(hash, 0, |of, _| *of == key).is_some_and(|until| now < until) {
                     return true;
                 }
                 let accepted = htpasswd::verify(password, stored);
