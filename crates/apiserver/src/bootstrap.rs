@@ -1,23 +1,23 @@
 //! What is there before the first request: built-in namespaces, roles, services and OAuth clients (platform 7.1).
 //!
 //! Owns the list and how it is written at every start: what is missing is made, roles and bindings that ask for it are
-//! restored, and what depends on addresses follows them. Objects people changed are left alone otherwise.
+//! restored, and what depends on addresses follows them. Objects people changed are left alone otherwise. Roles and
+//! OAuth clients are `auth`'s own.
 
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use pierhead_api::core::Namespace;
 use pierhead_api::{Object as _, to_value};
-use pierhead_auth::Era;
 use pierhead_auth::bootstrap::{AUTOUPDATE, objects as shipped_roles};
-use pierhead_runtime::SharedClock;
 use pierhead_store::objects::{OBJECTS, ObjectKey};
-use pierhead_store::{Store, StoreError, WriteTx};
+use pierhead_store::{StoreError, WriteTx};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::kinds::project_requests::{members, stamp};
 use crate::metadata;
+use crate::server::Parts;
 use crate::storage::objects::put;
 
 /// Namespaces that always exist.
@@ -56,22 +56,13 @@ impl From<ApiError> for BootstrapError {
     }
 }
 
-/// Writes the built-in objects in one transaction. To be called at every start, before anything is served.
-///
-/// # Errors
-/// When the store does not take the write.
-pub async fn bootstrap_objects(
-    store: &Store,
-    era: Era,
-    public_url: &str,
-    addresses: Addresses,
-    clock: &SharedClock,
-) -> Result<(), BootstrapError> {
-    let now = clock.now();
-    let roles = shipped_roles(era);
+/// Writes the built-in objects.
+pub(crate) async fn write(parts: &Parts, addresses: Addresses) -> Result<(), BootstrapError> {
+    let now = parts.clock.now();
+    let roles = shipped_roles(parts.config.era);
     let services = services(&addresses);
-    let clients = oauth_clients(public_url);
-    store
+    parts
+        .store
         .write(move |tx| -> Result<(), BootstrapError> {
             for name in NAMESPACES {
                 namespace(tx, name, now)?;
@@ -82,12 +73,11 @@ pub async fn bootstrap_objects(
             for object in &services {
                 restore(tx, object, Restore::Addresses, now)?;
             }
-            for object in &clients {
-                restore(tx, object, Restore::Addresses, now)?;
-            }
             Ok(())
         })
-        .await
+        .await?;
+    parts.auth.ensure_oauth_clients(parts.config.public_url.trim_end_matches('/')).await?;
+    Ok(())
 }
 
 fn namespace(tx: &mut WriteTx<'_>, name: &str, now: Timestamp) -> Result<(), BootstrapError> {
@@ -208,19 +198,4 @@ fn services(addresses: &Addresses) -> Vec<Value> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// The clients of the OAuth server that ship with it (platform 2.3).
-fn oauth_clients(public_url: &str) -> Vec<Value> {
-    let base = public_url.trim_end_matches('/');
-    let client = |name: &str, challenges: bool, redirect: String| {
-        json!({
-            "apiVersion": "oauth.openshift.io/v1", "kind": "OAuthClient", "metadata": {"name": name},
-            "respondWithChallenges": challenges, "redirectURIs": [redirect], "grantMethod": "auto",
-        })
-    };
-    vec![
-        client("openshift-browser-client", false, format!("{base}/oauth/token/display")),
-        client("openshift-challenging-client", true, format!("{base}/oauth/token/implicit")),
-    ]
 }

@@ -32,7 +32,7 @@ mod storage;
 mod strategy;
 mod tables;
 
-pub use crate::bootstrap::{Addresses, BootstrapError, bootstrap_objects};
+pub use crate::bootstrap::{Addresses, BootstrapError};
 pub use crate::server::{ApiServer, Config};
 
 /// The error of a body.

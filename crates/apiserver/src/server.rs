@@ -16,9 +16,10 @@ use http_body_util::BodyExt as _;
 use pierhead_auth::{Auth, Era};
 use pierhead_images::Images;
 use pierhead_runtime::SharedClock;
+use pierhead_store::Store;
 use pierhead_store::objects::{OBJECTS, ObjectKey};
-use pierhead_store::{Store, StoreError};
 
+use crate::bootstrap::{self, Addresses, BootstrapError};
 use crate::catalog::Catalog;
 use crate::continue_token::TokenKey;
 use crate::discovery::Discovery;
@@ -126,7 +127,7 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
-    /// Puts the server together. Call [`crate::bootstrap`] before the first request.
+    /// Puts the server together. Call [`ApiServer::bootstrap`] before the first request.
     pub fn new(store: Store, auth: Auth, images: Images, config: Config, clock: SharedClock) -> Self {
         let catalog = Catalog::new(kinds::all(&images, &auth), &store);
         let discovery = Discovery::new(&catalog);
@@ -134,6 +135,14 @@ impl ApiServer {
         let token_key = TokenKey::random();
         let parts = Parts { store, auth, images, config, settings, clock, token_key, catalog, discovery };
         Self { parts: Arc::new(parts) }
+    }
+
+    /// Writes the objects that are there before the first request. To be called at every start.
+    ///
+    /// # Errors
+    /// When the store does not take the write.
+    pub async fn bootstrap(&self, addresses: Addresses) -> Result<(), BootstrapError> {
+        bootstrap::write(&self.parts, addresses).await
     }
 
     /// Answers one request. Never fails: what goes wrong becomes a Status.
@@ -152,14 +161,6 @@ impl ApiServer {
             request.map(|body| body.map_err(|error| BodyError(error.into())).boxed_unsync());
         let parts = Arc::clone(&self.parts);
         async move { wire::handle(&parts, request).await }
-    }
-
-    /// Which resources are stored under what: the store keys of every kind, for export and checks.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn ready(&self) -> Result<(), StoreError> {
-        self.parts.store.read(|tx| tx.get(&OBJECTS, &ObjectKey::new(NAMESPACES, "", "default"))).map(|_| ())
     }
 }
 

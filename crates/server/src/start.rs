@@ -7,7 +7,7 @@ use crate::public_registry::PublicRegistry;
 use crate::{health, maintenance, passwords};
 use anyhow::{Context, Result};
 use http::Request;
-use pierhead_apiserver::{ApiServer, bootstrap_objects};
+use pierhead_apiserver::ApiServer;
 use pierhead_auth::service_account::LegacyClaims;
 use pierhead_auth::{Auth, Era, Subject};
 use pierhead_blobs::Blobs;
@@ -108,9 +108,7 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
         router_https: router.https_addr(),
         metrics: metrics.local_addr(),
     };
-    bootstrap_objects(&parts.store, era(config.compat), &public_url, built_in(&addresses), &parts.clock)
-        .await
-        .context("writing the built-in objects")?;
+    server.bootstrap(built_in(&addresses)).await.context("writing the built-in objects")?;
     pierhead_controllers::start(client("controllers"), controllers(&pki, &addresses), &agents);
     parts.public_registry.follow(&client("public-registry"), &agents);
     maintenance::start(&parts.images, &agents);

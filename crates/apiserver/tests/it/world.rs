@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use pierhead_apiserver::{Addresses, ApiServer, Config, ResponseBody, bootstrap_objects};
+use pierhead_apiserver::{Addresses, ApiServer, Config, ResponseBody};
 use pierhead_auth::service_account::TokenSigner;
-use pierhead_auth::{Auth, Era, Subject};
+use pierhead_auth::{Auth, Subject};
 use pierhead_blobs::Blobs;
 use pierhead_images::Images;
 use pierhead_runtime::ManualClock;
@@ -56,7 +56,6 @@ impl World {
             api: address(8443),
         };
         let url = "https://127.0.0.1:8443";
-        bootstrap_objects(&store, Era::V3_2, url, addresses, &clock).await.unwrap();
         let auth =
             Auth::open(store.clone(), pierhead_auth::Config::new(signer()), Arc::clone(&clock)).unwrap();
         let images = Images::open(
@@ -69,6 +68,7 @@ impl World {
         let mut config = Config::new(url, "apps.example.com");
         config.project_wait = Duration::from_millis(1);
         let server = ApiServer::new(store.clone(), auth.clone(), images, config, clock);
+        server.bootstrap(addresses).await.unwrap();
         Self { server, store, auth }
     }
 
