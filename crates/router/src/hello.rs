@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
     }
 
     fn u24(&mut self) -> Option<usize> {
-        self.take(3).map(|bytes| bytes.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte)))
+        self.take(3).map(|bytes| bytes.iter().fold(0, |sum, &byte| (sum << 8) | usize::from(byte)))
     }
 }
 

@@ -42,7 +42,7 @@ impl Backends {
         if total == 0 {
             return Vec::new();
         }
-        let spread = u128::from(turn.wrapping_mul(EVEN_STEP)) * u128::from(total) >> 64;
+        let spread = (u128::from(turn.wrapping_mul(EVEN_STEP)) * u128::from(total)) >> 64;
         let mut position = u64::try_from(spread).expect("a 64-bit number times a fraction below one fits");
         let first = self.groups.iter().position(|group| {
             let here = position < group.weight;
