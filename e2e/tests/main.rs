@@ -1,9 +1,3 @@
-//! User stories with the real binary and the real clients; a module per story.
-
-#![expect(clippy::print_stdout, reason = "the test runner shows what a failed test printed, and nothing else")]
-
-mod conformance;
-mod crash;
-mod large_push;
-mod seed_story;
-mod skopeo_podman_push_pull;
+//! Stories.
+mod access_matrix;
+mod cast;
