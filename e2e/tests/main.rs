@@ -1,3 +1,13 @@
-//! Stories.
+//! User stories with the real binary and the real clients; a module per story.
+
+#![expect(clippy::print_stdout, reason = "the test runner shows what a failed test printed, and nothing else")]
+
 mod access_matrix;
+mod advisories;
 mod cast;
+mod conformance;
+mod crash;
+mod door;
+mod large_push;
+mod seed_story;
+mod skopeo_podman_push_pull;

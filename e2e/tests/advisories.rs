@@ -1,0 +1,3 @@
+//! What went wrong elsewhere (reliability 7), tried here: a module per letter, a function per row.
+//!
+//! `docs/guides/advisories.md` says which test is for which row; `document` holds it to that.
