@@ -96,6 +96,8 @@ fn basic_user() -> Vec<PolicyRule> {
         can(READ, "storage.k8s.io", &["storageclasses"]),
         can(&["get", "list", "watch", "delete"], OAUTH, &["useroauthaccesstokens"]),
     ];
+    // Who am I: not for callers who are nobody, whom `whoami` must refuse.
+    rules.push(can(&["create"], "authentication.k8s.io", &["selfsubjectreviews"]));
     rules.extend(self_access_reviewer());
     rules
 }

@@ -144,7 +144,6 @@ pub(super) fn self_access_reviewer() -> Vec<PolicyRule> {
     vec![
         can(&["create"], AUTHORIZATION, &["selfsubjectrulesreviews"]),
         can(&["create"], KUBE_AUTHORIZATION, &["selfsubjectaccessreviews", "selfsubjectrulesreviews"]),
-        can(&["create"], KUBE_AUTHENTICATION, &["selfsubjectreviews"]),
     ]
 }
 

@@ -20,6 +20,8 @@ struct Right<'a> {
     resource: &'a str,
     name: Option<&'a str>,
     url: Option<&'a str>,
+    /// The group came from `""` and the resource's name, so that impersonation is not part of it.
+    by_name: bool,
 }
 
 /// The rights of `wanted` that `held` does not cover, merged by resource; empty when all are held.
@@ -80,25 +82,33 @@ fn rights(rule: &PolicyRule) -> impl Iterator<Item = Right<'_>> {
             resource: "",
             name: None,
             url: Some(url),
+            by_name: false,
         });
         let resources = rule.resources.iter().flat_map(move |resource| {
             let names = names.clone();
-            rule.api_groups.iter().flat_map(move |group| {
-                let group = effective_group(verb, group, resource);
-                names.clone().into_iter().map(move |name| Right { verb, group, resource, name, url: None })
+            let groups = rule.api_groups.iter().flat_map(move |group| meant_groups(verb, group, resource));
+            groups.flat_map(move |(group, by_name)| {
+                let right = move |name| Right { verb, group, resource, name, url: None, by_name };
+                names.clone().into_iter().map(right)
             })
         });
         urls.chain(resources)
     })
 }
 
-/// The group a right is really about: `""` with the name of an OpenShift resource means that resource. With the
-/// verb `impersonate`, and so with `*`, it also means the users of that name, so there it stays as it is.
-fn effective_group<'a>(verb: &str, group: &'a str, resource: &str) -> &'a str {
-    match group {
-        "" if !matches!(verb, "*" | "impersonate") => legacy::group_of(base(resource)).unwrap_or(""),
-        group => group,
-    }
+/// The groups a rule's group means with this verb and resource, and whether it does so by the resource's name.
+///
+/// `""` with the name of an OpenShift resource means that resource. Impersonation takes it literally, and so the
+/// verb `*` means both.
+fn meant_groups<'a>(
+    verb: &str,
+    group: &'a str,
+    resource: &str,
+) -> impl Iterator<Item = (&'a str, bool)> + use<'a> {
+    let openshift =
+        if group.is_empty() && verb != "impersonate" { legacy::group_of(base(resource)) } else { None };
+    let literal = (openshift.is_none() || verb == "*").then_some((group, false));
+    literal.into_iter().chain(openshift.map(|group| (group, true)))
 }
 
 fn base(resource: &str) -> &str {
@@ -126,8 +136,7 @@ fn url_covers(pattern: &str, url: &str) -> bool {
 
 fn group_covers(rule: &PolicyRule, right: &Right<'_>) -> bool {
     has_or_star(&rule.api_groups, right.group)
-        || (right.verb != "impersonate"
-            && right.verb != "*"
+        || ((right.by_name || !matches!(right.verb, "*" | "impersonate"))
             && legacy::group_of(base(right.resource)) == Some(right.group)
             && rule.api_groups.iter().any(String::is_empty)
             && rule.resources.iter().any(|resource| resource == right.resource))
@@ -152,5 +161,54 @@ fn to_rule(right: &Right<'_>, verbs: &[&str]) -> PolicyRule {
             resource_names: right.name.map(str::to_owned).into_iter().collect(),
             non_resource_urls: Vec::new(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pierhead_api::rbac::PolicyRule;
+
+    use super::missing;
+
+    /// `verbs | groups | resources | names`, with `-` for the empty group.
+    fn rule(text: &str) -> Vec<PolicyRule> {
+        let word = |word: &str| if word == "-" { String::new() } else { word.to_owned() };
+        let mut parts = text.split('|').map(|part| part.split_whitespace().map(word).collect::<Vec<_>>());
+        let mut next = || parts.next().unwrap_or_default();
+        let (verbs, api_groups, resources, resource_names) = (next(), next(), next(), next());
+        vec![PolicyRule { verbs, api_groups, resources, resource_names, non_resource_urls: Vec::new() }]
+    }
+
+    #[test]
+    fn who_holds_one_rule_holds_the_other() {
+        let check = |held: &str, wanted: &str, expected: bool| {
+            let missing = missing(&rule(held), &rule(wanted));
+            assert_eq!(missing.is_empty(), expected, "{held} covers {wanted}: {missing:?}");
+        };
+        check("get list | - | pods", "list | - | pods", true);
+        check("get list | - | pods", "* | - | pods", false);
+        check("get | - | pods", "get | - | pods | a", true);
+        check("get | - | pods | a b", "get | - | pods | b", true);
+        check("get | - | pods | a", "get | - | pods", false);
+        check("get | - | */log", "get | - | pods/log", true);
+        check("get | - | pods/log", "get | - | */log", false);
+        check("get | image.openshift.io | imagestreams", "get | - | imagestreams", true);
+        check("get | - | imagestreams", "get | image.openshift.io | imagestreams", true);
+        check("* | - | imagestreams", "* | - | imagestreams", true);
+        // The name of an OpenShift resource means more than `*` in the group "" does.
+        check("* | - | *", "* | - | imagestreams", false);
+        check("get | - | *", "get | - | imagestreams", false);
+        // To impersonate users is not what one may do to User objects.
+        check("* | user.openshift.io | users", "impersonate | - | users", false);
+        check("* | user.openshift.io | users", "* | - | users", false);
+        check("impersonate | user.openshift.io | users", "impersonate | - | users", false);
+    }
+
+    #[test]
+    fn a_rule_of_too_many_rights_is_not_held() {
+        let words = (0..400).map(|number| format!("w{number}")).collect::<Vec<_>>().join(" ");
+        let huge = format!("{words} | {words} | {words}");
+        let all = missing(&rule("* | * | *"), &rule(&huge));
+        assert_eq!(all.len(), 1, "it is refused without being taken apart");
     }
 }
