@@ -109,7 +109,9 @@ async fn podman_pushes_and_pulls_what_runs() -> Result<()> {
     shop.owner.podman(["rmi", "--all", "--force"]).await.succeeds();
     let pulled = shop.owner.podman(["pull", "--quiet", "--tls-verify=false", &name]).await.succeeds();
     ensure!(id.trim().ends_with(pulled.trim()), "podman pulled {pulled}, pushed {id}");
-    let run = ["run", "--rm", "--network=none", "--ulimit=host", &name];
+    // podman asks for more open files than root of a confined machine may have, unless told otherwise.
+    let limits = ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
+    let run = ["run", "--rm", "--network=none", limits[0], limits[1], &name];
     let printed = shop.owner.podman(run).await.succeeds();
     ensure!(printed == "from podman", "the image printed {printed:?}");
     shop.site.stop()
