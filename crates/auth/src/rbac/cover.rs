@@ -35,7 +35,7 @@ pub(crate) fn missing(held: &[PolicyRule], wanted: &[PolicyRule]) -> Vec<PolicyR
         }
         for right in rights(rule) {
             if !held.iter().any(|rule| covers(rule, &right)) {
-                let verbs = missing.entry(Right { verb: "", ..right }).or_default();
+                let verbs = missing.entry(Right { verb: "", by_name: false, ..right }).or_default();
                 if !verbs.contains(&right.verb) {
                     verbs.push(right.verb);
                 }
