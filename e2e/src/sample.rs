@@ -58,22 +58,35 @@ impl SampleImage {
             "rootfs": {"type": "layers", "diff_ids": [layer.digest]},
         });
         let config = Blob::new(config.to_string());
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": {
-                "mediaType": "application/vnd.oci.image.config.v1+json",
-                "digest": config.digest,
-                "size": config.bytes.len(),
-            },
-            "layers": [{
-                "mediaType": "application/vnd.oci.image.layer.v1.tar",
-                "digest": layer.digest,
-                "size": layer.bytes.len(),
-            }],
-        });
-        Self { manifest: Blob::new(manifest.to_string()), config, layer }
+        let manifest = manifest(&config, &layer, &json!({}));
+        Self { manifest, config, layer }
     }
+
+    /// An image of the same parts with another manifest.
+    #[must_use]
+    pub fn annotated(&self, words: &str) -> Self {
+        let annotations = json!({"org.opencontainers.image.description": words});
+        Self { manifest: manifest(&self.config, &self.layer, &annotations), ..self.clone() }
+    }
+}
+
+fn manifest(config: &Blob, layer: &Blob, annotations: &serde_json::Value) -> Blob {
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {
+            "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": config.digest,
+            "size": config.bytes.len(),
+        },
+        "layers": [{
+            "mediaType": "application/vnd.oci.image.layer.v1.tar",
+            "digest": layer.digest,
+            "size": layer.bytes.len(),
+        }],
+        "annotations": annotations,
+    });
+    Blob::new(manifest.to_string())
 }
 
 /// `sha256:…` of some bytes.

@@ -2,7 +2,7 @@
 //!
 //! Real clients are driven elsewhere; this one exists where a test must know exactly which request was answered.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::combinators::BoxBody;
@@ -36,6 +36,25 @@ pub struct Answer {
     /// The body, read to its end.
     pub body: Bytes,
 }
+
+/// The server answered, and with another status than it should.
+#[derive(Debug)]
+pub struct WrongStatus {
+    /// The status that was right.
+    pub wanted: StatusCode,
+    /// The status that came.
+    pub status: StatusCode,
+    /// The beginning of the body.
+    pub body: String,
+}
+
+impl std::fmt::Display for WrongStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "wanted {}, got {}: {}", self.wanted, self.status, self.body)
+    }
+}
+
+impl std::error::Error for WrongStatus {}
 
 impl Wire {
     /// Connects; `authorization` is sent with every request, `host` as its `Host`.
@@ -84,6 +103,11 @@ impl Wire {
         self.send(Method::HEAD, path, &[("accept", EVERY_MANIFEST)], whole(Bytes::new())).await
     }
 
+    /// A `DELETE` of `path`.
+    pub async fn delete(&mut self, path: &str) -> Result<Answer> {
+        self.send(Method::DELETE, path, &[], whole(Bytes::new())).await
+    }
+
     /// Opens an upload in a repository and returns where it continues.
     pub async fn start_upload(&mut self, repository: &str) -> Result<String> {
         let path = format!("/v2/{repository}/blobs/uploads/");
@@ -113,8 +137,8 @@ impl Answer {
     /// The answer, if it has this status; else an error that shows it.
     pub fn expect(self, status: StatusCode) -> Result<Self> {
         if self.status != status {
-            let body = String::from_utf8_lossy(&self.body);
-            bail!("wanted {status}, got {}: {}", self.status, body.chars().take(500).collect::<String>());
+            let body = String::from_utf8_lossy(&self.body).chars().take(500).collect();
+            return Err(WrongStatus { wanted: status, status: self.status, body }.into());
         }
         Ok(self)
     }

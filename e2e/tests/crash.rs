@@ -4,22 +4,32 @@
 //! rounds for long, with `PIERHEAD_TORTURE_ROUNDS` and `PIERHEAD_TORTURE_SEED`.
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
 use http::{Method, StatusCode};
 use pierhead_e2e::crash::disk::{Cut, Disk};
+use pierhead_e2e::crash::fault::Fault;
 use pierhead_e2e::crash::load::{Load, Uploads, resume_all};
-use pierhead_e2e::crash::oracle::violations;
-use pierhead_e2e::crash::server::CrashServer;
+use pierhead_e2e::crash::oracle::{histories, violations};
+use pierhead_e2e::crash::server::{CrashServer, Ended};
+use pierhead_e2e::crash::trace::{Event, Rules, STRACE, events};
 use pierhead_e2e::ledger::Ledger;
 use pierhead_e2e::sample::{Blob, SampleImage};
+use pierhead_e2e::wire::{Wire, WrongStatus, finish, whole};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// Rounds of each kind in the tests.
 const ROUNDS: u64 = 40;
+/// After a crash requests are answered again within this time.
+const SLOWEST_START: Duration = Duration::from_secs(2);
+/// How the process ends when it cannot write its metadata.
+const STORE_FAILED: i32 = 70;
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var_os(variable).and_then(|text| text.to_str()?.parse().ok()).unwrap_or(default)
@@ -32,9 +42,44 @@ fn seed() -> u64 {
     seed
 }
 
-async fn holds(server: &CrashServer, ledger: &Ledger, round: u64) -> Result<()> {
-    let found = violations(server, ledger).await?;
-    ensure!(found.is_empty(), "round {round}:\n{}\n{}", found.join("\n"), server.log_tail());
+/// The check of a round: what the last two rounds wrote, and everything every tenth.
+#[derive(Default)]
+struct Checks {
+    rounds: u64,
+    before: [u64; 2],
+}
+
+impl Checks {
+    async fn hold(&mut self, server: &CrashServer, ledger: &Ledger) -> Result<()> {
+        let now = ledger.tick();
+        self.rounds += 1;
+        let since = if self.rounds.is_multiple_of(10) { 0 } else { self.before[0] };
+        holds_since(server, ledger, since).await.with_context(|| format!("round {}", self.rounds))?;
+        self.before = [self.before[1], now];
+        Ok(())
+    }
+}
+
+async fn holds(server: &CrashServer, ledger: &Ledger) -> Result<()> {
+    holds_since(server, ledger, 0).await
+}
+
+async fn holds_since(server: &CrashServer, ledger: &Ledger, since: u64) -> Result<()> {
+    let found = violations(server, ledger, since).await?;
+    ensure!(found.is_empty(), "{}\n{}", found.join("\n"), server.log_tail());
+    Ok(())
+}
+
+/// I6, over everything that was pushed to a server.
+fn histories_hold(server: &CrashServer, ledger: &Ledger) -> Result<usize> {
+    let (events, found) = histories(server, ledger, "crash")?;
+    ensure!(found.is_empty(), "{}", found.join("\n"));
+    ensure!(events > 10, "only {events} events are in all histories");
+    Ok(events)
+}
+
+fn nothing_refused(refusals: &[String]) -> Result<()> {
+    ensure!(refusals.is_empty(), "refused while the server was whole:\n{}", refusals.join("\n"));
     Ok(())
 }
 
@@ -43,18 +88,28 @@ async fn holds(server: &CrashServer, ledger: &Ledger, round: u64) -> Result<()> 
 async fn crash_d1_nothing_acknowledged_is_lost_when_killed() -> Result<()> {
     let (folder, mut random) = (TempDir::new()?, StdRng::seed_from_u64(seed()));
     let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
-    server.owner_of(&["crash"])?;
+    server.make_project("crash")?;
     let (ledger, uploads) = (Arc::new(Ledger::default()), Uploads::default());
-    for round in 0..number("PIERHEAD_TORTURE_ROUNDS", ROUNDS) {
+    let (mut checks, mut slowest) = (Checks::default(), Duration::ZERO);
+    let rounds = number("PIERHEAD_TORTURE_ROUNDS", ROUNDS);
+    for _ in 0..rounds {
         let load = Load::start(&server, &ledger, &uploads, random.random());
         tokio::time::sleep(Duration::from_millis(random.random_range(50..900))).await;
         server.kill()?;
-        load.stop().await;
+        nothing_refused(&load.stop().await)?;
         server.restart(&[]).await?;
-        holds(&server, &ledger, round).await?;
+        slowest = slowest.max(server.started_in);
+        checks.hold(&server, &ledger).await?;
         resume_all(&server, &uploads, false).await?;
     }
-    ensure!(ledger.acknowledged() > 10, "too little was pushed for the rounds to mean anything");
+    holds(&server, &ledger).await?;
+    let events = histories_hold(&server, &ledger)?;
+    let acknowledged = ledger.acknowledged();
+    println!(
+        "{rounds} kills, {acknowledged} acknowledged writes, {events} events; slowest start {slowest:?}"
+    );
+    ensure!(acknowledged as u64 > 10 * rounds, "{acknowledged} writes are too few to mean anything");
+    ensure!(slowest < SLOWEST_START, "a start took {slowest:?}");
     ensure!(server.stop()?.success(), "SIGTERM must end the server cleanly:\n{}", server.log_tail());
     Ok(())
 }
@@ -62,99 +117,112 @@ async fn crash_d1_nothing_acknowledged_is_lost_when_killed() -> Result<()> {
 /// D2: the disk loses power at a random moment, with and without its journal.
 #[tokio::test(flavor = "multi_thread")]
 async fn crash_d2_nothing_acknowledged_is_lost_when_the_power_goes() -> Result<()> {
-    let (folder, mut random) = (TempDir::new()?, StdRng::seed_from_u64(seed()));
-    let mut disk = Disk::new(400)?;
+    let mut random = StdRng::seed_from_u64(seed());
+    let (rounds, mut acknowledged, mut events) = (number("PIERHEAD_TORTURE_ROUNDS", ROUNDS), 0, 0);
+    let mut left = rounds;
+    while left > 0 {
+        // A fresh disk now and then, so that the rounds go on for as long as one likes.
+        let these = left.min(20);
+        left -= these;
+        let (ledger, told) = cut_power(these, &mut random).await?;
+        acknowledged += ledger.acknowledged();
+        events += told;
+    }
+    println!("{rounds} cuts, {acknowledged} acknowledged writes, {events} events");
+    ensure!(acknowledged as u64 > 10 * rounds, "{acknowledged} writes are too few to mean anything");
+    Ok(())
+}
+
+/// Some rounds on one disk; gives what was acknowledged, and how many events the histories had.
+async fn cut_power(rounds: u64, random: &mut StdRng) -> Result<(Arc<Ledger>, usize)> {
+    let (folder, mut disk) = (TempDir::new()?, Disk::new(1000)?);
     let mut server = CrashServer::start(&disk.path().join("data"), folder.path()).await?;
-    server.owner_of(&["crash"])?;
-    let (mut ledger, mut uploads) = (Arc::new(Ledger::default()), Uploads::default());
-    let mut acknowledged = 0;
-    for round in 0..number("PIERHEAD_TORTURE_ROUNDS", ROUNDS) {
-        if round % 20 == 19 {
-            // A fresh disk now and then, so that the rounds go on for as long as one likes.
-            acknowledged += ledger.acknowledged();
-            server.kill()?;
-            disk = Disk::new(400)?;
-            server = CrashServer::start(&disk.path().join("data"), folder.path()).await?;
-            server.owner_of(&["crash"])?;
-            (ledger, uploads) = (Arc::new(Ledger::default()), Uploads::default());
-        }
+    server.make_project("crash")?;
+    let (ledger, uploads) = (Arc::new(Ledger::default()), Uploads::default());
+    let mut checks = Checks::default();
+    for _ in 0..rounds {
         let load = Load::start(&server, &ledger, &uploads, random.random());
         tokio::time::sleep(Duration::from_millis(random.random_range(50..900))).await;
         ledger.freeze();
         let frozen: Vec<_> = uploads.lock().expect("no writer panicked").clone();
         disk.cut(if random.random() { Cut::LoseJournal } else { Cut::KeepJournal })?;
         server.kill()?;
-        load.stop().await;
+        nothing_refused(&load.stop().await)?;
         *uploads.lock().expect("no writer panicked") = frozen;
         disk.power_on()?;
         ledger.thaw();
         server.restart(&[]).await?;
-        holds(&server, &ledger, round).await?;
+        checks.hold(&server, &ledger).await?;
         resume_all(&server, &uploads, true).await?;
     }
-    acknowledged += ledger.acknowledged();
+    holds(&server, &ledger).await?;
+    let events = histories_hold(&server, &ledger)?;
     server.kill()?;
-    ensure!(acknowledged > 10, "too little was pushed for the rounds to mean anything");
-    Ok(())
+    Ok((ledger, events))
 }
 
-/// D3: data is synced before it is named, its folder before the metadata, the metadata before the answer.
+/// D3: data is synced before it is named, its folder before the metadata, the metadata before the answer; and a server
+/// that left out any of these syncs would be found out.
 #[tokio::test(flavor = "multi_thread")]
 async fn crash_d3_everything_is_synced_before_the_answer() -> Result<()> {
     let folder = TempDir::new()?;
-    let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
-    server.owner_of(&["crash"])?;
-    server.stop()?;
-    let trace = folder.path().join("trace");
-    let calls = "trace=fsync,fdatasync,rename,renameat,renameat2,write,writev,sendto,sendmsg";
-    let output = trace.to_str().context("the temporary folder's name is UTF-8")?;
-    server.restart(&["strace", "-D", "-f", "-y", "-s", "24", "-e", calls, "-o", output]).await?;
-    let image = SampleImage::random(&mut StdRng::seed_from_u64(3), 300_000);
+    let (data, output) = (folder.path().join("data"), folder.path().join("trace"));
+    let name = output.to_str().context("the temporary folder's name is UTF-8")?;
+    let mut server =
+        CrashServer::start_behind(&[&STRACE[..], &["-o", name]].concat(), &data, folder.path()).await?;
+    server.make_project("crash")?;
     let mut wire = server.connect().await?;
-    std::fs::write(&trace, "")?;
-    wire.push_blob("crash/synced", &image.layer.digest, image.layer.bytes.clone()).await?;
-    server.stop()?;
-    let seen = events(&std::fs::read_to_string(&trace)?, server.data());
-    let wanted = ["data synced", "renamed", "folder synced", "metadata synced", "201 sent"];
-    let mut next = 0;
-    for event in &seen {
-        if next < wanted.len() && *event == wanted[next] {
-            next += 1;
+    let random = &mut StdRng::seed_from_u64(3);
+    let mut before = std::fs::read_to_string(&output)?.lines().count();
+    for size in [100, 300_000, 2_000_000] {
+        let image = SampleImage::random(random, size);
+        for blob in [&image.layer, &image.config] {
+            wire.push_blob("crash/synced", &blob.digest, blob.bytes.clone()).await?;
         }
+        wire.push_manifest("crash/synced", "latest", image.manifest.bytes.clone()).await?;
     }
-    ensure!(next == wanted.len(), "after {:?} there is no `{}` in {seen:?}", &wanted[..next], wanted[next]);
+    server.stop()?;
+    let all = events(&std::fs::read_to_string(&output)?, &data);
+    let from = all.partition_point(|(place, _)| *place < before);
+    let mut rules = Rules::new(&data);
+    let held = |held: Result<(), String>| held.map_err(|found| anyhow::anyhow!(found));
+    held(rules.hold(&all[..from])).context("from the first start on")?;
+    let (mut requests, mut caught) = (0, 0);
+    for request in all[from..].split_inclusive(|(_, event)| *event == Event::Created) {
+        let after = {
+            let mut rules = rules.clone();
+            held(rules.hold(request))?;
+            rules
+        };
+        let Some((last, Event::Created)) = request.last() else { break };
+        ensure!(*last > before, "the answers are in order");
+        (before, requests) = (*last, requests + 1);
+        let begun =
+            request.iter().rposition(|(_, event)| *event == Event::Put).context("a PUT before its 201")?;
+        let synced: BTreeSet<&PathBuf> =
+            request[begun..].iter().filter_map(|(_, event)| synced_path(event)).collect();
+        for path in synced {
+            let without: Vec<_> =
+                request.iter().filter(|(_, event)| synced_path(event) != Some(path)).cloned().collect();
+            ensure!(
+                rules.clone().hold(&without).is_err(),
+                "nobody would miss the sync of {}",
+                path.display()
+            );
+            caught += 1;
+        }
+        rules = after;
+    }
+    // Three manifests, three configurations and one layer are rows: one sync each. Two layers are files: three each.
+    ensure!((requests, caught) == (9, 13), "{requests} requests, {caught} syncs");
     Ok(())
 }
 
-/// What a trace shows of one push, in order: a call counts when it has returned, an answer when it begins.
-fn events(trace: &str, data: &Path) -> Vec<&'static str> {
-    let (blobs, uploads) =
-        (data.join("blobs").display().to_string(), data.join("uploads").display().to_string());
-    let mut begun = std::collections::BTreeMap::new();
-    let mut seen = Vec::new();
-    for line in trace.lines() {
-        let Some((thread, call)) = line.split_once(' ') else { continue };
-        let call = call.trim_start();
-        if call.contains("\"HTTP/1.1 201") {
-            seen.push("201 sent");
-        }
-        if call.contains("<unfinished ...>") {
-            begun.insert(thread, call);
-            continue;
-        }
-        let whole = if call.starts_with("<...") { begun.remove(thread).unwrap_or(call) } else { call };
-        let synced = whole.starts_with("fsync") || whole.starts_with("fdatasync");
-        if whole.starts_with("rename") && whole.contains("sha256") {
-            seen.push("renamed");
-        } else if synced && whole.contains(".part") {
-            seen.push("data synced");
-        } else if synced && whole.contains("-wal") {
-            seen.push("metadata synced");
-        } else if synced && (whole.contains(&blobs) || whole.contains(&uploads)) {
-            seen.push("folder synced");
-        }
+fn synced_path(event: &Event) -> Option<&PathBuf> {
+    match event {
+        Event::Synced(path, _) => Some(path),
+        _ => None,
     }
-    seen
 }
 
 /// D5: a sync that fails is never acknowledged, whichever it is; the server ends, or refuses, and comes back clean.
@@ -162,120 +230,308 @@ fn events(trace: &str, data: &Path) -> Vec<&'static str> {
 async fn crash_d5_a_failed_sync_is_never_acknowledged() -> Result<()> {
     let folder = TempDir::new()?;
     let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
-    server.owner_of(&["crash"])?;
+    server.make_project("crash")?;
     server.stop()?;
     let ledger = Arc::new(Ledger::default());
-    let mut failed = 0;
-    for round in 0..number("PIERHEAD_TORTURE_ROUNDS", 12) {
-        let inject = format!("inject=fsync,fdatasync:error=EIO:when={}", 3 + round * 3);
-        let null = ["-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e", &inject];
-        if server.restart(&[&["strace", "-D", "-f"][..], &null].concat()).await.is_ok() {
-            failed += u32::from(push_some(&server, &ledger, round).await.is_err());
-            if server.runs()? {
-                server.kill()?;
+    let (mut failed, mut ended) = (0, 0);
+    for round in 0..number("PIERHEAD_TORTURE_ROUNDS", 24) {
+        // Each thread counts by itself: the writer of the metadata, those that name blobs, and the one that starts.
+        let sticky = if round % 2 == 0 { "" } else { "+" };
+        let inject = format!("inject=fsync,fdatasync:error=EIO:when={}{sticky}", 1 + round / 2);
+        let faulty =
+            ["strace", "-D", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=fsync,fdatasync", "-e"];
+        match server.restart(&[&faulty[..], &[&inject]].concat()).await {
+            Ok(()) => {
+                failed += u32::from(push_some(&server, &ledger, round).await.is_err());
+                if server.runs()? {
+                    server.kill()?;
+                } else {
+                    ended += 1;
+                    let status = server.ended().await?;
+                    ensure!(status.code() == Some(STORE_FAILED), "{inject}: ended with {status}");
+                }
+            }
+            Err(error) => {
+                let status = error.downcast_ref::<Ended>().context("it neither started nor ended")?.0;
+                ensure!(status.code().is_some_and(|code| code != 0), "{inject}: ended with {status}");
+                failed += 1;
             }
         }
         server.restart(&[]).await?;
-        holds(&server, &ledger, round).await?;
-        server.stop()?;
+        holds(&server, &ledger).await.context(inject)?;
+        ensure!(server.stop()?.success(), "{}", server.log_tail());
     }
-    ensure!(failed > 3, "only {failed} rounds saw a failure");
+    println!("{failed} rounds saw a failure, {ended} ended the server, {} writes", ledger.acknowledged());
+    ensure!(failed > 10 && ended > 3, "{failed} rounds saw a failure, {ended} ended the server");
     Ok(())
 }
 
 async fn push_some(server: &CrashServer, ledger: &Ledger, round: u64) -> Result<()> {
     let mut wire = server.connect().await?;
     for number in 0..6 {
-        let image = SampleImage::random(&mut StdRng::seed_from_u64(round * 100 + number), 5000);
-        for blob in [&image.layer, &image.config] {
-            wire.push_blob("crash/eio", &blob.digest, blob.bytes.clone()).await?;
-            ledger.blob("crash/eio", &blob.digest, &blob.bytes);
-        }
-        let attempt = ledger.tag_attempt("crash/eio", "latest", &image.manifest.digest);
-        wire.push_manifest("crash/eio", "latest", image.manifest.bytes.clone()).await?;
-        ledger.tag_acknowledged(&attempt, &image.manifest.bytes);
+        let image = SampleImage::random(&mut StdRng::seed_from_u64(round * 100 + number), 50_000);
+        push_image(&mut wire, ledger, "crash/eio", "latest", &image).await?;
     }
     Ok(())
 }
 
-/// D7: a full disk refuses pushes, keeps serving, and takes pushes again once there is room, without a restart.
+async fn push_image(
+    wire: &mut Wire,
+    ledger: &Ledger,
+    repository: &str,
+    tag: &str,
+    image: &SampleImage,
+) -> Result<()> {
+    for blob in [&image.layer, &image.config] {
+        wire.push_blob(repository, &blob.digest, blob.bytes.clone()).await?;
+        ledger.blob(repository, &blob.digest, &blob.bytes);
+    }
+    let attempt = ledger.tag_attempt(repository, tag, Some(&image.manifest.digest));
+    wire.push_manifest(repository, tag, image.manifest.bytes.clone()).await?;
+    ledger.tag_acknowledged(&attempt, Some(&image.manifest.bytes));
+    Ok(())
+}
+
+/// D5: which sync fails decides what follows. Metadata: the process ends at once with 70. A blob's bytes or name: the
+/// push is refused, everything else goes on, and the same push works when the disk does.
+#[tokio::test(flavor = "multi_thread")]
+async fn crash_d5_what_fails_decides_who_ends() -> Result<()> {
+    let folder = TempDir::new()?;
+    let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
+    server.make_project("crash")?;
+    let (ledger, mut random) = (Ledger::default(), StdRng::seed_from_u64(11));
+    let blobs = server.data().join("blobs");
+    let mut wire = server.connect().await?;
+    push_image(&mut wire, &ledger, "crash/sound", "latest", &SampleImage::random(&mut random, 50_000))
+        .await?;
+    for what in ["the bytes", "the name"] {
+        let blob = Blob::random(&mut random, 200_000);
+        let place = wire.start_upload("crash/fails").await?;
+        let path = if what == "the bytes" {
+            only_file_in(&blobs.join("uploads"))?
+        } else {
+            let hex = blob.digest.strip_prefix("sha256:").context("a sha256 digest")?;
+            blobs.join("blobs/sha256").join(hex.get(..2).context("a digest is longer")?)
+        };
+        let fault = Fault::syncs_of(&path, server.pid()).await?;
+        let headers = [("content-type", "application/octet-stream")];
+        let end = finish(&place, &blob.digest);
+        let answer = wire.send(Method::PUT, &end, &headers, whole(blob.bytes.clone())).await?;
+        ensure!(answer.status.is_server_error(), "{what}: answered {}", answer.status);
+        drop(fault);
+        let stored = wire.get(&format!("/v2/crash/fails/blobs/{}", blob.digest)).await?;
+        ensure!(stored.status == StatusCode::NOT_FOUND, "{what}: a GET answers {}", stored.status);
+        wire.push_blob("crash/fails", &blob.digest, blob.bytes.clone()).await.context(what)?;
+        ledger.blob("crash/fails", &blob.digest, &blob.bytes);
+    }
+    holds(&server, &ledger).await?;
+    let fault = Fault::syncs_of(&server.data().join("metadata/metadata.db-wal"), server.pid()).await?;
+    let image = SampleImage::random(&mut random, 100);
+    let pushed = push_image(&mut wire, &ledger, "crash/fails", "latest", &image).await;
+    ensure!(pushed.is_err(), "acknowledged although the metadata could not be synced");
+    let status = tokio::time::timeout(Duration::from_secs(5), server.ended()).await??;
+    ensure!(status.code() == Some(STORE_FAILED), "ended with {status}");
+    drop(fault);
+    server.restart(&[]).await?;
+    holds(&server, &ledger).await?;
+    ensure!(server.stop()?.success(), "{}", server.log_tail());
+    Ok(())
+}
+
+fn only_file_in(folder: &Path) -> Result<PathBuf> {
+    let files: Vec<_> = std::fs::read_dir(folder)?.collect::<std::io::Result<_>>()?;
+    ensure!(files.len() == 1, "there are {} files in {}", files.len(), folder.display());
+    Ok(files[0].path())
+}
+
+/// D7: a full disk refuses pushes by saying so, keeps serving and deleting, and takes pushes again once there is room,
+/// without a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn crash_d7_a_full_disk_loses_nothing() -> Result<()> {
-    let folder = TempDir::new()?;
-    let disk = Disk::new(64)?;
-    let ballast = disk.path().join("ballast");
-    std::fs::write(&ballast, vec![1; 8 << 20])?;
+    let (folder, disk) = (TempDir::new()?, Disk::new(64)?);
     let mut server = CrashServer::start(&disk.path().join("data"), folder.path()).await?;
-    server.owner_of(&["crash"])?;
-    let ledger = Ledger::default();
-    let mut random = StdRng::seed_from_u64(5);
+    server.make_project("crash")?;
+    let (ledger, mut random) = (Ledger::default(), StdRng::seed_from_u64(5));
+    let mut pushed = 0;
+    fill(&server, &ledger, &mut random, &mut pushed).await?;
+    holds(&server, &ledger).await?;
     let mut wire = server.connect().await?;
-    let mut refused = 0;
-    for number in 0..400 {
-        let image = SampleImage::random(&mut random, 700_000);
-        let pushed = async {
-            for blob in [&image.layer, &image.config] {
-                wire.push_blob("crash/full", &blob.digest, blob.bytes.clone()).await?;
-                ledger.blob("crash/full", &blob.digest, &blob.bytes);
-            }
-            let attempt = ledger.tag_attempt("crash/full", &format!("v{number}"), &image.manifest.digest);
-            wire.push_manifest("crash/full", &format!("v{number}"), image.manifest.bytes.clone()).await?;
-            ledger.tag_acknowledged(&attempt, &image.manifest.bytes);
-            anyhow::Ok(())
-        };
-        if pushed.await.is_err() {
-            refused += 1;
+    for number in 0..pushed {
+        let (tag, path) = (format!("v{number}"), format!("/v2/crash/full/manifests/v{number}"));
+        let attempt = ledger.tag_attempt("crash/full", &tag, None);
+        wire.delete(&path).await?.expect(StatusCode::ACCEPTED).context("deleting on a full disk")?;
+        ledger.tag_acknowledged(&attempt, None);
+    }
+    holds(&server, &ledger).await?;
+
+    // Somebody else takes what is left, to the last byte.
+    let filler = disk.path().join("filler");
+    let mut file = std::fs::File::create(&filler)?;
+    for size in [1 << 20, 4096, 1] {
+        while std::io::Write::write_all(&mut file, &vec![1; size]).is_ok() {}
+    }
+    let mut wire = server.connect().await?;
+    for number in 0..60 {
+        let image = SampleImage::random(&mut random, 1_000);
+        if let Err(error) = push_image(&mut wire, &ledger, "crash/full", &format!("w{number}"), &image).await
+        {
+            full(&error)?;
             wire = server.connect().await?;
         }
-        if refused == 5 {
-            break;
-        }
     }
-    ensure!(refused == 5, "the disk never filled");
-    ensure!(server.runs()?, "a full disk must not end the server:\n{}", server.log_tail());
-    holds(&server, &ledger, 0).await?;
-    std::fs::remove_file(&ballast)?;
     let image = SampleImage::random(&mut random, 100_000);
-    wire.push_blob("crash/full", &image.layer.digest, image.layer.bytes.clone()).await?;
-    holds(&server, &ledger, 1).await?;
+    let refused = push_image(&mut wire, &ledger, "crash/full", "last", &image).await;
+    full(&refused.err().context("there is no room left")?)?;
+    ensure!(server.runs()?, "a full disk must not end the server:\n{}", server.log_tail());
+    holds(&server, &ledger).await?;
+
+    std::fs::remove_file(&filler)?;
+    let mut wire = server.connect().await?;
+    push_image(&mut wire, &ledger, "crash/full", "small", &SampleImage::random(&mut random, 1_000)).await?;
+    let space = disk.path().join("data/blobs/blobs");
+    ensure!(space.is_dir(), "the blobs are where they were");
+    holds(&server, &ledger).await?;
     server.kill()?;
+    server.restart(&[]).await?;
+    holds(&server, &ledger).await?;
     Ok(())
 }
 
-/// D9, D10: a damaged blob is never served as if it were whole, and a push of it repairs it.
+/// Pushes until five pushes were refused because the disk is full.
+async fn fill(server: &CrashServer, ledger: &Ledger, random: &mut StdRng, pushed: &mut u32) -> Result<()> {
+    let mut wire = server.connect().await?;
+    let mut refused = 0;
+    for _ in 0..400 {
+        let image = SampleImage::random(random, 700_000);
+        match push_image(&mut wire, ledger, "crash/full", &format!("v{pushed}"), &image).await {
+            Ok(()) => *pushed += 1,
+            Err(error) => {
+                full(&error)?;
+                refused += 1;
+                wire = server.connect().await?;
+            }
+        }
+        if refused == 5 {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("the disk never filled")
+}
+
+/// The refusal says in the protocol's own form that there is no room.
+fn full(error: &anyhow::Error) -> Result<()> {
+    let answer = error.downcast_ref::<WrongStatus>().with_context(|| format!("no answer: {error:#}"))?;
+    let body: serde_json::Value = serde_json::from_str(&answer.body)?;
+    ensure!(answer.status == StatusCode::INSUFFICIENT_STORAGE, "a full disk is {answer}");
+    ensure!(body["errors"][0]["code"] == "DENIED", "a full disk is {answer}");
+    Ok(())
+}
+
+type Damage = fn(&Path, &[u8]) -> std::io::Result<()>;
+
+const DAMAGES: [(&str, Damage); 4] = [
+    ("truncated to nothing", |file, _| std::fs::write(file, "")),
+    ("truncated", |file, bytes| std::fs::write(file, &bytes[..bytes.len() / 2])),
+    ("one bit flipped", |file, bytes| flip(file, bytes.len() as u64 / 3)),
+    ("gone", |file, _| std::fs::remove_file(file)),
+];
+
+/// Flips a bit of a byte in place, as a disk would, but for the times of the file.
+fn flip(file: &Path, at: u64) -> std::io::Result<()> {
+    let file = std::fs::File::options().read(true).write(true).open(file)?;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at)?;
+    file.write_all_at(&[byte[0] ^ 1], at)
+}
+
+/// D9: a damaged blob is never served as if it were whole, and one push of it repairs it.
 #[tokio::test(flavor = "multi_thread")]
 async fn crash_d9_a_damaged_blob_is_not_served_and_a_push_repairs_it() -> Result<()> {
     let folder = TempDir::new()?;
     let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
-    server.owner_of(&["crash"])?;
+    server.make_project("crash")?;
     let mut random = StdRng::seed_from_u64(9);
-    type Damage = fn(&Path, &[u8]) -> std::io::Result<()>;
-    let damages: [(&str, Damage); 4] = [
-        ("truncated to nothing", |file, _| std::fs::write(file, "")),
-        ("truncated", |file, bytes| std::fs::write(file, &bytes[..bytes.len() / 2])),
-        ("one bit flipped", |file, bytes| {
-            let mut bytes = bytes.to_vec();
-            bytes[1000] ^= 1;
-            std::fs::write(file, bytes)
-        }),
-        ("gone", |file, _| std::fs::remove_file(file)),
-    ];
-    for (what, damage) in damages {
+    let variants = DAMAGES.into_iter().flat_map(|damage| [(damage, false), (damage, true)]);
+    for ((what, damage), found_first) in variants {
         let blob = Blob::random(&mut random, 100_000);
         let path = format!("/v2/crash/damaged/blobs/{}", blob.digest);
         let mut wire = server.connect().await?;
         wire.push_blob("crash/damaged", &blob.digest, blob.bytes.clone()).await?;
         ensure!(wire.get(&path).await?.body == blob.bytes, "{what}: the blob before");
         damage(&file_of(&server.data().join("blobs"), &blob.digest)?, &blob.bytes)?;
-        if let Ok(answer) = wire.get(&path).await {
+        if found_first && let Ok(answer) = wire.get(&path).await {
             ensure!(answer.status != StatusCode::OK, "{what}: served 200 with {} bytes", answer.body.len());
         }
         let mut wire = server.connect().await?;
         wire.push_blob("crash/damaged", &blob.digest, blob.bytes.clone()).await?;
-        let answer =
-            wire.send(Method::GET, &path, &[], pierhead_e2e::wire::whole(bytes::Bytes::new())).await?;
-        ensure!(answer.expect(StatusCode::OK)?.body == blob.bytes, "{what}: not repaired by a push");
+        let answer = wire.get(&path).await?.expect(StatusCode::OK);
+        ensure!(answer.context(what)?.body == blob.bytes, "{what}: not repaired by a push");
     }
+    ensure!(server.panics().is_empty(), "{:?}", server.panics());
+    ensure!(server.stop()?.success(), "{}", server.log_tail());
+    Ok(())
+}
+
+/// D10: a flipped bit never leaves as part of a clean answer, whole or ranged, whether the blob was checked before it
+/// was damaged or never since the start.
+#[tokio::test(flavor = "multi_thread")]
+async fn crash_d10_no_clean_answer_has_wrong_bytes() -> Result<()> {
+    let folder = TempDir::new()?;
+    let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
+    server.make_project("crash")?;
+    let mut random = StdRng::seed_from_u64(seed());
+    const SIZE: u64 = 1_500_000;
+    let mut cases = Vec::new();
+    let mut wire = server.connect().await?;
+    let rounds = number("PIERHEAD_TORTURE_ROUNDS", 8);
+    for number in 0..8 * rounds {
+        let blob = Blob::random(&mut random, usize::try_from(SIZE)?);
+        wire.push_blob("crash/flipped", &blob.digest, blob.bytes.clone()).await?;
+        cases.push((number, blob));
+    }
+    server.stop()?;
+    server.restart(&[]).await?;
+    let mut clean = 0;
+    for (number, blob) in cases {
+        let path = format!("/v2/crash/flipped/blobs/{}", blob.digest);
+        let mut wire = server.connect().await?;
+        if number % 2 == 0 {
+            wire.get(&path).await?.expect(StatusCode::OK)?;
+        }
+        let at = random.random_range(0..SIZE);
+        flip(&file_of(&server.data().join("blobs"), &blob.digest)?, at)?;
+        let (start, end) = match number / 2 % 4 {
+            0 => (0, SIZE),
+            1 => (at, at + 1),
+            2 => (at.saturating_sub(1000), (at + 300_000).min(SIZE)),
+            // Beside the damage.
+            _ => {
+                if at > SIZE / 2 {
+                    (0, SIZE / 4)
+                } else {
+                    (SIZE * 3 / 4, SIZE)
+                }
+            }
+        };
+        let range = format!("bytes={start}-{}", end - 1);
+        let headers = if number / 2 % 4 == 0 { vec![] } else { vec![("range", range.as_str())] };
+        if let Ok(answer) = wire.send(Method::GET, &path, &headers, whole(Bytes::new())).await
+            && answer.status.is_success()
+        {
+            let right = blob.bytes.slice(usize::try_from(start)?..usize::try_from(end)?);
+            ensure!(
+                answer.body == right,
+                "{}: bytes {start}-{end} are wrong, damaged at {at}",
+                answer.status
+            );
+            clean += 1;
+        }
+        // It is known by now, so that nobody else gets it either.
+        let again = server.connect().await?.get(&path).await;
+        ensure!(!again.is_ok_and(|answer| answer.status.is_success()), "served after it was found damaged");
+    }
+    println!("{} damaged blobs asked for, {clean} sound ranges of them served", 8 * rounds);
+    ensure!(server.panics().is_empty(), "{:?}", server.panics());
     ensure!(server.stop()?.success(), "{}", server.log_tail());
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A server on a folder of its own that outlives any process.
 pub struct CrashServer {
@@ -17,7 +18,21 @@ pub struct CrashServer {
     /// Where the registry listens since the last start.
     pub registry: SocketAddr,
     authorization: Option<String>,
+    /// How long the last start took until a request was answered.
+    pub started_in: Duration,
 }
+
+/// The server ended before it answered.
+#[derive(Debug)]
+pub struct Ended(pub ExitStatus);
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the server ended with {}", self.0)
+    }
+}
+
+impl std::error::Error for Ended {}
 
 /// How long a start may take, in units of [`POLL`].
 const POLLS: u32 = 3000;
@@ -26,29 +41,39 @@ const POLL: Duration = Duration::from_millis(10);
 impl CrashServer {
     /// Starts a server whose data is in `data` and whose log is in `beside`.
     pub async fn start(data: &Path, beside: &Path) -> Result<Self> {
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (data, beside) = (data.to_path_buf(), beside.to_path_buf());
-        let mut server = Self { data, beside, process: None, registry: nowhere, authorization: None };
-        server.restart(&[]).await?;
+        Self::start_behind(&[], data, beside).await
+    }
+
+    /// The same behind `prefix`, as in [`CrashServer::restart`].
+    pub async fn start_behind(prefix: &[&str], data: &Path, beside: &Path) -> Result<Self> {
+        let mut server = Self {
+            data: data.to_path_buf(),
+            beside: beside.to_path_buf(),
+            process: None,
+            registry: SocketAddr::from(([127, 0, 0, 1], 0)),
+            authorization: None,
+            started_in: Duration::ZERO,
+        };
+        server.restart(prefix).await?;
         Ok(server)
     }
 
     /// Starts the process again, behind `prefix` (a tracer with its flags, or nothing).
     pub async fn restart(&mut self, prefix: &[&str]) -> Result<()> {
-        let binary = std::env::var_os("PIERHEAD_BIN").context("PIERHEAD_BIN is set by cargo xtask test")?;
-        let mut words = prefix.iter().map(std::ffi::OsString::from).chain([binary]);
+        let mut words = prefix.iter().map(std::ffi::OsString::from).chain([binary()?]);
         let mut command = Command::new(words.next().context("a binary")?);
-        command.args(words).args(["serve", "--allow-any-password", "--data"]).arg(&self.data);
+        command.args(words).args(["serve", "--data"]).arg(&self.data);
         for flag in ["--api", "--registry", "--router-http", "--router-https", "--metrics"] {
             command.args([flag, "127.0.0.1:0"]);
         }
         let addresses = self.data.join("addresses.json");
         std::fs::remove_file(&addresses).ok();
         let log = File::options().create(true).append(true).open(self.beside.join("log"))?;
+        let began = Instant::now();
         let mut process = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
         for _ in 0..POLLS {
             if let Some(status) = process.try_wait()? {
-                bail!("the server ended with {status}:\n{}", self.log_tail());
+                return Err(Ended(status)).context(self.log_tail());
             }
             if let Some(registry) = registry_address(&addresses)
                 && let Ok(mut wire) = Wire::connect(registry, "localhost", None).await
@@ -56,6 +81,7 @@ impl CrashServer {
             {
                 self.registry = registry;
                 self.process = Some(process);
+                self.started_in = began.elapsed();
                 return Ok(());
             }
             tokio::time::sleep(POLL).await;
@@ -64,25 +90,20 @@ impl CrashServer {
         bail!("the server did not answer in time:\n{}", self.log_tail())
     }
 
-    /// Logs in a user who then owns these projects, by our own command line.
-    pub fn owner_of(&mut self, projects: &[&str]) -> Result<()> {
-        let text = std::fs::read_to_string(self.data.join("addresses.json"))?;
-        let addresses: serde_json::Value = serde_json::from_str(&text)?;
-        let api = addresses["api"].as_str().context("addresses.json has no api")?;
-        let server = format!("https://{api}");
-        self.oc(&["login", "--insecure-skip-tls-verify=true", "-u", "owner", "-p", "owner", &server])?;
-        for project in projects {
-            self.oc(&["new-project", project])?;
-        }
-        self.authorization = Some(format!("Bearer {}", self.oc(&["whoami", "-t"])?));
+    /// Makes a project with a service account that may push to it, as which the registry is then used.
+    pub fn make_project(&mut self, project: &str) -> Result<()> {
+        self.oc(&["new-project", project])?;
+        self.oc(&["create", "serviceaccount", "pusher", "-n", project])?;
+        self.oc(&["policy", "add-role-to-user", "edit", "-z", "pusher", "-n", project])?;
+        let token = self.oc(&["sa", "get-token", "pusher", "-n", project])?;
+        self.authorization = Some(format!("Bearer {token}"));
         Ok(())
     }
 
-    /// Runs our own command line as that user and returns what it printed.
+    /// Runs our own command line as the administrator and returns what it printed.
     pub fn oc(&self, args: &[&str]) -> Result<String> {
-        let binary = std::env::var_os("PIERHEAD_BIN").context("PIERHEAD_BIN is set by cargo xtask test")?;
-        let kubeconfig = self.beside.join("kubeconfig");
-        let output = Command::new(binary)
+        let kubeconfig = self.data.join("admin.kubeconfig");
+        let output = Command::new(binary()?)
             .args(args)
             .env("HOME", &self.beside)
             .env("KUBECONFIG", kubeconfig)
@@ -146,6 +167,14 @@ impl CrashServer {
         })
     }
 
+    /// Panics in the log of all starts so far (I18).
+    #[must_use]
+    pub fn panics(&self) -> Vec<String> {
+        let log = std::fs::read(self.beside.join("log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        log.lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect()
+    }
+
     /// The end of the log.
     #[must_use]
     pub fn log_tail(&self) -> String {
@@ -169,6 +198,10 @@ impl Drop for CrashServer {
             process.wait().ok();
         }
     }
+}
+
+fn binary() -> Result<std::ffi::OsString> {
+    std::env::var_os("PIERHEAD_BIN").context("PIERHEAD_BIN is set by cargo xtask test")
 }
 
 /// A connection to a registry with these credentials.
