@@ -1,5 +1,8 @@
-//! What happens by the clock: abandoned uploads are reaped, unreferenced blobs collected, old changes forgotten.
+//! What happens by the clock: abandoned uploads are reaped, unreferenced blobs collected, expired logins removed.
+//!
+//! When is decided here; what may go is decided by the crates that own it.
 
+use pierhead_auth::Auth;
 use pierhead_images::Images;
 use pierhead_runtime::Tasks;
 use std::time::Duration;
@@ -9,8 +12,8 @@ use tracing::{info, warn};
 const EVERY: Duration = Duration::from_secs(3600);
 
 /// Works in the background until `tasks` stops.
-pub(crate) fn start(images: &Images, tasks: &Tasks) {
-    let images = images.clone();
+pub(crate) fn start(images: &Images, auth: &Auth, tasks: &Tasks) {
+    let (images, auth) = (images.clone(), auth.clone());
     tasks.spawn("maintenance", |stop| async move {
         loop {
             tokio::select! {
@@ -18,12 +21,12 @@ pub(crate) fn start(images: &Images, tasks: &Tasks) {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(EVERY) => {}
             }
-            tend(&images).await;
+            tend(&images, &auth).await;
         }
     });
 }
 
-async fn tend(images: &Images) {
+async fn tend(images: &Images, auth: &Auth) {
     match images.reap_uploads().await {
         Ok(reaped) => info!(uploads = reaped, "Reaped abandoned uploads"),
         Err(error) => warn!(%error, "Reaping abandoned uploads failed; the next hour tries again"),
@@ -31,5 +34,9 @@ async fn tend(images: &Images) {
     match images.collect_garbage().await {
         Ok(collected) => info!(?collected, "Collected what nothing refers to"),
         Err(error) => warn!(%error, "Collecting garbage failed; the next hour tries again"),
+    }
+    match auth.sweep_oauth().await {
+        Ok(tokens) => info!(tokens, "Removed tokens and codes whose time is over"),
+        Err(error) => warn!(%error, "Removing expired tokens failed; the next hour tries again"),
     }
 }

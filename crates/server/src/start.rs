@@ -111,7 +111,7 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
     server.bootstrap(built_in(&addresses)).await.context("writing the built-in objects")?;
     pierhead_controllers::start(client("controllers"), controllers(&pki, &addresses), &agents);
     parts.public_registry.follow(&client("public-registry"), &agents);
-    maintenance::start(&parts.images, &agents);
+    maintenance::start(&parts.images, &parts.auth, &agents);
 
     serve_registry(registry, &parts, &listeners);
     serve_api(api, server, &pki, config, &parts.clock, &listeners)?;
