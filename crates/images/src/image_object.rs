@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use pierhead_api::field::FieldErrors;
 use pierhead_api::image::{Image, ImageSignature, ImageStreamMapping, annotation, stream_image};
 use pierhead_api::meta::{ObjectMeta, Preconditions};
 use pierhead_auth::{Api, Permit};
@@ -14,13 +15,13 @@ use tracing::debug;
 use crate::Images;
 use crate::error::StreamError;
 use crate::image_metadata::describe;
-use crate::links::adopt;
+use crate::links::{adopt, has_all_parts};
 use crate::manifest_record::{INLINE_LIMIT, ManifestRecord};
 use crate::push::created_now;
 use crate::rows::Rows;
 use crate::stream::{DryRun, ObjectPage, check_preconditions, missing};
 use crate::stream_edit::StreamEdit;
-use crate::tables::{IMAGES, ImageRecord, Item, MANIFESTS};
+use crate::tables::{IMAGES, ImageRecord, Item, MANIFESTS, RepositoryId};
 
 const IMAGES_RESOURCE: &str = "images";
 
@@ -31,6 +32,15 @@ pub struct ImageChange {
     pub value: Option<Image>,
     /// The image before the change; `None` before a creation.
     pub previous: Option<Image>,
+}
+
+/// Which images somebody may map into a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MayMap {
+    /// Any: for those who may read every image of the cluster, as registries may.
+    Every,
+    /// Those that they could push there. Whether there are others, they are not told.
+    Pushable,
 }
 
 impl Images {
@@ -205,6 +215,7 @@ impl Images {
         &self,
         permit: &Permit<Api>,
         mut mapping: ImageStreamMapping,
+        may_map: MayMap,
         dry_run: DryRun,
     ) -> Result<(), StreamError> {
         mapping.metadata.namespace = permit.namespace().to_owned();
@@ -226,8 +237,9 @@ impl Images {
         let namespace = permit.namespace().to_owned();
         self.edit(dry_run, move |tx| {
             let name = new.image.metadata.name.clone();
-            if tx.head(&namespace, &stream)?.is_none() {
-                return Err(missing(&stream));
+            let head = tx.head(&namespace, &stream)?.ok_or_else(|| missing(&stream))?;
+            if may_map == MayMap::Pushable && !new.is_pushable(tx, head.repository)? {
+                return Err(not_pushable(&stream, &name));
             }
             let existed = tx.row(&IMAGES, &name)?.is_some();
             if !existed {
@@ -303,6 +315,16 @@ struct NewImage {
 }
 
 impl NewImage {
+    /// Whether a push could have put the image where it is to be.
+    fn is_pushable(&self, rows: &impl Rows, repository: RepositoryId) -> Result<bool, StoreError> {
+        let Ok(digest) = self.image.metadata.name.parse::<Digest>() else { return Ok(false) };
+        if rows.holds(repository, &digest)? {
+            return Ok(true);
+        }
+        let Some(manifest) = &self.manifest else { return Ok(false) };
+        has_all_parts(rows, repository, &ManifestRecord::new(manifest, None).header)
+    }
+
     fn store(&self, tx: &mut WriteTx<'_>) -> Result<Image, StoreError> {
         let mut image = self.image.clone();
         if let (Some(manifest), Ok(digest)) = (&self.manifest, image.metadata.name.parse::<Digest>()) {
@@ -314,6 +336,14 @@ impl NewImage {
         tx.put(&IMAGES, &name, &ImageRecord { image: image.clone() })?;
         Ok(image)
     }
+}
+
+/// One answer for images that are elsewhere and for images that are nowhere.
+fn not_pushable(stream: &str, image: &str) -> StreamError {
+    let mut errors = FieldErrors::new();
+    let detail = "neither is the image in this image stream, nor are its manifest and all that it refers to";
+    errors.invalid("image.metadata.name", image, detail);
+    StreamError::Invalid { kind: "ImageStreamMapping", name: stream.to_owned(), errors }
 }
 
 /// The manifest in the object, if it is one and the image is named after it.

@@ -30,7 +30,7 @@ mod upload;
 
 pub use error::{DeleteError, PullError, PushError, StreamError, UploadError};
 pub use garbage::{CollectError, Collected};
-pub use image_object::ImageChange;
+pub use image_object::{ImageChange, MayMap};
 pub use images::{Config, Images, OpenError};
 pub use pull::{Blob, Page, StoredManifest};
 pub use push::Pushed;

@@ -6,7 +6,7 @@
 use pierhead_oci::Digest;
 use pierhead_store::{KeyRange, StoreError, WriteTx};
 
-use crate::manifest_record::ManifestRecord;
+use crate::manifest_record::{ManifestHeader, ManifestRecord};
 use crate::rows::Rows;
 use crate::tables::{
     HELD, HeldRecord, LINKED, LINKS, LinkRecord, MANIFESTS, REFERRERS, ReferrerRecord, RepositoryId,
@@ -74,6 +74,25 @@ pub(crate) fn adopt(
         pending.extend(record.header.children);
     }
     Ok(())
+}
+
+/// Whether everything that a manifest refers to is in `repository` already, as a push of it demands.
+pub(crate) fn has_all_parts(
+    rows: &impl Rows,
+    repository: RepositoryId,
+    header: &ManifestHeader,
+) -> Result<bool, StoreError> {
+    for part in header.blobs() {
+        if rows.link(repository, &part.digest)?.is_none() {
+            return Ok(false);
+        }
+    }
+    for child in &header.children {
+        if !rows.holds(repository, child)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Lets `repository` serve a manifest.

@@ -9,8 +9,8 @@ use futures_util::future::BoxFuture;
 use pierhead_api::image::{ImageStream, ImageStreamImage, ImageStreamMapping};
 use pierhead_api::meta::Status;
 use pierhead_api::to_value;
-use pierhead_auth::Auth;
-use pierhead_images::Images;
+use pierhead_auth::{Attributes, Auth};
+use pierhead_images::{Images, MayMap};
 use pierhead_store::KeyRange;
 use pierhead_store::objects::OBJECTS;
 use serde_json::{Value, json};
@@ -68,8 +68,9 @@ impl Connect for Mapping {
             let mapping: ImageStreamMapping = read(&body.unwrap_or_default())?;
             let name = mapping.metadata.name.clone();
             let options = WriteOptions::parse(&call.query, "CreateOptions")?;
-            let created =
-                call.server.images.create_mapping(&call.permit, mapping, tried(options.dry_run)).await;
+            let images = &call.server.images;
+            let may_map = may_map(call);
+            let created = images.create_mapping(&call.permit, mapping, may_map, tried(options.dry_run)).await;
             match created {
                 Ok(()) => Ok(Answer::status(Status { code: 201, ..Status::success() })),
                 // A registry decides by the resource of this answer whether to make the stream (images 1.2).
@@ -81,6 +82,13 @@ impl Connect for Mapping {
         }
         .boxed()
     }
+}
+
+/// Who sees every image anyway may put any of them into a stream.
+fn may_map(call: &Call) -> MayMap {
+    let every = Attributes::new("get", "image.openshift.io", "images");
+    let decision = call.server.auth.allowed(call.permit.subject(), &every);
+    if decision.allowed { MayMap::Every } else { MayMap::Pushable }
 }
 
 #[derive(Clone, Copy)]

@@ -1,6 +1,7 @@
 //! A digest that somebody knows is of no use in a repository it does not belong to.
 
-use pierhead_images::{Mount, MountSource, PullError};
+use pierhead_api::image::ImageStreamMapping;
+use pierhead_images::{DryRun, MayMap, Mount, MountSource, PullError, StreamError};
 use pierhead_oci::Digest;
 use serde_json::json;
 
@@ -74,4 +75,35 @@ async fn tagging_across_repositories_makes_the_image_pullable_there() {
     );
     world.images.delete_manifest(&world.delete("shop", "web"), &sample.digest()).await.unwrap();
     assert_eq!(world.pulled(("other", "copy"), "v1").await, Some(sample.digest()), "the copy is its own");
+}
+
+#[tokio::test]
+async fn a_mapping_takes_no_image_that_could_not_be_pushed_there() {
+    let world = World::new().await;
+    let (foreign, own) = (Sample::new("foreign"), Sample::new("own"));
+    world.put_image(("shop", "web"), "latest", &foreign).await;
+    world.put_image(("other", "mine"), "latest", &own).await;
+    let never = Sample::new("never");
+    let permit = world.api("other", "imagestreammappings");
+    let map = async |sample: &Sample, manifest: &str, may_map: MayMap| {
+        let mapping: ImageStreamMapping = serde_json::from_value(json!({
+            "metadata": {"name": "mine"}, "tag": "taken",
+            "image": {"metadata": {"name": sample.digest()}, "dockerImageManifest": manifest},
+        }))
+        .unwrap();
+        world.images.create_mapping(&permit, mapping, may_map, DryRun::No).await
+    };
+    for sample in [&foreign, &never] {
+        let manifest = String::from_utf8(sample.manifest.clone()).unwrap();
+        for manifest in ["", &manifest] {
+            let refused = map(sample, manifest, MayMap::Pushable).await.unwrap_err();
+            let text = refused.to_string().replace(&sample.digest().to_string(), "IMAGE");
+            assert!(matches!(refused, StreamError::Invalid { .. }), "{text}");
+            check_foreign(&world, ("other", "mine"), sample).await;
+        }
+    }
+    map(&own, "", MayMap::Pushable).await.unwrap();
+    assert_eq!(world.pulled(("other", "mine"), "taken").await, Some(own.digest()));
+    map(&foreign, "", MayMap::Every).await.unwrap();
+    assert_eq!(world.pulled(("other", "mine"), "taken").await, Some(foreign.digest()));
 }

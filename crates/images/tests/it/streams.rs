@@ -2,7 +2,7 @@
 
 use pierhead_api::image::{ImageStream, ImageStreamMapping, ImageStreamTag};
 use pierhead_api::meta::Preconditions;
-use pierhead_images::{Created, DryRun, MayPull, StreamError, StreamEvent, StreamPart};
+use pierhead_images::{Created, DryRun, MayMap, MayPull, StreamError, StreamEvent, StreamPart};
 use serde_json::json;
 
 use crate::world::{REGISTRY, Sample, World, allow_all};
@@ -164,10 +164,10 @@ async fn a_mapping_puts_an_image_into_a_stream() {
         "image": {"metadata": {"name": format!("sha256:{}", "c".repeat(64))}, "dockerImageReference": "quay.io/a/b:1"}}))
     .unwrap();
     let permit = world.api("shop", "imagestreammappings");
-    let missing = world.images.create_mapping(&permit, mapping.clone(), DryRun::No).await;
+    let missing = world.images.create_mapping(&permit, mapping.clone(), MayMap::Every, DryRun::No).await;
     assert!(matches!(missing, Err(StreamError::NotFound { resource: "imagestreams", .. })), "{missing:?}");
     world.create_stream("shop", json!({"metadata": {"name": "web"}})).await;
-    world.images.create_mapping(&permit, mapping, DryRun::No).await.unwrap();
+    world.images.create_mapping(&permit, mapping, MayMap::Every, DryRun::No).await.unwrap();
     let stream = world.stream("shop", "web");
     assert_eq!(stream.newest("v1").unwrap().docker_image_reference, "quay.io/a/b:1");
     assert_eq!(world.pulled(AT, "v1").await, None, "it is known and its manifest is not here");
