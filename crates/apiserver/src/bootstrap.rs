@@ -152,15 +152,21 @@ fn restore(
 fn service(name: &str, selector: Option<&str>, ports: &[(&str, SocketAddr)], affinity: &str) -> [Value; 2] {
     let address = ports.first().map(|(_, address)| address.ip()).filter(|ip| !ip.is_unspecified());
     let address = address.map_or_else(|| "127.0.0.1".to_owned(), |ip| ip.to_string());
+    let named = |name: &str, mut port: Value| {
+        if !name.is_empty() {
+            port["name"] = json!(name);
+        }
+        port
+    };
     let service_ports: Vec<Value> = ports
         .iter()
         .map(|(name, address)| {
-            json!({"name": name, "protocol": "TCP", "port": address.port(), "targetPort": address.port()})
+            named(name, json!({"protocol": "TCP", "port": address.port(), "targetPort": address.port()}))
         })
         .collect();
     let endpoint_ports: Vec<Value> = ports
         .iter()
-        .map(|(name, address)| json!({"name": name, "port": address.port(), "protocol": "TCP"}))
+        .map(|(name, address)| named(name, json!({"port": address.port(), "protocol": "TCP"})))
         .collect();
     let labels = selector.map_or_else(|| json!({}), |selector| json!({selector: "default"}));
     let mut spec = json!({
@@ -183,15 +189,10 @@ fn service(name: &str, selector: Option<&str>, ports: &[(&str, SocketAddr)], aff
 }
 
 fn services(addresses: &Addresses) -> Vec<Value> {
-    let registry_port = format!("{}-tcp", addresses.registry.port());
+    // The registry's port has no name, as in 2016: a route made for it goes on working when the port changes.
     let router = [("80-tcp", addresses.router_http), ("443-tcp", addresses.router_https)];
     [
-        service(
-            "docker-registry",
-            Some("docker-registry"),
-            &[(registry_port.as_str(), addresses.registry)],
-            "ClientIP",
-        ),
+        service("docker-registry", Some("docker-registry"), &[("", addresses.registry)], "ClientIP"),
         service("router", Some("router"), &router, "None"),
         service("kubernetes", None, &[("https", addresses.api)], "ClientIP"),
     ]
