@@ -176,7 +176,6 @@ async fn strangers_may_do_nothing_to_any_kind() {
         "DELETE /oapi/v1/oauthaccesstokens/x: 404",
         "DELETE /oapi/v1/oauthauthorizetokens/x: 404",
         "POST /oapi/v1/namespaces/default/selfsubjectrulesreviews: 201",
-        "POST /apis/authentication.k8s.io/v1/selfsubjectreviews: 201",
         "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews: 422",
         "POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews: 400",
         "POST /apis/authorization.openshift.io/v1/namespaces/default/selfsubjectrulesreviews: 201",
