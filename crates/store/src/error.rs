@@ -117,6 +117,14 @@ pub enum StoreError {
     Closed,
 }
 
+impl StoreError {
+    /// Whether there is no room on the disk, which whoever asked may be told.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        matches!(self, Self::Full)
+    }
+}
+
 /// Changes that cannot be had.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ChangesError {
