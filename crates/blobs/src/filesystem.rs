@@ -35,6 +35,9 @@ use checked::Checked;
 use layout::Layout;
 use part::Part;
 
+/// Left to the metadata when the disk fills: blobs stop here, and deleting, which makes room, goes on.
+const RESERVE: u64 = 16 << 20;
+
 /// Digests are spread over this many locks, which keep publishing, quarantine and deletion of one blob apart.
 const STRIPES: usize = 64;
 
@@ -97,11 +100,13 @@ impl Filesystem {
         let id = UploadId::random();
         let path = self.layout.part(id, &owner);
         blocking(move || {
-            File::options()
-                .write(true)
-                .create_new(true)
-                .open(&path)
-                .map_err(|error| BlobError::io("creating", &path, error))
+            let create = || File::options().write(true).create_new(true).open(&path);
+            let file = create().map_err(|error| BlobError::io("creating", &path, error))?;
+            let room = room_for(&file, 0, &path);
+            if room.is_err() {
+                remove(&path)?;
+            }
+            room
         })
         .await?;
         self.sessions.insert(id, owner, Gauge::new(0, self.clock.now()), Part::empty());
@@ -274,6 +279,18 @@ impl Filesystem {
         let last = digest.hash().last().copied().map_or(0, usize::from);
         &self.stripes[last % STRIPES]
     }
+}
+
+/// Fails when the disk of `file` has no room for so many more bytes.
+fn room_for(file: &File, bytes: u64, path: &Path) -> Result<(), BlobError> {
+    let disk = rustix::fs::fstatvfs(file)
+        .map_err(|error| BlobError::io("looking at the disk of", path, error.into()))?;
+    // What some file systems answer that cannot tell.
+    let known = disk.f_blocks > 0;
+    if known && disk.f_bavail.saturating_mul(disk.f_frsize) < bytes + RESERVE {
+        return Err(BlobError::OutOfSpace);
+    }
+    Ok(())
 }
 
 /// Hashes the first `length` bytes of `file`; fewer if it is shorter. Also says how many there were.

@@ -12,7 +12,7 @@ use rustix::io::{Errno, pwritev};
 use tokio::sync::OwnedMutexGuard;
 
 use super::publish::Published;
-use super::{Filesystem, hash_file, remove};
+use super::{Filesystem, hash_file, remove, room_for};
 use crate::sessions::Gauge;
 use crate::{BlobError, UploadError, UploadId};
 
@@ -87,7 +87,12 @@ impl PartWriter {
 
     /// Appends `pieces`. When the disk is full the upload ends, so that what it held is free again.
     pub(crate) fn append(&mut self, pieces: &[Bytes]) -> Result<(), BlobError> {
-        let outcome = pieces.chunks(SLICES).try_for_each(|pieces| self.append_some(pieces));
+        if pieces.is_empty() {
+            return Ok(());
+        }
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        let outcome = room_for(&self.file, length, &self.path)
+            .and_then(|()| pieces.chunks(SLICES).try_for_each(|pieces| self.append_some(pieces)));
         self.gauge.set(self.part.offset, self.files.clock.now());
         if matches!(outcome, Err(BlobError::OutOfSpace)) {
             self.end()?;
@@ -136,6 +141,11 @@ impl PartWriter {
 
     /// Ends the upload; what was written and `rest`, which was not.
     pub(crate) fn into_content(self, rest: &[Bytes]) -> Result<Bytes, BlobError> {
+        let room = room_for(&self.file, 0, &self.path);
+        if room.is_err() {
+            self.end()?;
+        }
+        room?;
         let written = usize::try_from(self.part.offset).map_err(|_too_large| BlobError::OutOfSpace)?;
         let mut content = vec![0; written];
         self.file

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use tracing::warn;
 
 use super::layout::sync_directory;
-use super::{Filesystem, Identity, blocking, hash_file, remove};
+use super::{Filesystem, Identity, blocking, hash_file, remove, room_for};
 use crate::{BlobError, UploadError};
 
 /// What publishing did with the stored copy.
@@ -117,6 +117,10 @@ impl Filesystem {
                     return Err(BlobError::io("writing", &part, error));
                 }
             };
+            if let Err(full) = room_for(&file, 0, &part) {
+                remove(&part)?;
+                return Err(full);
+            }
             files.publish(&file, &part, &digest, content.len() as u64)
         };
         blocking(put).await?;
