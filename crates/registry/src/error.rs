@@ -70,6 +70,15 @@ impl RegistryError {
         Self::coded(ErrorCode::Unavailable, Value::Null)
     }
 
+    /// The disk is full: not the caller's fault, and nothing that trying again at once helps against.
+    fn no_space(error: &(dyn Error + 'static)) -> Self {
+        let causes = causes(error);
+        error!(causes, "Refused a write: {causes}");
+        let mut item = ErrorItem::new(ErrorCode::Denied, Value::Null);
+        item.message = "the registry has no space left".into();
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, vec![item])
+    }
+
     fn challenged(mut self, challenge: Challenge) -> Self {
         self.0.challenge = Some(challenge);
         self
@@ -309,7 +318,8 @@ impl From<PushError> for RegistryError {
                 Self::client(ErrorCode::ManifestInvalid, &error)
             }
             PushError::DigestMismatch { .. } => Self::client(ErrorCode::DigestInvalid, &error),
-            PushError::Blob(BlobError::OutOfSpace) => Self::unavailable(&error),
+            PushError::Blob(BlobError::OutOfSpace) => Self::no_space(&error),
+            PushError::Store(source) if source.is_full() => Self::no_space(&error),
             PushError::Blob(_) | PushError::Bytes(_) | PushError::Store(_) => Self::internal(&error),
         }
     }
@@ -323,6 +333,7 @@ impl From<DeleteError> for RegistryError {
                 Self::client(ErrorCode::ManifestUnknown, &error)
             }
             DeleteError::BlobUnknown { .. } => Self::client(ErrorCode::BlobUnknown, &error),
+            DeleteError::Store(source) if source.is_full() => Self::no_space(&error),
             DeleteError::Store(_) => Self::internal(&error),
         }
     }
@@ -340,7 +351,8 @@ impl From<UploadError> for RegistryError {
                 Self::client(ErrorCode::SizeInvalid, &error).with_status(StatusCode::PAYLOAD_TOO_LARGE)
             }
             UploadError::DigestMismatch { .. } => Self::client(ErrorCode::DigestInvalid, &error),
-            UploadError::OutOfSpace => Self::unavailable(&error),
+            UploadError::OutOfSpace => Self::no_space(&error),
+            UploadError::Store(source) if source.is_full() => Self::no_space(&error),
             UploadError::Blob(_) | UploadError::Store(_) => Self::internal(&error),
         }
     }
@@ -369,6 +381,7 @@ impl From<StreamError> for RegistryError {
                 Self::new(StatusCode::CONFLICT, vec![item])
             }
             StreamError::Invalid { .. } | StreamError::BadRequest { .. } => Self::signature_invalid(&error),
+            StreamError::Store(source) if source.is_full() => Self::no_space(&error),
             StreamError::Bytes(_) | StreamError::Store(_) => Self::internal(&error),
         }
     }
