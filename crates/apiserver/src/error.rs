@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use pierhead_api::meta::Status;
+use pierhead_api::meta::{Status, StatusReason};
 use pierhead_images::StreamError;
 use pierhead_store::{ChangesError, StoreError};
 use tracing::error;
@@ -29,6 +29,16 @@ impl ApiError {
         Status::internal("the server could not complete the request").into()
     }
 
+    /// A full disk is not the caller's fault either, but they may know what to delete.
+    fn store(source: &StoreError) -> Self {
+        if source.is_full() {
+            error!(error = %source, "Refused a write: {source}");
+            let reason = StatusReason::Unknown;
+            return Status::failure(507, reason, "the server has no space left; delete something").into();
+        }
+        Self::internal(source)
+    }
+
     /// The Status.
     pub(crate) fn status(&self) -> &Status {
         &self.0
@@ -43,7 +53,7 @@ impl From<Status> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::internal(&error)
+        Self::store(&error)
     }
 }
 
@@ -69,7 +79,8 @@ impl From<StreamError> for ApiError {
             StreamError::Precondition { resource, name, .. } => {
                 Status::conflict(resource, IMAGES, name, &error).into()
             }
-            StreamError::Bytes(_) | StreamError::Store(_) => Self::internal(&error),
+            StreamError::Store(source) => Self::store(source),
+            StreamError::Bytes(_) => Self::internal(&error),
         }
     }
 }
