@@ -86,13 +86,18 @@ impl Pki {
     }
 }
 
-/// Makes a folder that only we may look into.
+/// Makes a folder that only we may look into, and the folders above it, so that they outlive a power cut.
 pub(crate) fn private_folder(folder: &Path) -> Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("making the folder {}", folder.display()))
+    let absolute = std::path::absolute(folder).with_context(|| format!("finding {}", folder.display()))?;
+    let missing: Vec<&Path> = absolute.ancestors().take_while(|folder| !folder.exists()).collect();
+    let make = || -> std::io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&absolute)?;
+        missing
+            .iter()
+            .filter_map(|made| made.parent())
+            .try_for_each(|above| fs::File::open(above)?.sync_all())
+    };
+    make().with_context(|| format!("making the folder {}", folder.display()))
 }
 
 /// Writes a file as a whole or not at all, synced, with these permissions.
