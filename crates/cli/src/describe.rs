@@ -1,7 +1,7 @@
 //! Descriptions of objects for people: what `describe` prints.
 //!
-//! A file per kind that has a form of its own; every other kind prints its fields. Forms follow the release that
-//! was asked for; unasked, the kinds that the 2016 guide shows look as shown there.
+//! A file per kind that has a form of its own; every other kind prints its fields. The kinds that
+//! the guide of 2016 shows look as shown there unless another release was asked for.
 
 mod fields;
 mod image_stream;
@@ -31,7 +31,7 @@ pub(crate) struct Context<'c> {
     pub(crate) client: &'c Client,
     pub(crate) discovery: &'c Discovery,
     pub(crate) now: Timestamp,
-    pub(crate) era: Option<Era>,
+    pub(crate) era: Era,
 }
 
 impl Context<'_> {

@@ -23,8 +23,15 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 pub(crate) fn render(error: &anyhow::Error) -> String {
     match error.downcast_ref::<ClientError>() {
         Some(error) => render_client(error),
-        None => format!("error: {error:#}"),
+        None => format!("error: {}", in_one(error)),
     }
+}
+
+/// The error and its causes; a cause whose text the error has taken into its own is not said twice.
+fn in_one(error: &anyhow::Error) -> String {
+    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |text, cause| {
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }
 
 /// The text for an error of the client.
@@ -103,5 +110,7 @@ mod tests {
         invalid.details = Some(details);
         check(invalid, "The Route \"x\" is invalid: \n* spec.host: Invalid value\n* more");
         assert_eq!(render(&anyhow!("no such thing")), "error: no such thing");
+        let nested = anyhow!("line 1").context("bad YAML: line 1").context("unable to read x");
+        assert_eq!(render(&nested), "error: unable to read x: bad YAML: line 1");
     }
 }

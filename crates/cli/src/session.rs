@@ -97,13 +97,13 @@ impl Session {
         line
     }
 
-    /// The release whose texts were asked for, if any was.
-    pub(crate) fn era(&self) -> Option<Era> {
-        self.globals.compat.or_else(|| match self.environment.var("PIERHEAD_COMPAT") {
+    /// The release whose texts are printed where releases differ: the guide's of 2016 unless another was asked for.
+    pub(crate) fn era(&self) -> Era {
+        let asked = self.globals.compat.or_else(|| match self.environment.var("PIERHEAD_COMPAT") {
             Some("4") => Some(Era::V4),
-            Some("3.2") => Some(Era::V3_2),
             _ => None,
-        })
+        });
+        asked.unwrap_or(Era::V3_2)
     }
 
     /// A file named on the command line.

@@ -20,6 +20,7 @@ pub fn parse_documents(text: &str) -> Result<Vec<Value>, YamlError> {
     let options = serde_saphyr::options! {
         legacy_octal_numbers: true,
         strict_booleans: false,
+        with_snippet: false,
     };
     let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
         .map_err(|source| YamlError { source: Box::new(source) })?;

@@ -13,8 +13,8 @@ use crate::{
 };
 
 /// The description of a stream. Unless release 4 was asked for it is the table that the guide of 2016 shows.
-pub(crate) fn image_stream(stream: &Value, now: Timestamp, era: Option<Era>) -> String {
-    if era == Some(Era::V4) {
+pub(crate) fn image_stream(stream: &Value, now: Timestamp, era: Era) -> String {
+    if era == Era::V4 {
         return tabwriter::align(&blocks::head(stream, now), tabwriter::DESCRIPTION)
             + &blocks::tags(stream, now);
     }

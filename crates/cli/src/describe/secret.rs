@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use crate::{globals::Era, object};
 
-pub(super) fn describe(secret: &Value, era: Option<Era>) -> String {
+pub(super) fn describe(secret: &Value, era: Era) -> String {
     let secret_type = object::text(secret, "type");
-    let mut text = if era == Some(Era::V4) {
+    let mut text = if era == Era::V4 {
         super::head(secret)
     } else {
         format!(

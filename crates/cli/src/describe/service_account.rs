@@ -25,7 +25,7 @@ pub(super) async fn describe(context: &Context<'_>, account: &Value) -> String {
     let pull = block("Image pull secrets:", &references("imagePullSecrets"));
     let mount = block("Mountable secrets:", &references("secrets"));
     let tokens = block("Tokens:", &tokens);
-    if context.era == Some(Era::V4) {
+    if context.era == Era::V4 {
         return format!("{}{pull}{mount}{tokens}", super::head(account));
     }
     let labels = super::map_line(account, "metadata.labels");

@@ -183,8 +183,8 @@ pub(crate) fn print_done(
 /// `serviceaccount/pusher created`; in the texts of 2016 `serviceaccount "pusher" created`.
 pub(crate) fn say_done(session: &mut Session, kind: &ApiKind, name: &str, done: &str) -> anyhow::Result<()> {
     let line = match session.era() {
-        Some(Era::V3_2) => format!("{} {name:?} {done}", kind.kind.to_lowercase()),
-        Some(Era::V4) | None => format!("{}/{name} {done}", kind.display_name()),
+        Era::V3_2 => format!("{} {name:?} {done}", kind.kind.to_lowercase()),
+        Era::V4 => format!("{}/{name} {done}", kind.display_name()),
     };
     Ok(session.say(&line)?)
 }

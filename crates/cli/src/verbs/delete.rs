@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::get;
 use crate::{
-    discovery::ApiKind, environment::ExitStatus, error, manifest::FileArgs, object, resource_args,
-    session::Session,
+    discovery::ApiKind, environment::ExitStatus, error, globals::Era, manifest::FileArgs, object,
+    resource_args, session::Session,
 };
 
 /// Delete objects by name, by label, or as named in documents
@@ -101,6 +101,10 @@ pub(crate) async fn run(args: DeleteArgs, session: &mut Session) -> anyhow::Resu
                     session.say(&format!("{what}/{}", victim.name))?;
                 } else {
                     let forced = if args.force { " force" } else { "" };
+                    let what = match session.era() {
+                        Era::V3_2 => victim.kind.kind.to_lowercase(),
+                        Era::V4 => what,
+                    };
                     session.say(&format!("{what} {:?}{forced} deleted{suffix}", victim.name))?;
                 }
                 let uid = match object::text(&answer, "kind") {

@@ -8,7 +8,7 @@ use super::{
     create::{CreateOptions, create_document},
     get,
 };
-use crate::{environment::ExitStatus, globals::Era, object, resource_args, session::Session};
+use crate::{environment::ExitStatus, object, resource_args, session::Session};
 
 /// Make a service reachable from outside by a route
 ///
@@ -91,8 +91,6 @@ pub(crate) async fn route_to_service(
     let target = match port {
         Some(port) => Some(port.parse::<u16>().map_or_else(|_| json!(port), |number| json!(number))),
         None => match object::text(first, "name") {
-            // In 2016 a port without a name was left to the router.
-            "" if session.era() == Some(Era::V3_2) => None,
             "" => first.get("targetPort").or(first.get("port")).cloned(),
             name => Some(json!(name)),
         },

@@ -84,8 +84,8 @@ pub(crate) async fn run(args: ImportImageArgs, session: &mut Session) -> anyhow:
     let answer = client.request(Method::POST, &path, None, Some(&import)).await?;
     let failures = failures(&answer);
     let line = match (session.era(), failures.is_empty()) {
-        (Some(Era::V3_2), true) => "The import completed successfully.".to_owned(),
-        (Some(Era::V3_2), false) => "The import completed with errors.".to_owned(),
+        (Era::V3_2, true) => "The import completed successfully.".to_owned(),
+        (Era::V3_2, false) => "The import completed with errors.".to_owned(),
         (_, clean) => {
             let errors = if clean { "" } else { " with errors" };
             let dry = if args.dry_run { " (dry run)" } else { "" };
@@ -104,7 +104,7 @@ pub(crate) async fn run(args: ImportImageArgs, session: &mut Session) -> anyhow:
     if failures.is_empty() {
         return Ok(ExitStatus::SUCCESS);
     }
-    if session.era() != Some(Era::V3_2) {
+    if session.era() != Era::V3_2 {
         bail!("imported completed with errors");
     }
     Err(Silent(ExitStatus::FAILURE).into())

@@ -15,6 +15,7 @@ use super::{project, whoami};
 use crate::{
     environment::ExitStatus,
     error::Silent,
+    globals::Era,
     session::{Session, normalize_server},
 };
 
@@ -129,10 +130,10 @@ async fn establish_trust(server: &str, session: &mut Session) -> anyhow::Result<
         }
         Err(error) if error.is_unknown_authority() && !trust.insecure_skip_tls_verify => {
             if !session.environment.stdin_is_terminal {
-                session.remark(
-                    "hint: pass --certificate-authority=FILE with the server's CA, or --insecure-skip-tls-verify",
-                )?;
-                bail!("The server uses a certificate signed by an unknown authority. {error}");
+                bail!(
+                    "The server uses a certificate signed by an unknown authority. {error}\n\
+                     hint: pass --certificate-authority=FILE with the server's CA, or --insecure-skip-tls-verify"
+                );
             }
             session.say(
                 "The server uses a certificate signed by an unknown authority.\n\
@@ -224,6 +225,13 @@ async fn with_password(
         Some(password) => password.clone(),
         None => session.ask("Password: ", true)?.unwrap_or_default(),
     };
+    if username.contains(':') {
+        // Basic credentials end the name at its first colon: somebody else would be logged in.
+        bail!(
+            "username {username} is invalid for basic auth\n\
+             hint: system:admin comes with the server's admin.kubeconfig; service accounts log in with --token"
+        );
+    }
     let http = HttpClient::new(&trust)?;
     let token = match oauth::request_token(&http, &server, username.trim(), &password).await {
         Ok(token) => token,
@@ -320,6 +328,10 @@ async fn announce_projects(
         return Ok("default".to_owned());
     };
     if let [only] = names.as_slice() {
+        if session.era() == Era::V3_2 {
+            session.say(&format!("Using project {chosen:?}."))?;
+            return Ok(chosen);
+        }
         session.say(&format!("You have one project on this server: {only:?}"))?;
     } else if names.len() > 50 {
         session.say(&format!(
@@ -331,8 +343,12 @@ async fn announce_projects(
             "You have access to the following projects and can switch between them with 'oc project <projectname>':\n",
         )?;
         for name in &names {
-            let mark = if *name == chosen { "*" } else { " " };
-            session.say(&format!("  {mark} {name}"))?;
+            let line = match (session.era(), *name == chosen) {
+                (Era::V3_2, true) => format!("  * {name} (current)"),
+                (Era::V3_2, false) | (Era::V4, true) => format!("  * {name}"),
+                (Era::V4, false) => format!("    {name}"),
+            };
+            session.say(&line)?;
         }
     }
     session.say("")?;

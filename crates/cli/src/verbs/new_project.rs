@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::json;
 
 use super::project;
-use crate::{environment::ExitStatus, globals::Era, session::Session};
+use crate::{environment::ExitStatus, session::Session};
 
 /// Request a new project and switch to it
 #[derive(Args, Debug)]
@@ -46,12 +46,5 @@ pub(crate) async fn run(args: NewProjectArgs, session: &mut Session) -> anyhow::
     }
     project::set_current(session, name)?;
     session.say(&format!("Now using project {name:?} on server {server:?}."))?;
-    if session.era() == Some(Era::V3_2) {
-        session.say(
-            "\nYou can add applications to this project with the 'new-app' command. For example, try:\n\n    \
-             $ oc new-app centos/ruby-22-centos7~https://github.com/openshift/ruby-ex.git\n\n\
-             to build a new example application in Ruby.",
-        )?;
-    }
     Ok(ExitStatus::SUCCESS)
 }

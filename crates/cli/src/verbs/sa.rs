@@ -3,7 +3,11 @@
 use anyhow::bail;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{Args, Subcommand};
-use pierhead_client::{ApiRequest, Client, WatchEventKind};
+use pierhead_client::{
+    ApiRequest, Client, WatchEventKind,
+    kubeconfig::{Cluster, Config, Context, User, cluster_name},
+    yaml,
+};
 use serde_json::{Value, json};
 
 use super::{create::post, get};
@@ -36,6 +40,11 @@ enum SaVerb {
         #[arg(long, value_delimiter = ',', value_name = "LABELS")]
         labels: Vec<String>,
     },
+    /// Print a kubeconfig with a token of the service account
+    CreateKubeconfig {
+        /// Service account
+        account: String,
+    },
 }
 
 pub(crate) async fn run(args: SaArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
@@ -49,12 +58,47 @@ pub(crate) async fn run(args: SaArgs, session: &mut Session) -> anyhow::Result<E
             get::read(&client, accounts, &namespace, &account).await?;
             new_token(&client, &discovery, &namespace, &account, &labels).await?
         }
+        SaVerb::CreateKubeconfig { account } => {
+            let token = find_token(&client, &discovery, &namespace, &account).await?;
+            let config = kubeconfig(session, &namespace, &account, token)?;
+            session.print_data(&config)?;
+            return Ok(ExitStatus::SUCCESS);
+        }
     };
     session.environment.stdout.write_all(token.as_bytes())?;
     if session.environment.stdout_is_terminal {
         session.say("")?;
     }
     Ok(ExitStatus::SUCCESS)
+}
+
+/// A kubeconfig for the account at this session's server.
+fn kubeconfig(
+    session: &mut Session,
+    namespace: &str,
+    account: &str,
+    token: String,
+) -> anyhow::Result<String> {
+    let options = session.connect_options()?;
+    let cluster = cluster_name(&options.server);
+    let mut config = Config::default();
+    let entry = Cluster {
+        server: options.server,
+        insecure_skip_tls_verify: options.trust.insecure_skip_tls_verify,
+        certificate_authority_data: options.trust.certificate_authority.map(|pem| STANDARD.encode(pem)),
+        ..Cluster::default()
+    };
+    config.clusters.insert(cluster.clone(), entry);
+    config.users.insert(account.to_owned(), User { token: Some(token), ..User::default() });
+    let context = Context {
+        cluster,
+        user: account.to_owned(),
+        namespace: Some(namespace.to_owned()),
+        ..Context::default()
+    };
+    config.contexts.insert(account.to_owned(), context);
+    account.clone_into(&mut config.current_context);
+    Ok(yaml::to_string(&config.to_value()))
 }
 
 /// A token of the account: of the secrets it refers to, or of any other that is its.

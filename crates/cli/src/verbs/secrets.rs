@@ -113,7 +113,7 @@ async fn new_dockercfg(args: NewDockercfgArgs, session: &mut Session) -> anyhow:
     let entry = registry_entry(username, password, email);
     let servers = json!({args.docker_server.as_str(): entry});
     let mut data = Map::new();
-    let is_modern = session.era() == Some(Era::V4);
+    let is_modern = session.era() == Era::V4;
     let secret_type = if is_modern {
         insert(&mut data, ".dockerconfigjson", json!({"auths": servers}).to_string().as_bytes())?;
         "kubernetes.io/dockerconfigjson"
@@ -134,7 +134,7 @@ async fn new(args: NewArgs, session: &mut Session) -> anyhow::Result<()> {
         "Opaque"
     };
     let secret_type = args.secret_type.as_deref().unwrap_or(guessed);
-    let is_modern = session.era() == Some(Era::V4);
+    let is_modern = session.era() == Era::V4;
     store(session, secret(&args.name, secret_type, data), is_modern).await
 }
 

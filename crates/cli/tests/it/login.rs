@@ -148,7 +148,7 @@ fn respond(
     }
 }
 
-const PROJECTS: &str = "You have access to the following projects and can switch between them with 'oc project <projectname>':\n\n  * alpha\n    pushed\n\nUsing project \"alpha\".\n";
+const PROJECTS: &str = "You have access to the following projects and can switch between them with 'oc project <projectname>':\n\n  * alpha (current)\n  * pushed\n\nUsing project \"alpha\".\n";
 
 #[tokio::test]
 async fn a_password_becomes_a_saved_token() {
@@ -158,6 +158,8 @@ async fn a_password_becomes_a_saved_token() {
         let said = server.run(home.path(), &["login", &server.url, "-u", "ed", "-p", "secret"]).await.ok();
         assert_eq!(said, format!("Login successful.\n\n{PROJECTS}Welcome! See 'oc help' to get started.\n"));
         assert_eq!(server.run(home.path(), &["whoami", "-t"]).await.ok(), "sha256~tok\n");
+        let refused = server.run(home.path(), &["login", &server.url, "-u", "system:admin", "-p", "x"]).await;
+        assert!(refused.failed().starts_with("error: username system:admin is invalid for basic auth\n"));
         let cluster = server.url.replace("http://", "").replace('.', "-");
         assert_eq!(server.run(home.path(), &["whoami", "-c"]).await.ok(), format!("alpha/{cluster}/ed\n"));
 

@@ -25,60 +25,44 @@ fn api() -> Api {
 async fn apply_creates_changes_and_leaves_alone() {
     let api = Api::default();
     let manifest = "{apiVersion: image.openshift.io/v1, kind: ImageStream, metadata: {name: new}, spec: {lookupPolicy: {local: true}}}";
-    assert_eq!(
-        api.run_with("apply -f -", manifest).await.ok(),
-        "imagestream.image.openshift.io/new created\n"
-    );
-    assert_eq!(
-        api.run_with("apply -f -", manifest).await.ok(),
-        "imagestream.image.openshift.io/new unchanged\n"
-    );
+    assert_eq!(api.run_with("apply -f -", manifest).await.ok(), "imagestream \"new\" created\n");
+    assert_eq!(api.run_with("apply -f -", manifest).await.ok(), "imagestream \"new\" unchanged\n");
     let changed = manifest
         .replace("{local: true}", "{local: false}")
         .replace("name: new", "name: new, labels: {x: '1'}");
-    assert_eq!(
-        api.run_with("apply -f -", &changed).await.ok(),
-        "imagestream.image.openshift.io/new configured\n"
-    );
+    assert_eq!(api.run_with("apply -f -", &changed).await.ok(), "imagestream \"new\" configured\n");
     let path = "/apis/image.openshift.io/v1/namespaces/pushed/imagestreams/new";
     assert_eq!(api.object(path)["spec"]["lookupPolicy"]["local"], false);
-    assert_eq!(
-        api.run_with("apply -f -", manifest).await.ok(),
-        "imagestream.image.openshift.io/new configured\n"
-    );
+    assert_eq!(api.run_with("apply -f -", manifest).await.ok(), "imagestream \"new\" configured\n");
     assert!(api.object(path)["metadata"]["labels"].is_null(), "{}", api.object(path));
 }
 
 #[tokio::test]
 async fn patch_label_and_annotate_say_what_changed() {
     let api = api();
-    assert_eq!(
-        api.run(r#"patch is/app -p '{"spec":{"x":1}}'"#).await.ok(),
-        "imagestream.image.openshift.io/app patched\n"
-    );
-    assert_eq!(api.run("label is app b=2 a-").await.ok(), "imagestream.image.openshift.io/app labeled\n");
+    assert_eq!(api.run(r#"patch is/app -p '{"spec":{"x":1}}'"#).await.ok(), "imagestream \"app\" patched\n");
+    assert_eq!(api.run("label is app b=2 a-").await.ok(), "imagestream \"app\" labeled\n");
     assert_eq!(api.object(STREAM)["metadata"]["labels"], json!({"b": "2"}));
     let error = api.run("label is/app b=3").await.failed();
     assert_eq!(error, "error: 'b' already has a value (2), and --overwrite is false\n");
-    assert_eq!(
-        api.run("label is/app b=3 --overwrite").await.ok(),
-        "imagestream.image.openshift.io/app labeled\n"
-    );
-    assert_eq!(api.run("label is/app b-").await.ok(), "imagestream.image.openshift.io/app unlabeled\n");
-    assert_eq!(
-        api.run("annotate is app 'x.io/y=a b'").await.ok(),
-        "imagestream.image.openshift.io/app annotated\n"
-    );
+    assert_eq!(api.run("label is/app b=3 --overwrite").await.ok(), "imagestream \"app\" labeled\n");
+    assert_eq!(api.run("label is/app b-").await.ok(), "imagestream \"app\" unlabeled\n");
+    assert_eq!(api.run("annotate is app 'x.io/y=a b'").await.ok(), "imagestream \"app\" annotated\n");
     assert_eq!(api.object(STREAM)["metadata"]["annotations"], json!({"x.io/y": "a b"}));
 }
 
 #[tokio::test]
 async fn delete_waits_and_names_what_is_gone() {
     let api = api();
-    assert_eq!(api.run("delete is/app").await.ok(), "imagestream.image.openshift.io \"app\" deleted\n");
+    assert_eq!(api.run("delete is/app").await.ok(), "imagestream \"app\" deleted\n");
     assert_eq!(
         api.run("delete is app").await.failed(),
         "Error from server (NotFound): imagestreams \"app\" not found\n"
+    );
+    let api = self::api();
+    assert_eq!(
+        api.run("delete is/app --compat=4").await.ok(),
+        "imagestream.image.openshift.io \"app\" deleted\n"
     );
     assert_eq!(api.run("delete is app --ignore-not-found").await.ok(), "");
     assert_eq!(
@@ -119,7 +103,7 @@ async fn tags_are_set_by_digest() {
 async fn creation_by_flags() {
     let api = Api::default();
     let said = api.run("create secret generic s --from-literal=a=b --from-literal=c=d").await.ok();
-    assert_eq!(said, "secret/s created\n");
+    assert_eq!(said, "secret \"s\" created\n");
     assert_eq!(api.last_body()["data"], json!({"a": "Yg==", "c": "ZA=="}));
     assert_eq!(api.last_body()["type"], "Opaque");
     let said = api.run("create is app --dry-run=client -o yaml").await.ok();
@@ -130,7 +114,7 @@ async fn creation_by_flags() {
     );
     assert_eq!(
         api.run("create route edge --service=web --hostname=x.example.com").await.ok(),
-        "route.route.openshift.io/web created\n"
+        "route \"web\" created\n"
     );
     assert_eq!(
         api.last_body()["spec"],
@@ -140,7 +124,7 @@ async fn creation_by_flags() {
         api.run("create rolebinding b --clusterrole=view --user=ed --serviceaccount=pushed:pusher")
             .await
             .ok(),
-        "rolebinding.rbac.authorization.k8s.io/b created\n"
+        "rolebinding \"b\" created\n"
     );
     assert_eq!(api.last_body()["subjects"].as_array().map(Vec::len), Some(2));
     assert_eq!(

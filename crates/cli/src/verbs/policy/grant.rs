@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     discovery::{ApiKind, Discovery},
     environment::ExitStatus,
+    error::{self, Silent},
     globals::Era,
     object,
     session::Session,
@@ -142,8 +143,16 @@ fn is_same(a: &Value, b: &Value) -> bool {
 }
 
 fn quoted(subjects: &[Value]) -> String {
-    let names: Vec<String> =
-        subjects.iter().map(|subject| format!("{:?}", object::text(subject, "name"))).collect();
+    let names: Vec<String> = subjects
+        .iter()
+        .map(|subject| {
+            let name = object::text(subject, "name");
+            match object::text(subject, "namespace") {
+                "" => format!("{name:?}"),
+                namespace => format!("\"system:serviceaccount:{namespace}:{name}\""),
+            }
+        })
+        .collect();
     names.join(" ")
 }
 
@@ -197,10 +206,22 @@ pub(super) async fn add(
                 "subjects": missing,
                 "roleRef": ground.role_ref,
             });
-            post(&ground.client, &ground.kind, scope, &binding, "").await?;
+            let made = post(&ground.client, &ground.kind, scope, &binding, "").await;
+            if let Err(refusal) = &made
+                && refusal.is_forbidden()
+                && args.role == "system:image-builder"
+            {
+                // In 2016 only cluster administrators hold all of this role; the guide tells what to do instead.
+                session.remark(&error::render_client(refusal))?;
+                session.remark(
+                    "hint: a cluster administrator may give this role; role edit lets push and pull as well",
+                )?;
+                return Err(Silent(ExitStatus::FAILURE).into());
+            }
+            made?;
         }
     }
-    if session.era() != Some(Era::V3_2) {
+    if session.era() != Era::V3_2 {
         session.say(&format!("{} added: {}", ground.role_name(), quoted(&wanted)))?;
     }
     Ok(ExitStatus::SUCCESS)
@@ -291,7 +312,7 @@ pub(super) async fn remove(
     if !found {
         bail!("unable to find target [{}]", quoted(&unwanted).replace('"', ""));
     }
-    if session.era() != Some(Era::V3_2) {
+    if session.era() != Era::V3_2 {
         session.say(&format!("{} removed: {}", ground.role_name(), quoted(&unwanted)))?;
     }
     Ok(ExitStatus::SUCCESS)

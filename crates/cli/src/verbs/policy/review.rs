@@ -6,7 +6,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    discovery::Discovery, environment::ExitStatus, error::Silent, object, print::tabwriter, session::Session,
+    discovery::Discovery, environment::ExitStatus, error::Silent, globals::Era, object, print::tabwriter,
+    session::Session,
 };
 
 #[derive(Args, Debug)]
@@ -96,8 +97,11 @@ pub(super) async fn who_can(args: WhoCanArgs, session: &mut Session) -> anyhow::
         Some((plural, subresource)) => format!("{plural}{dot}{group}/{subresource}"),
         None => format!("{resource}{dot}{group}"),
     };
-    let mut text =
-        format!("resourceaccessreviewresponse.authorization.openshift.io/<unknown>\n\nNamespace:\t{place}\n");
+    let mut text = match session.era() {
+        Era::V3_2 => String::new(),
+        Era::V4 => "resourceaccessreviewresponse.authorization.openshift.io/<unknown>\n\n".to_owned(),
+    };
+    text.push_str(&format!("Namespace:\t{place}\n"));
     text.push_str(&format!("Verb:\t{}\nResource:\t{shown}\n", args.verb));
     if let Some(name) = &args.name {
         text.push_str(&format!("ResourceName:\t{name}\n"));
