@@ -43,6 +43,8 @@ const STRIPES: usize = 64;
 
 pub(crate) struct Filesystem {
     layout: Layout,
+    /// The folder of parts; stands for its disk.
+    uploads: File,
     clock: SharedClock,
     sessions: Sessions<Part>,
     checked: Checked,
@@ -69,6 +71,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 impl Filesystem {
     pub(crate) fn open(root: &Path, clock: SharedClock) -> Result<Self, BlobError> {
         let layout = Layout::open(root)?;
+        let uploads = layout.open_uploads()?;
         let sessions = Sessions::new();
         for found in layout.parts()? {
             sessions.insert(
@@ -81,7 +84,17 @@ impl Filesystem {
         let stripes = std::iter::repeat_with(|| Mutex::new(())).take(STRIPES).collect();
         let (buffers, healed) = (Arc::default(), AtomicU64::new(0));
         let checks = Semaphore::new(2);
-        Ok(Self { layout, clock, sessions, checked: Checked::new(), stripes, buffers, checks, healed })
+        Ok(Self {
+            layout,
+            uploads,
+            clock,
+            sessions,
+            checked: Checked::new(),
+            stripes,
+            buffers,
+            checks,
+            healed,
+        })
     }
 
     pub(crate) const fn sessions(&self) -> &Sessions<Part> {
@@ -96,19 +109,10 @@ impl Filesystem {
         &self.buffers
     }
 
-    pub(crate) async fn create_upload(self: &Arc<Self>, owner: UploadOwner) -> Result<UploadId, UploadError> {
+    /// Starts an upload. Its file is made with the first bytes: many blobs are small and never have one.
+    pub(crate) fn create_upload(&self, owner: UploadOwner) -> Result<UploadId, UploadError> {
         let id = UploadId::random();
-        let path = self.layout.part(id, &owner);
-        blocking(move || {
-            let create = || File::options().write(true).create_new(true).open(&path);
-            let file = create().map_err(|error| BlobError::io("creating", &path, error))?;
-            let room = room_for(&file, 0, &path);
-            if room.is_err() {
-                remove(&path)?;
-            }
-            room
-        })
-        .await?;
+        room_for(&self.uploads, 0, &self.layout.part(id, &owner))?;
         self.sessions.insert(id, owner, Gauge::new(0, self.clock.now()), Part::empty());
         Ok(id)
     }
@@ -118,6 +122,9 @@ impl Filesystem {
         let (part, gauge) = self.sessions.enter(id).await?;
         let path = self.layout.part(id, &owner);
         let files = Arc::clone(self);
+        if !part.is_on_disk() {
+            return Ok(PartWriter::fresh(files, id, path, part, gauge));
+        }
         Ok(blocking(move || PartWriter::open(files, id, path, part, gauge)).await?)
     }
 

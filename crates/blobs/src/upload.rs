@@ -97,8 +97,13 @@ impl Upload {
         let content = match self.0 {
             Target::Filesystem(gathering) => {
                 let (writer, rest) = gathering.rest().await?;
+                let has_file = writer.has_file();
                 let take = move || writer.into_content(&rest);
-                tokio::task::spawn_blocking(take).await.map_err(BlobError::from)??
+                if has_file {
+                    tokio::task::spawn_blocking(take).await.map_err(BlobError::from)??
+                } else {
+                    take()?
+                }
             }
             Target::Memory(writer) => writer.into_content(),
         };

@@ -81,6 +81,12 @@ impl Layout {
         self.shard(digest).join(digest.hex())
     }
 
+    /// The folder of unfinished uploads, to ask about its disk.
+    pub(super) fn open_uploads(&self) -> Result<File, BlobError> {
+        let path = self.root.join("uploads");
+        File::open(&path).map_err(|error| BlobError::io("opening", &path, error))
+    }
+
     pub(super) fn part(&self, id: UploadId, owner: &UploadOwner) -> PathBuf {
         self.root.join("uploads").join(format!("{id}.{}.part", owner.as_str()))
     }

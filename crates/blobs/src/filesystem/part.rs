@@ -25,17 +25,23 @@ pub(crate) struct Part {
     offset: u64,
     /// The hash of the first `offset` bytes; `None` after a restart, when the file has to be read again.
     hasher: Option<Hasher>,
+    /// Whether it has a file; it gets one with its first bytes.
+    on_disk: bool,
 }
 
 impl Part {
     pub(super) fn empty() -> Self {
-        Self { offset: 0, hasher: Some(Hasher::new(Algorithm::Sha256)) }
+        Self { offset: 0, hasher: Some(Hasher::new(Algorithm::Sha256)), on_disk: false }
     }
 
     /// A part of an earlier process. Its bytes are hashed when somebody continues it: after a power cut they may not
     /// be those that were hashed before, so a stored hash state would vouch for bytes that are not there.
     pub(super) const fn found(offset: u64) -> Self {
-        Self { offset, hasher: None }
+        Self { offset, hasher: None, on_disk: true }
+    }
+
+    pub(super) const fn is_on_disk(&self) -> bool {
+        self.on_disk
     }
 }
 
@@ -45,12 +51,25 @@ pub(crate) struct PartWriter {
     files: Arc<Filesystem>,
     id: UploadId,
     path: PathBuf,
-    file: File,
+    /// `None` until there is something to write.
+    file: Option<File>,
     part: OwnedMutexGuard<Part>,
     gauge: Arc<Gauge>,
 }
 
 impl PartWriter {
+    /// Continues a part that has no bytes yet.
+    pub(super) fn fresh(
+        files: Arc<Filesystem>,
+        id: UploadId,
+        path: PathBuf,
+        part: OwnedMutexGuard<Part>,
+        gauge: Arc<Gauge>,
+    ) -> Self {
+        gauge.set(part.offset, files.clock.now());
+        Self { files, id, path, file: None, part, gauge }
+    }
+
     pub(super) fn open(
         files: Arc<Filesystem>,
         id: UploadId,
@@ -74,7 +93,7 @@ impl PartWriter {
             (part.offset, part.hasher) = (read, Some(hasher));
         }
         gauge.set(part.offset, files.clock.now());
-        Ok(Self { files, id, path, file, part, gauge })
+        Ok(Self { files, id, path, file: Some(file), part, gauge })
     }
 
     pub(crate) fn id(&self) -> UploadId {
@@ -91,7 +110,7 @@ impl PartWriter {
             return Ok(());
         }
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        let outcome = room_for(&self.file, length, &self.path)
+        let outcome = room_for(&self.files.uploads, length, &self.path)
             .and_then(|()| pieces.chunks(SLICES).try_for_each(|pieces| self.append_some(pieces)));
         self.gauge.set(self.part.offset, self.files.clock.now());
         if matches!(outcome, Err(BlobError::OutOfSpace)) {
@@ -100,19 +119,39 @@ impl PartWriter {
         outcome
     }
 
+    /// The file of the part, which is made if there is none.
+    fn file(&mut self) -> Result<&File, BlobError> {
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none @ None => {
+                let create = File::options().read(true).write(true).create_new(true).open(&self.path);
+                let file = create.map_err(|error| BlobError::io("creating", &self.path, error))?;
+                self.part.on_disk = true;
+                Ok(none.insert(file))
+            }
+        }
+    }
+
+    /// Whether taking its bytes has to wait for the disk.
+    pub(crate) const fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     fn append_some(&mut self, pieces: &[Bytes]) -> Result<(), BlobError> {
         let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
         let mut left = slices.as_mut_slice();
         let mut offset = self.part.offset;
+        let path = self.path.clone();
+        let file = self.file()?;
         while left.iter().any(|slice| !slice.is_empty()) {
-            match pwritev(&self.file, left, offset) {
+            match pwritev(file, left, offset) {
                 Ok(0) => return Err(BlobError::OutOfSpace),
                 Ok(written) => {
                     offset += written as u64;
                     IoSlice::advance_slices(&mut left, written);
                 }
                 Err(Errno::INTR) => {}
-                Err(error) => return Err(BlobError::io("writing", &self.path, error.into())),
+                Err(error) => return Err(BlobError::io("writing", &path, error.into())),
             }
         }
         if let Some(hasher) = &mut self.part.hasher {
@@ -125,32 +164,37 @@ impl PartWriter {
     /// Verifies, stores, names: the end of this upload in any case.
     pub(crate) fn commit(mut self, expected: &Digest) -> Result<(u64, bool), UploadError> {
         let size = self.part.offset;
-        let hasher = match self.part.hasher.take() {
+        let hasher = self.part.hasher.take();
+        let path = self.path.clone();
+        let file = self.file()?;
+        let hasher = match hasher {
             Some(hasher) if hasher.algorithm() == expected.algorithm() => hasher,
-            _ => hash_file(&self.file, expected.algorithm(), size, &self.path)?.0,
+            _ => hash_file(file, expected.algorithm(), size, &path)?.0,
         };
         let actual = hasher.finish();
         if actual != *expected {
             self.end()?;
             return Err(UploadError::digest_mismatch(expected, actual));
         }
-        let published = self.files.publish(&self.file, &self.path, expected, size);
-        self.files.sessions.remove(self.id);
+        let files = Arc::clone(&self.files);
+        let published = files.publish(self.file()?, &path, expected, size);
+        files.sessions.remove(self.id);
         Ok((size, published? == Published::Healed))
     }
 
     /// Ends the upload; what was written and `rest`, which was not.
     pub(crate) fn into_content(self, rest: &[Bytes]) -> Result<Bytes, BlobError> {
-        let room = room_for(&self.file, 0, &self.path);
+        let room = room_for(&self.files.uploads, 0, &self.path);
         if room.is_err() {
             self.end()?;
         }
         room?;
         let written = usize::try_from(self.part.offset).map_err(|_too_large| BlobError::OutOfSpace)?;
         let mut content = vec![0; written];
-        self.file
-            .read_exact_at(&mut content, 0)
-            .map_err(|error| BlobError::io("reading", &self.path, error))?;
+        if let Some(file) = &self.file {
+            file.read_exact_at(&mut content, 0)
+                .map_err(|error| BlobError::io("reading", &self.path, error))?;
+        }
         self.end()?;
         rest.iter().for_each(|piece| content.extend_from_slice(piece));
         Ok(content.into())
@@ -159,6 +203,6 @@ impl PartWriter {
     /// Forgets the upload and removes its bytes.
     pub(crate) fn end(&self) -> Result<(), BlobError> {
         self.files.sessions.remove(self.id);
-        remove(&self.path)
+        if self.part.on_disk { remove(&self.path) } else { Ok(()) }
     }
 }

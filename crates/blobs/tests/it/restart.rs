@@ -53,6 +53,9 @@ async fn a_full_disk_ends_the_upload_cleanly() {
     let directory = tempfile::tempdir().unwrap();
     let blobs = Blobs::filesystem(directory.path(), shared(&clock())).unwrap();
     let id = blobs.create_upload(owner()).await.unwrap();
+    let mut upload = blobs.upload(id).await.unwrap();
+    upload.append(Bytes::from_static(b"fits")).await.unwrap();
+    upload.suspend().await.unwrap();
     let part = fs::read_dir(directory.path().join("uploads")).unwrap().next().unwrap().unwrap().path();
     fs::remove_file(&part).unwrap();
     std::os::unix::fs::symlink("/dev/full", &part).unwrap();
