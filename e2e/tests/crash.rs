@@ -10,7 +10,7 @@ use pierhead_e2e::crash::disk::{Cut, Disk};
 use pierhead_e2e::crash::fault::Fault;
 use pierhead_e2e::crash::load::{Load, Uploads, resume_all};
 use pierhead_e2e::crash::oracle::{histories, violations};
-use pierhead_e2e::crash::server::{CrashServer, Ended};
+use pierhead_e2e::crash::server::{CrashServer, Ended, PROJECT};
 use pierhead_e2e::crash::trace::{Event, Rules, STRACE, events};
 use pierhead_e2e::ledger::Ledger;
 use pierhead_e2e::sample::{Blob, SampleImage};
@@ -28,6 +28,8 @@ use tempfile::TempDir;
 const ROUNDS: u64 = 40;
 /// After a crash requests are answered again within this time.
 const SLOWEST_START: Duration = Duration::from_secs(2);
+/// Once it cannot write its metadata a server ends within this time.
+const SLOWEST_END: Duration = Duration::from_secs(2);
 /// How the process ends when it cannot write its metadata.
 const STORE_FAILED: i32 = 70;
 
@@ -72,7 +74,7 @@ async fn holds_since(server: &CrashServer, ledger: &Ledger, since: u64) -> Resul
 
 /// I6, over everything that was pushed to a server.
 fn histories_hold(server: &CrashServer, ledger: &Ledger) -> Result<usize> {
-    let (events, found) = histories(server, ledger, "crash")?;
+    let (events, found) = histories(server, ledger, PROJECT)?;
     ensure!(found.is_empty(), "{}", found.join("\n"));
     ensure!(events > 10, "only {events} events are in all histories");
     Ok(events)
@@ -88,11 +90,12 @@ fn nothing_refused(refusals: &[String]) -> Result<()> {
 async fn crash_d1_nothing_acknowledged_is_lost_when_killed() -> Result<()> {
     let (folder, mut random) = (TempDir::new()?, StdRng::seed_from_u64(seed()));
     let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
-    server.make_project("crash")?;
+    server.make_project()?;
     let (ledger, uploads) = (Arc::new(Ledger::default()), Uploads::default());
     let (mut checks, mut slowest) = (Checks::default(), Duration::ZERO);
     let rounds = number("PIERHEAD_TORTURE_ROUNDS", ROUNDS);
-    for _ in 0..rounds {
+    for round in 0..rounds {
+        server.use_account(round)?;
         let load = Load::start(&server, &ledger, &uploads, random.random());
         tokio::time::sleep(Duration::from_millis(random.random_range(50..900))).await;
         server.kill()?;
@@ -137,10 +140,11 @@ async fn crash_d2_nothing_acknowledged_is_lost_when_the_power_goes() -> Result<(
 async fn cut_power(rounds: u64, random: &mut StdRng) -> Result<(Arc<Ledger>, usize)> {
     let (folder, mut disk) = (TempDir::new()?, Disk::new(1000)?);
     let mut server = CrashServer::start(&disk.path().join("data"), folder.path()).await?;
-    server.make_project("crash")?;
+    server.make_project()?;
     let (ledger, uploads) = (Arc::new(Ledger::default()), Uploads::default());
     let mut checks = Checks::default();
-    for _ in 0..rounds {
+    for round in 0..rounds {
+        server.use_account(round)?;
         let load = Load::start(&server, &ledger, &uploads, random.random());
         tokio::time::sleep(Duration::from_millis(random.random_range(50..900))).await;
         ledger.freeze();
@@ -170,7 +174,7 @@ async fn crash_d3_everything_is_synced_before_the_answer() -> Result<()> {
     let name = output.to_str().context("the temporary folder's name is UTF-8")?;
     let mut server =
         CrashServer::start_behind(&[&STRACE[..], &["-o", name]].concat(), &data, folder.path()).await?;
-    server.make_project("crash")?;
+    server.make_project()?;
     let mut wire = server.connect().await?;
     let random = &mut StdRng::seed_from_u64(3);
     let mut before = std::fs::read_to_string(&output)?.lines().count();
@@ -230,7 +234,7 @@ fn synced_path(event: &Event) -> Option<&PathBuf> {
 async fn crash_d5_a_failed_sync_is_never_acknowledged() -> Result<()> {
     let folder = TempDir::new()?;
     let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
-    server.make_project("crash")?;
+    server.make_project()?;
     server.stop()?;
     let ledger = Arc::new(Ledger::default());
     let (mut failed, mut ended) = (0, 0);
@@ -243,11 +247,12 @@ async fn crash_d5_a_failed_sync_is_never_acknowledged() -> Result<()> {
         match server.restart(&[&faulty[..], &[&inject]].concat()).await {
             Ok(()) => {
                 failed += u32::from(push_some(&server, &ledger, round).await.is_err());
-                if server.runs()? {
+                // Only a row is written now. If that fails the metadata did, and the server must end.
+                if push_small(&server).await.is_ok() {
                     server.kill()?;
                 } else {
                     ended += 1;
-                    let status = server.ended().await?;
+                    let status = tokio::time::timeout(SLOWEST_END, server.ended()).await??;
                     ensure!(status.code() == Some(STORE_FAILED), "{inject}: ended with {status}");
                 }
             }
@@ -275,6 +280,11 @@ async fn push_some(server: &CrashServer, ledger: &Ledger, round: u64) -> Result<
     Ok(())
 }
 
+async fn push_small(server: &CrashServer) -> Result<()> {
+    let blob = Blob::new("small");
+    server.connect().await?.push_blob("crash/eio", &blob.digest, blob.bytes).await
+}
+
 async fn push_image(
     wire: &mut Wire,
     ledger: &Ledger,
@@ -298,7 +308,7 @@ async fn push_image(
 async fn crash_d5_what_fails_decides_who_ends() -> Result<()> {
     let folder = TempDir::new()?;
     let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
-    server.make_project("crash")?;
+    server.make_project()?;
     let (ledger, mut random) = (Ledger::default(), StdRng::seed_from_u64(11));
     let blobs = server.data().join("blobs");
     let mut wire = server.connect().await?;
@@ -329,7 +339,7 @@ async fn crash_d5_what_fails_decides_who_ends() -> Result<()> {
     let image = SampleImage::random(&mut random, 100);
     let pushed = push_image(&mut wire, &ledger, "crash/fails", "latest", &image).await;
     ensure!(pushed.is_err(), "acknowledged although the metadata could not be synced");
-    let status = tokio::time::timeout(Duration::from_secs(5), server.ended()).await??;
+    let status = tokio::time::timeout(SLOWEST_END, server.ended()).await??;
     ensure!(status.code() == Some(STORE_FAILED), "ended with {status}");
     drop(fault);
     server.restart(&[]).await?;
@@ -349,8 +359,10 @@ fn only_file_in(folder: &Path) -> Result<PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn crash_d7_a_full_disk_loses_nothing() -> Result<()> {
     let (folder, disk) = (TempDir::new()?, Disk::new(64)?);
+    let ballast = disk.path().join("ballast");
+    std::fs::write(&ballast, vec![1; 8 << 20])?;
     let mut server = CrashServer::start(&disk.path().join("data"), folder.path()).await?;
-    server.make_project("crash")?;
+    server.make_project()?;
     let (ledger, mut random) = (Ledger::default(), StdRng::seed_from_u64(5));
     let mut pushed = 0;
     fill(&server, &ledger, &mut random, &mut pushed).await?;
@@ -385,11 +397,15 @@ async fn crash_d7_a_full_disk_loses_nothing() -> Result<()> {
     ensure!(server.runs()?, "a full disk must not end the server:\n{}", server.log_tail());
     holds(&server, &ledger).await?;
 
+    drop(file);
     std::fs::remove_file(&filler)?;
+    std::fs::remove_file(&ballast)?;
     let mut wire = server.connect().await?;
-    push_image(&mut wire, &ledger, "crash/full", "small", &SampleImage::random(&mut random, 1_000)).await?;
-    let space = disk.path().join("data/blobs/blobs");
-    ensure!(space.is_dir(), "the blobs are where they were");
+    for (tag, size) in [("small", 1_000), ("large", 1_000_000)] {
+        let image = SampleImage::random(&mut random, size);
+        let pushed = push_image(&mut wire, &ledger, "crash/full", tag, &image).await;
+        pushed.with_context(|| format!("{tag}, after there is room again"))?;
+    }
     holds(&server, &ledger).await?;
     server.kill()?;
     server.restart(&[]).await?;
@@ -449,7 +465,7 @@ fn flip(file: &Path, at: u64) -> std::io::Result<()> {
 async fn crash_d9_a_damaged_blob_is_not_served_and_a_push_repairs_it() -> Result<()> {
     let folder = TempDir::new()?;
     let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
-    server.make_project("crash")?;
+    server.make_project()?;
     let mut random = StdRng::seed_from_u64(9);
     let variants = DAMAGES.into_iter().flat_map(|damage| [(damage, false), (damage, true)]);
     for ((what, damage), found_first) in variants {
@@ -478,7 +494,7 @@ async fn crash_d9_a_damaged_blob_is_not_served_and_a_push_repairs_it() -> Result
 async fn crash_d10_no_clean_answer_has_wrong_bytes() -> Result<()> {
     let folder = TempDir::new()?;
     let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
-    server.make_project("crash")?;
+    server.make_project()?;
     let mut random = StdRng::seed_from_u64(seed());
     const SIZE: u64 = 1_500_000;
     let mut cases = Vec::new();

@@ -34,6 +34,10 @@ impl std::fmt::Display for Ended {
 
 impl std::error::Error for Ended {}
 
+/// Where everything is pushed to.
+pub const PROJECT: &str = "crash";
+const ROUNDS_OF_ACCOUNT: u64 = 5;
+
 /// How long a start may take, in units of [`POLL`].
 const POLLS: u32 = 3000;
 const POLL: Duration = Duration::from_millis(10);
@@ -90,12 +94,34 @@ impl CrashServer {
         bail!("the server did not answer in time:\n{}", self.log_tail())
     }
 
-    /// Makes a project with a service account that may push to it, as which the registry is then used.
-    pub fn make_project(&mut self, project: &str) -> Result<()> {
-        self.oc(&["new-project", project])?;
-        self.oc(&["create", "serviceaccount", "pusher", "-n", project])?;
-        self.oc(&["policy", "add-role-to-user", "edit", "-z", "pusher", "-n", project])?;
-        let token = self.oc(&["sa", "get-token", "pusher", "-n", project])?;
+    /// Makes the project with a service account that may push to it, as which the registry is then used.
+    pub fn make_project(&mut self) -> Result<()> {
+        self.oc(&["new-project", PROJECT])?;
+        self.use_new_account("pusher")
+    }
+
+    /// Every few rounds another account: each crash leaves uploads open, and an account may have but so many.
+    pub fn use_account(&mut self, round: u64) -> Result<()> {
+        if round > 0 && round.is_multiple_of(ROUNDS_OF_ACCOUNT) {
+            self.use_new_account(&format!("pusher-{round}"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn use_new_account(&mut self, account: &str) -> Result<()> {
+        self.oc(&["create", "serviceaccount", account, "-n", PROJECT])?;
+        self.oc(&["policy", "add-role-to-user", "edit", "-z", account, "-n", PROJECT])?;
+        // The token is a controller's work, and comes when it comes.
+        let mut token = self.oc(&["sa", "get-token", account, "-n", PROJECT]);
+        for _ in 0..50 {
+            if token.is_ok() {
+                break;
+            }
+            std::thread::sleep(POLL);
+            token = self.oc(&["sa", "get-token", account, "-n", PROJECT]);
+        }
+        let token = token?;
         self.authorization = Some(format!("Bearer {token}"));
         Ok(())
     }
