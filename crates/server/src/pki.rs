@@ -34,7 +34,7 @@ impl Pki {
         let (certificate, key) = (folder.join("ca.crt"), folder.join("ca.key"));
         let authority = if key.exists() {
             Authority::load(&read(&certificate)?, &Secret::new(read(&key)?))
-                .context("loading the authority")?
+                .with_context(|| format!("loading {} and {}", certificate.display(), key.display()))?
         } else {
             let authority = Authority::create("pierhead", clock.now())?;
             // The key is last: without it the next start makes both again.

@@ -70,10 +70,11 @@ pub(crate) fn serve(args: ServeArgs, surroundings: &Surroundings, out: &mut impl
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
     let code = runtime.block_on(async {
-        let running = start::start(&config).await?;
-        greet(&running, &config, out)?;
+        // Before the addresses are written: who reads them may end us at once, and that is an orderly end, too.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let running = start::start(&config).await?;
+        greet(&running, &config, out)?;
         let code = tokio::select! {
             _ = terminate.recv() => ExitCode::SUCCESS,
             _ = interrupt.recv() => ExitCode::SUCCESS,
