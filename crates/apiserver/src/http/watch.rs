@@ -202,6 +202,12 @@ impl Watcher {
                 self.take(change)?;
             }
             self.cursor = last.revision;
+            // Nothing leaves for who may not have it any more, and who lost the right learns so at once.
+            let is_asked = !self.ready.is_empty() || changes.iter().any(|change| changes_rights(change));
+            if is_asked && !self.still_allowed() {
+                self.ready.clear();
+                self.phase = Phase::Ended;
+            }
             return Ok(());
         }
         tokio::select! {
@@ -330,7 +336,17 @@ impl Watcher {
 
 /// Whether a change may alter what subjects see: roles, bindings and groups.
 fn changes_visibility(change: &Change) -> bool {
+    let roles = ["roles", "rolebindings", "clusterroles", "clusterrolebindings", "groups"];
+    is_of(change, &roles)
+}
+
+/// Whether a change may end a watch: what subjects see, and who they are.
+fn changes_rights(change: &Change) -> bool {
+    let credentials = ["oauthaccesstokens", "users", "serviceaccounts", "secrets", "namespaces"];
+    changes_visibility(change) || is_of(change, &credentials)
+}
+
+fn is_of(change: &Change, resources: &[&str]) -> bool {
     let Some(Ok(typed)) = OBJECTS.change(change) else { return false };
-    let resource = typed.key.resource.split('.').next().unwrap_or_default();
-    matches!(resource, "roles" | "rolebindings" | "clusterroles" | "clusterrolebindings" | "groups")
+    resources.contains(&typed.key.resource.split('.').next().unwrap_or_default())
 }
