@@ -68,7 +68,8 @@ impl Kind {
 
     /// A request of this verb that changes nothing, whoever may make it.
     fn ask(&self, verb: &str, namespace: &str, name: &str) -> Ask {
-        let (collection, object) = (self.collection(namespace), self.object(namespace, name));
+        let (collection, object) = (self.collection(namespace), self.object(namespace, &escape(name)));
+        let tried = |path: &str| format!("{path}?dryRun=All");
         match verb {
             "get" => Ask::get(object),
             "list" => Ask::get(format!("{collection}?limit=1")),
@@ -76,15 +77,22 @@ impl Kind {
             "watch" => Ask::get(format!("{collection}?watch=true&timeoutSeconds=1")),
             "create" if self.resource.contains('/') => Ask::post(object, &json!({})),
             "create" => Ask::post(collection, &json!({"metadata": {"name": "No Name!"}})),
-            "update" => Ask::new(Method::PUT, object).json(&json!({"metadata": {"name": name}})),
-            "patch" => Ask::new(Method::PATCH, object).body("application/merge-patch+json", "{}"),
-            "delete" => Ask::new(Method::DELETE, object),
+            "update" => Ask::new(Method::PUT, tried(&object)).json(&json!({"metadata": {"name": name}})),
+            "patch" => Ask::new(Method::PATCH, tried(&object)).body("application/merge-patch+json", "{}"),
+            "delete" => Ask::new(Method::DELETE, tried(&object)),
             "deletecollection" => {
                 Ask::new(Method::DELETE, format!("{collection}?labelSelector=nobody-has=this-label"))
             }
             other => panic!("discovery names the verb {other}, which the matrix does not know"),
         }
     }
+}
+
+/// As a segment of a path.
+fn escape(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:@".contains(c);
+    let escaped = |c: char| c.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    name.chars().map(|c| if plain(c) { c.to_string() } else { escaped(c) }).collect()
 }
 
 /// Every kind that the server announces, but for the second names of old kinds, under which nothing is served.
@@ -119,7 +127,9 @@ fn is_refusal(status: StatusCode) -> bool {
 async fn open_verbs(cast: &Cast, who: &Caller, kind: &Kind) -> Result<Vec<String>> {
     let mut open = Vec::new();
     for verb in &kind.verbs {
-        let ask = kind.ask(verb, "victim", "nothing").by(who);
+        let is_project = matches!(kind.resource.split('/').next(), Some("namespaces" | "projects"));
+        let name = if is_project { "victim" } else { "nothing" };
+        let ask = kind.ask(verb, "victim", name).by(who);
         let status = match verb.as_str() {
             "watch" => cast.api.follow(ask).await?.status(),
             _ => cast.api.send(ask).await?.status,
@@ -133,11 +143,7 @@ async fn open_verbs(cast: &Cast, who: &Caller, kind: &Kind) -> Result<Vec<String
 }
 
 /// For one caller: verbs, and the kinds of which exactly these are open.
-async fn open_kinds(
-    cast: &Cast,
-    who: &Caller,
-    kinds: &[Kind],
-) -> Result<BTreeMap<String, Vec<String>>> {
+async fn open_kinds(cast: &Cast, who: &Caller, kinds: &[Kind]) -> Result<BTreeMap<String, Vec<String>>> {
     let mut old: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for kind in kinds {
@@ -166,8 +172,11 @@ async fn api_matrix(cast: &Cast) -> Result<String> {
             continue; // The word is the registry's.
         }
         writeln!(text, "{}", who.name)?;
-        for (verbs, kinds) in open_kinds(cast, who, &kinds).await? {
-            writeln!(text, "  {}:", if verbs.is_empty() { "nothing" } else { &verbs })?;
+        // What is closed is what the administrator's list has and this one has not.
+        for (verbs, kinds) in
+            open_kinds(cast, who, &kinds).await?.into_iter().filter(|(verbs, _)| !verbs.is_empty())
+        {
+            writeln!(text, "  {verbs}:")?;
             for kind in kinds {
                 writeln!(text, "    {kind}")?;
             }
@@ -265,7 +274,8 @@ async fn existing_names(cast: &Cast, kinds: &[Kind]) -> Result<BTreeMap<String, 
     for kind in kinds.iter().filter(|kind| kind.verbs.iter().any(|verb| verb == "list")) {
         let collection = kind.collection("victim");
         let list = cast.read(&cast.root, &collection).await?;
-        let items = list.get("items").and_then(Value::as_array).context("no items")?;
+        // The list of project requests answers whether one may ask, with a status.
+        let Some(items) = list.get("items").and_then(Value::as_array) else { continue };
         let name = |item: &Value| item.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned);
         let mut found = items.iter().filter_map(name).collect::<Vec<_>>();
         // Rather a name that no text of a refusal holds for other reasons.
@@ -288,8 +298,10 @@ async fn api_keeps_secrets(cast: &Cast) -> Result<()> {
             for verb in kind.verbs.iter().filter(|verb| !matches!(verb.as_str(), "watch" | "list-all")) {
                 let ask = async |namespace: &str, name: &str| -> Result<_> {
                     let answer = cast.api.send(kind.ask(verb, namespace, name).by(who)).await?;
-                    // Names of namespaces are taken out with their quotes: `victim` may be part of a name.
-                    Ok(told(&answer, &[name, &format!("\\\"{namespace}\\\"")]))
+                    // With their quotes: `secret` is part of other words.
+                    let quoted = |name: &str| [format!("\\\"{name}\\\""), format!("\"{name}\"")];
+                    let names = [quoted(name), quoted(namespace)].concat();
+                    Ok(told(&answer, &names.iter().map(String::as_str).collect::<Vec<_>>()))
                 };
                 let foreign = ask("victim", real).await?;
                 if !is_refusal(foreign.0) {

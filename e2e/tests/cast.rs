@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use pierhead_e2e::sample::SampleImage;
 use pierhead_e2e::wire::{Answer, finish, location};
-use pierhead_testkit::{Actor, Site, SiteOptions};
+use pierhead_testkit::Site;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
@@ -43,7 +43,6 @@ impl Caller {
 /// The site and everybody.
 pub(crate) struct Cast {
     pub(crate) site: Site,
-    pub(crate) admin: Actor,
     pub(crate) api: Door,
     pub(crate) registry: Door,
     pub(crate) router: Door,
@@ -65,7 +64,7 @@ pub(crate) struct Cast {
 
 impl Cast {
     pub(crate) async fn start() -> Result<Self> {
-        let site = Site::start_with(SiteOptions::default()).await?;
+        let site = Site::start().await?;
         let admin = site.admin()?;
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(site.authority())?)?;
@@ -86,7 +85,6 @@ impl Cast {
             registry: Door::new(addresses.registry, None),
             router: Door::new(addresses.router_http, None),
             site,
-            admin,
             api,
         };
         cast.furnish().await?;
@@ -236,9 +234,12 @@ pub(crate) async fn login(api: &Door, name: &'static str) -> Result<Caller> {
 /// names that were asked for taken out.
 pub(crate) fn told(answer: &Answer, names: &[&str]) -> (StatusCode, String, String) {
     let blind = |text: String| names.iter().fold(text, |text, name| text.replace(name, "NAME"));
-    let kept = |name: &str| !matches!(name, "date" | "audit-id" | "content-length");
+    let kept = |name: &str| {
+        !matches!(name, "date" | "audit-id" | "content-length" | "location" | "docker-upload-uuid")
+    };
     let headers = answer.headers.iter().filter(|(name, _)| kept(name.as_str()));
-    let headers: Vec<String> =
-        headers.map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes()))).collect();
+    let headers: Vec<String> = headers
+        .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())))
+        .collect();
     (answer.status, blind(headers.join("\n")), blind(String::from_utf8_lossy(&answer.body).into_owned()))
 }

@@ -110,10 +110,10 @@ impl Door {
 
     async fn begin(&self, ask: Ask) -> Result<(Connection, http::Response<hyper::body::Incoming>)> {
         let shown = format!("{} {}", ask.method, ask.path);
-        let idle = self.idle.lock().await.take();
+        let idle = self.idle.lock().await.take().filter(|idle| !idle.sender.is_closed());
         let mut connection = match idle {
-            Some(mut idle) if idle.sender.ready().await.is_ok() => idle,
-            _ => self.connect().await?,
+            Some(idle) => idle,
+            None => self.connect().await?,
         };
         let mut request = Request::builder().method(ask.method).uri(ask.path);
         request = request.header("host", self.address.to_string());
