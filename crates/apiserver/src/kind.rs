@@ -135,6 +135,9 @@ pub(crate) trait View: Send + Sync + 'static {
 /// Decides which objects of a list a subject sees (`name` is the object's).
 pub(crate) type Visible = fn(auth: &Auth, subject: &Arc<Subject>, name: &str) -> bool;
 
+/// The name under which an object is stored that clients may also name otherwise; `None` for no such name.
+pub(crate) type StoredName = fn(name: &str) -> Option<String>;
+
 /// Answers a GET, or leaves it to the collection.
 pub(crate) type AnswersGet = fn(call: &Call) -> Result<Option<Value>, ApiError>;
 
@@ -196,6 +199,8 @@ pub(crate) struct Kind {
     pub(crate) holds_deletion: Option<fn(&mut Value) -> bool>,
     /// Answers a GET of a name that means something else than an object.
     pub(crate) answers_get: Option<AnswersGet>,
+    /// Turns the name of a DELETE that finds nothing into the one the object is stored under.
+    pub(crate) deleted_as: Option<StoredName>,
     /// The code.
     pub(crate) backing: Backing,
 }
@@ -234,6 +239,7 @@ impl Kind {
             admission: Vec::new(),
             holds_deletion: None,
             answers_get: None,
+            deleted_as: None,
             backing,
         }
     }
@@ -296,6 +302,12 @@ impl Kind {
     /// `answer` comes first at GET, for names that mean something else than an object.
     pub(crate) fn answers_get(mut self, answer: AnswersGet) -> Self {
         self.answers_get = Some(answer);
+        self
+    }
+
+    /// A DELETE may also name the object by what `stored_name` turns into its name.
+    pub(crate) fn deleted_as(mut self, stored_name: StoredName) -> Self {
+        self.deleted_as = Some(stored_name);
         self
     }
 

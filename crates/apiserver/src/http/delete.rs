@@ -11,13 +11,27 @@ use crate::error::ApiError;
 use crate::http::{body, list};
 use crate::metadata;
 use crate::query::{DryRun, ListOptions, WriteOptions};
-use crate::storage::Document;
+use crate::storage::{Document, Key};
 
 /// `DELETE …/<resource>/<name>`: a Status, or the object while something holds it.
 pub(super) async fn one(call: &Call, head: &Head, body: RequestBody) -> Result<Answer, ApiError> {
     let options = options(call, head, body).await?;
     let kind = &call.resource.kind;
-    let Deleted { document, gone } = Collection::of(call)?.delete(&call.key(), &options).await?;
+    let collection = Collection::of(call)?;
+    let deleted = match (collection.delete(&call.key(), &options).await, kind.deleted_as) {
+        (Err(error), Some(stored_name)) if error.status().code == 404 => match stored_name(call.name()) {
+            // Whoever finds nothing under that name either is told of the name they gave.
+            Some(name) => {
+                collection
+                    .delete(&Key::new(call.namespace(), &name), &options)
+                    .await
+                    .map_err(|other| if other.status().code == 404 { error } else { other })
+            }
+            None => Err(error),
+        },
+        (deleted, _) => deleted,
+    };
+    let Deleted { document, gone } = deleted?;
     if !gone && kind.holds_deletion.is_none() {
         return Ok(Answer::Object {
             code: StatusCode::OK,

@@ -166,6 +166,24 @@ async fn a_challenged_client_gets_a_token_for_a_password() {
 }
 
 #[tokio::test]
+async fn clients_of_2016_log_out_by_the_token_itself() {
+    let site = Site::new().await;
+    let headers = [("x-csrf-token", "1"), ("authorization", &*basic("dev", "x"))];
+    let token = site.get(IMPLICIT, &headers).await.parameter("access_token").unwrap();
+    let bearer = format!("Bearer {token}");
+    let log_out = async |token: &str| {
+        let path = format!("/oapi/v1/oauthaccesstokens/{token}");
+        site.send("DELETE", &path, &[("authorization", &bearer)], "").await
+    };
+    let unknown = log_out("sha256~nobody-has-this").await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    assert_eq!(unknown.json()["details"]["name"], "sha256~nobody-has-this");
+    assert_eq!(site.user_of(&token).await.0, StatusCode::OK);
+    assert_eq!(log_out(&token).await.status, StatusCode::OK);
+    assert_eq!(site.user_of(&token).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn a_code_becomes_a_token_for_who_has_the_verifier() {
     let site = Site::new().await;
     let redirect = format!("{URL}/oauth/token/implicit");
