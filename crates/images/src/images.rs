@@ -4,6 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use pierhead_api::image::annotation;
+use pierhead_api::meta::ObjectMeta;
 use pierhead_auth::Permit;
 use pierhead_blobs::Blobs;
 use pierhead_oci::Digest;
@@ -25,6 +28,9 @@ pub struct Config {
     pub internal_registry: String,
     /// Host of the registry outside, while there is one. Asked with every read.
     pub public_registry: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// Whether streams are marked as looked at when they are made, as the import controller of 3.x did with streams that
+    /// import nothing (images 2.5, 3.10).
+    pub marks_checked_streams: bool,
     /// The longest blob that is taken, in bytes.
     pub max_blob_bytes: u64,
     /// Unfinished uploads one principal may have.
@@ -41,10 +47,21 @@ impl Config {
         Self {
             internal_registry: internal_registry.into(),
             public_registry: Arc::new(|| None),
+            marks_checked_streams: false,
             max_blob_bytes: 52_000 << 20,
             max_open_uploads: 64,
             upload_life: Duration::from_hours(24),
             blob_grace: Duration::from_hours(24),
+        }
+    }
+}
+
+impl Config {
+    /// Marks a stream that imports nothing as looked at, where that is asked for.
+    pub(crate) fn mark_checked(&self, stream: &mut ObjectMeta, now: Timestamp) {
+        if self.marks_checked_streams {
+            let time = Timestamp::from_second(now.as_second()).unwrap_or(now).to_string();
+            stream.annotations.entry(annotation::REPOSITORY_CHECK.to_owned()).or_insert(time);
         }
     }
 }

@@ -170,7 +170,9 @@ impl PushPlan {
         let mut edit = if exists {
             StreamEdit::open(tx, &self.namespace, &self.name, &self.by)?.ok_or_else(missing)?
         } else {
-            StreamEdit::create(tx, &self.namespace, &self.name, empty_stream(), &self.by)?
+            let mut stream = empty_stream();
+            images.config().mark_checked(&mut stream.metadata, self.by.now);
+            StreamEdit::create(tx, &self.namespace, &self.name, stream, &self.by)?
         };
         let digest = self.digest.to_string();
         let item = Item {

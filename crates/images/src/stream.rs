@@ -131,6 +131,10 @@ impl Images {
         invalid_if(&stream.metadata.name, stream.validate())?;
         let permissions = Permissions::ask(permit.namespace(), &stream.spec.tags, &BTreeMap::new(), may_pull);
         let (by, shared) = (self.authorship(permit), Arc::clone(&self.0));
+        let imports = |tag: &TagReference| tag.from.as_ref().is_some_and(|from| from.kind == "DockerImage");
+        if stream.spec.docker_image_repository.is_empty() && !stream.spec.tags.iter().any(imports) {
+            shared.config.mark_checked(&mut stream.metadata, by.now);
+        }
         self.edit(dry_run, move |tx| {
             let (namespace, name) = (&stream.metadata.namespace, &stream.metadata.name);
             if tx.head(namespace, name)?.is_some() {

@@ -2,7 +2,9 @@
 
 use pierhead_api::image::{ImageStream, ImageStreamMapping, ImageStreamTag};
 use pierhead_api::meta::Preconditions;
-use pierhead_images::{Created, DryRun, MayMap, MayPull, StreamError, StreamEvent, StreamPart};
+use pierhead_images::{
+    Config, Created, DryRun, Images, MayMap, MayPull, StreamError, StreamEvent, StreamPart,
+};
 use serde_json::json;
 
 use crate::world::{REGISTRY, Sample, World, allow_all};
@@ -46,6 +48,28 @@ async fn a_stream_is_written_and_read_back_with_defaults() {
     let tried = world.images.create_stream(&permit, tried, &allow_all(), DryRun::Yes).await.unwrap();
     assert!(!tried.metadata.uid.is_empty());
     assert!(world.images.stream("shop", "tried").unwrap().is_none());
+}
+
+#[tokio::test]
+async fn streams_that_import_nothing_are_marked_as_looked_at_in_2016() {
+    const MARK: &str = "openshift.io/image.dockerRepositoryCheck";
+    let mut world = World::new().await;
+    world.put_image(("shop", "unmarked"), "latest", &Sample::new("x")).await;
+    assert!(world.stream("shop", "unmarked").metadata.annotations.is_empty());
+
+    let mut config = Config::new(REGISTRY);
+    config.marks_checked_streams = true;
+    world.images =
+        Images::open(world.store.clone(), world.blobs.clone(), config, world.clock.shared()).unwrap();
+    let made = world.create_stream("shop", json!({"metadata": {"name": "web"}})).await;
+    assert_eq!(made.metadata.annotations[MARK], "2026-11-23T10:00:00Z");
+    world.put_image(("shop", "pushed"), "latest", &Sample::new("x")).await;
+    assert_eq!(world.stream("shop", "pushed").metadata.annotations[MARK], "2026-11-23T10:00:00Z");
+    let from = json!({"kind": "DockerImage", "name": "quay.io/a/b:1"});
+    let tags = json!([{"name": "a", "from": from}]);
+    let importing = json!({"metadata": {"name": "importing"}, "spec": {"tags": tags}});
+    let made = world.create_stream("shop", importing).await;
+    assert!(made.metadata.annotations.is_empty(), "clients of 2016 wait until it is imported");
 }
 
 #[tokio::test]
