@@ -1,6 +1,7 @@
-//! The host name by which the registry is reached from outside: that of the oldest admitted route to its service.
+//! The host by which the registry is reached from outside: that of the oldest admitted route to its service.
 //!
-//! Image streams show it as `status.publicDockerImageRepository`, and service accounts' pull secrets name it.
+//! Image streams show it as `status.publicDockerImageRepository`. It has a port unless the route has TLS and the router
+//! has port 443: to every client a host without a port means HTTPS on that port.
 
 use pierhead_api::route::Route;
 use pierhead_client::Client;
@@ -25,13 +26,13 @@ impl PublicRegistry {
     }
 
     /// Follows the routes until `tasks` stops.
-    pub(crate) fn follow(&self, client: &Client, tasks: &Tasks) {
+    pub(crate) fn follow(&self, client: &Client, ports: RouterPorts, tasks: &Tasks) {
         let routes = client.reflect::<Route>(Some(NAMESPACE), tasks);
         let host = Arc::clone(&self.host);
         tasks.spawn("public registry host", |stop| async move {
             let mut changed = routes.changed();
             loop {
-                let newest = host_of(&routes.list());
+                let newest = host_of(&routes.list(), ports);
                 if let Ok(mut host) = host.write() {
                     *host = newest;
                 }
@@ -45,11 +46,25 @@ impl PublicRegistry {
     }
 }
 
-fn host_of(routes: &[Arc<Route>]) -> Option<String> {
+/// Where the router listens.
+#[derive(Clone, Copy)]
+pub(crate) struct RouterPorts {
+    pub(crate) http: u16,
+    pub(crate) https: u16,
+}
+
+fn host_of(routes: &[Arc<Route>], ports: RouterPorts) -> Option<String> {
     let mut exposing: Vec<&Arc<Route>> =
         routes.iter().filter(|route| route.spec.to.name == SERVICE).collect();
     exposing.sort_by_key(|route| (route.metadata.creation_timestamp, route.metadata.uid.clone()));
-    exposing.iter().find_map(|route| admitted_host(route))
+    exposing.iter().find_map(|route| {
+        let host = admitted_host(route)?;
+        Some(match (&route.spec.tls, ports) {
+            (Some(_), RouterPorts { https: 443, .. }) => host,
+            (Some(_), RouterPorts { https, .. }) => format!("{host}:{https}"),
+            (None, RouterPorts { http, .. }) => format!("{host}:{http}"),
+        })
+    })
 }
 
 fn admitted_host(route: &Route) -> Option<String> {
@@ -60,4 +75,33 @@ fn admitted_host(route: &Route) -> Option<String> {
             .any(|condition| condition.condition_type == "Admitted" && condition.status == "True")
     };
     route.status.ingress.iter().find(admitted).map(|ingress| ingress.host.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RouterPorts, host_of};
+    use pierhead_api::route::Route;
+    use std::sync::Arc;
+
+    #[track_caller]
+    fn check(tls: serde_json::Value, ports: RouterPorts, expected: Option<&str>) {
+        let route: Route = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "docker-registry"},
+            "spec": {"host": "r.x", "to": {"kind": "Service", "name": "docker-registry"}, "tls": tls},
+            "status": {"ingress": [{"host": "r.x", "conditions": [{"type": "Admitted", "status": "True"}]}]},
+        }))
+        .unwrap();
+        assert_eq!(host_of(&[Arc::new(route)], ports).as_deref(), expected);
+    }
+
+    #[test]
+    fn the_host_can_be_typed_as_it_is() {
+        let (usual, other) = (RouterPorts { http: 80, https: 443 }, RouterPorts { http: 8080, https: 8444 });
+        let edge = || serde_json::json!({"termination": "edge"});
+        check(serde_json::Value::Null, usual, Some("r.x:80"));
+        check(serde_json::Value::Null, other, Some("r.x:8080"));
+        check(edge(), usual, Some("r.x"));
+        check(edge(), other, Some("r.x:8444"));
+        assert_eq!(host_of(&[], usual), None);
+    }
 }

@@ -3,7 +3,7 @@
 use crate::config::{Compat, Config, Listen};
 use crate::data::{self, Addresses};
 use crate::pki::{self, Pki};
-use crate::public_registry::PublicRegistry;
+use crate::public_registry::{PublicRegistry, RouterPorts};
 use crate::{health, maintenance, passwords};
 use anyhow::{Context, Result};
 use http::Request;
@@ -110,7 +110,8 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
     };
     server.bootstrap(built_in(&addresses)).await.context("writing the built-in objects")?;
     pierhead_controllers::start(client("controllers"), controllers(&pki, &addresses), &agents);
-    parts.public_registry.follow(&client("public-registry"), &agents);
+    let ports = RouterPorts { http: addresses.router_http.port(), https: addresses.router_https.port() };
+    parts.public_registry.follow(&client("public-registry"), ports, &agents);
     maintenance::start(&parts.images, &parts.auth, &agents);
 
     serve_registry(registry, &parts, &listeners);
@@ -153,6 +154,7 @@ fn open(
     let public_registry = PublicRegistry::default();
     let mut images = pierhead_images::Config::new(inside.registry.to_string());
     images.public_registry = public_registry.reader();
+    images.marks_checked_streams = config.compat == Compat::V3_2;
     let images = Images::open(store.clone(), blobs, images, Arc::clone(&clock))?;
     Ok(Parts { store, auth, images, public_registry, metrics: Metrics::new(), clock })
 }
