@@ -221,10 +221,6 @@ async fn with_password(
         }
         None => session.ask("Username: ", false)?.unwrap_or_default(),
     };
-    let password = match &args.password {
-        Some(password) => password.clone(),
-        None => session.ask("Password: ", true)?.unwrap_or_default(),
-    };
     if username.contains(':') {
         // Basic credentials end the name at its first colon: somebody else would be logged in.
         bail!(
@@ -232,6 +228,10 @@ async fn with_password(
              hint: system:admin comes with the server's admin.kubeconfig; service accounts log in with --token"
         );
     }
+    let password = match &args.password {
+        Some(password) => password.clone(),
+        None => session.ask("Password: ", true)?.unwrap_or_default(),
+    };
     let http = HttpClient::new(&trust)?;
     let token = match oauth::request_token(&http, &server, username.trim(), &password).await {
         Ok(token) => token,
