@@ -48,6 +48,9 @@ pub enum TransportFailure {
         "Unable to connect to the server: tls: failed to verify certificate: x509: certificate has expired or is not yet valid"
     )]
     Expired,
+    /// TLS was tried where plain HTTP is spoken.
+    #[error("Unable to connect to the server: http: server gave HTTP response to HTTPS client")]
+    PlainHttp,
     /// Any other failure of TLS.
     #[error("Unable to connect to the server: {message}")]
     Tls {
@@ -112,6 +115,9 @@ fn find_failure(error: &(dyn Error + 'static), host: &str, port: u16) -> Transpo
 
 fn tls_failure(error: &rustls::Error, host: &str) -> TransportFailure {
     use rustls::CertificateError as Bad;
+    if matches!(error, rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) {
+        return TransportFailure::PlainHttp;
+    }
     let rustls::Error::InvalidCertificate(bad) = error else {
         return TransportFailure::Tls { message: error.to_string() };
     };
@@ -152,6 +158,10 @@ mod tests {
         check(
             std::io::Error::other("failed to lookup address information: Name or service not known"),
             "Unable to connect to the server: dial tcp: lookup master.example.com: no such host",
+        );
+        check(
+            std::io::Error::other(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)),
+            "Unable to connect to the server: http: server gave HTTP response to HTTPS client",
         );
         check(
             io(std::io::ErrorKind::TimedOut),

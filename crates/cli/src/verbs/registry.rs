@@ -111,7 +111,12 @@ async fn login(args: LoginArgs, session: &mut Session) -> anyhow::Result<ExitSta
         let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
         let checked = ping(&HttpClient::new(&trust)?, &host, args.insecure, Some(&basic)).await;
         if let Err(error) = checked {
-            bail!("unable to check your credentials - pass --skip-check to bypass this error: {error}");
+            let hint = if args.insecure {
+                ""
+            } else {
+                "\nhint: pass --insecure for a registry behind plain HTTP, or --certificate-authority=FILE for one behind TLS"
+            };
+            bail!("unable to check your credentials - pass --skip-check to bypass this error: {error}{hint}");
         }
     }
     let path = match &args.to {
