@@ -21,12 +21,10 @@ pub(super) async fn one(call: &Call, head: &Head, body: RequestBody) -> Result<A
     let deleted = match (collection.delete(&call.key(), &options).await, kind.deleted_as) {
         (Err(error), Some(stored_name)) if error.status().code == 404 => match stored_name(call.name()) {
             // Whoever finds nothing under that name either is told of the name they gave.
-            Some(name) => {
-                collection
-                    .delete(&Key::new(call.namespace(), &name), &options)
-                    .await
-                    .map_err(|other| if other.status().code == 404 { error } else { other })
-            }
+            Some(name) => collection
+                .delete(&Key::new(call.namespace(), &name), &options)
+                .await
+                .map_err(|other| if other.status().code == 404 { error } else { other }),
             None => Err(error),
         },
         (deleted, _) => deleted,
