@@ -20,6 +20,9 @@ use tokio::time::Instant;
 /// How long each repeated piece of work runs.
 const RUN: Duration = Duration::from_secs(4);
 
+/// Clients that fill a repository with tags: the more there are, the more pushes one wait for the disk covers.
+const FILLERS: usize = 64;
+
 /// Size of the large blob.
 pub const LARGE: u64 = 1 << 30;
 
@@ -105,19 +108,33 @@ pub async fn push_small(server: &Server, clients: u64) -> Result<Measure> {
     Ok(Measure { operations, processor: processor_time(server.pid())? - before, wall: began.elapsed() })
 }
 
-/// Moves one tag between two manifests.
-pub async fn move_tag(server: &Server) -> Result<Measure> {
+/// Moves tags between two manifests of one repository, each client a tag of its own.
+pub async fn move_tags(server: &Server, clients: u64) -> Result<Measure> {
+    let repository = format!("bench/moved-by-{clients}");
     let mut wire = server.connect().await?;
     let mut random = StdRng::seed_from_u64(11);
     let images = [SampleImage::random(&mut random, 4096), SampleImage::random(&mut random, 4096)];
     for image in &images {
-        push(&mut wire, "bench/moved", "latest", image).await?;
+        push(&mut wire, &repository, "latest", image).await?;
     }
-    let (before, began, mut operations) = (processor_time(server.pid())?, Instant::now(), 0);
-    while began.elapsed() < RUN {
-        let image = &images[usize::from(operations % 2 == 1)];
-        wire.push_manifest("bench/moved", "latest", image.manifest.bytes.clone()).await?;
-        operations += 1;
+    let mut tasks = JoinSet::new();
+    let (before, began) = (processor_time(server.pid())?, Instant::now());
+    for client in 0..clients {
+        let mut wire = server.connect().await?;
+        let (repository, images) = (repository.clone(), images.clone());
+        tasks.spawn(async move {
+            let (tag, mut done) = (format!("moving-{client}"), 0);
+            while began.elapsed() < RUN {
+                let image = &images[usize::from(done % 2 == 1)];
+                wire.push_manifest(&repository, &tag, image.manifest.bytes.clone()).await?;
+                done += 1;
+            }
+            anyhow::Ok(done)
+        });
+    }
+    let mut operations = 0;
+    while let Some(done) = tasks.join_next().await {
+        operations += done??;
     }
     Ok(Measure { operations, processor: processor_time(server.pid())? - before, wall: began.elapsed() })
 }
@@ -126,13 +143,17 @@ pub async fn move_tag(server: &Server) -> Result<Measure> {
 pub async fn fill_tags(server: &Server, repository: &str, tags: u64) -> Result<()> {
     let image = SampleImage::random(&mut StdRng::seed_from_u64(13), 4096);
     push(&mut server.connect().await?, repository, "first", &image).await?;
+    let name = |number: u64| format!("t{number:07}");
+    if server.copy_tag(repository, "first", (0..tags).map(name))? {
+        return Ok(());
+    }
     let mut tasks = JoinSet::new();
-    for client in 0..16 {
+    for client in (0..).take(FILLERS) {
         let mut wire = server.connect().await?;
         let (repository, manifest) = (repository.to_owned(), image.manifest.bytes.clone());
         tasks.spawn(async move {
-            for number in (client..tags).step_by(16) {
-                wire.push_manifest(&repository, &format!("t{number:07}"), manifest.clone()).await?;
+            for number in (client..tags).step_by(FILLERS) {
+                wire.push_manifest(&repository, &name(number), manifest.clone()).await?;
             }
             anyhow::Ok(())
         });
