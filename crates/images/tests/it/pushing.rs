@@ -179,12 +179,15 @@ async fn what_was_pushed_survives_a_restart() {
     let world = World::over(store, blobs, clock.clone()).await;
     let digest = world.put_image(AT, "latest", &sample).await;
     let upload = world.images.start_upload(&world.push("shop", "web")).await.unwrap();
+    let mut open_upload = world.images.upload(&world.push("shop", "web"), upload).await.unwrap();
+    open_upload.append("half".into()).await.unwrap();
+    open_upload.suspend().await.unwrap();
     world.store.close();
     drop(world);
     let (store, blobs) = open();
     let world = World::over(store, blobs, clock.clone()).await;
     assert_eq!(world.pulled(AT, "latest").await, Some(digest));
-    assert_eq!(world.images.upload_offset(&world.push("shop", "web"), upload).unwrap(), 0);
+    assert_eq!(world.images.upload_offset(&world.push("shop", "web"), upload).unwrap(), 4);
     let layer = Digest::sha256(&sample.layer);
     let blob = world.images.blob(&world.pull("shop", "web"), &layer).await.unwrap();
     let body = http_body_util::BodyExt::collect(blob.open(None).await.unwrap()).await.unwrap();
