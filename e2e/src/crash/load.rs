@@ -104,9 +104,10 @@ async fn resume(wire: &mut Wire, upload: &Interrupted, lost_power: bool) -> Resu
     let Interrupted { place, blob, acknowledged } = upload;
     let answer = wire.get(place).await?;
     if answer.status == StatusCode::NOT_FOUND {
-        // What an unfinished upload holds is not promised to outlive a power cut. Otherwise it may only be gone when
-        // its end was asked for and the answer did not come.
-        anyhow::ensure!(lost_power || *acknowledged == blob.bytes.len(), "the upload is gone");
+        // What an unfinished upload holds is not promised to outlive a power cut. Otherwise it may only be gone when it
+        // held nothing, or when its end was asked for and the answer did not come.
+        let may_be_gone = lost_power || [0, blob.bytes.len()].contains(acknowledged);
+        anyhow::ensure!(may_be_gone, "the upload is gone with {acknowledged} bytes");
         wire.push_blob(PIECES, &blob.digest, blob.bytes.clone()).await?;
     } else {
         let answer = answer.expect(StatusCode::NO_CONTENT)?;
