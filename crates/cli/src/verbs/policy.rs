@@ -82,6 +82,6 @@ pub(crate) async fn run_verb(verb: PolicyVerb, session: &mut Session) -> anyhow:
         Verb::RemoveUser(args) => grant::remove_all(args, SubjectKind::User, session).await,
         Verb::RemoveGroup(args) => grant::remove_all(args, SubjectKind::Group, session).await,
         Verb::WhoCan(args) => review::who_can(args, session).await,
-        Verb::CanI(args) => review::can_i(args, session).await,
+        Verb::CanI(args) => review::can_i(args.with_subresource(), session).await,
     }
 }

@@ -72,6 +72,10 @@ async fn questions_about_rights() {
     let review = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
     api.answer(review, 201, json!({"status": {"allowed": true}}));
     assert_eq!(api.run_in(home.path(), "auth can-i update imagestreams/layers", "").await.ok(), "yes\n");
+    assert_eq!(api.last_body()["spec"]["resourceAttributes"]["name"], "layers");
+    api.run_in(home.path(), "policy can-i update imagestreams/layers", "").await.ok();
+    assert_eq!(api.last_body()["spec"]["resourceAttributes"]["subresource"], "layers");
+    assert_eq!(api.last_body()["spec"]["resourceAttributes"]["name"], "");
     api.answer(review, 201, json!({"status": {"allowed": false}}));
     let outcome = api.run_in(home.path(), "auth can-i delete is", "").await;
     assert_eq!((outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()), (1, "no\n", ""));

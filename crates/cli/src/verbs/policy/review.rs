@@ -46,6 +46,19 @@ pub(crate) struct CanIArgs {
     quiet: bool,
 }
 
+impl CanIArgs {
+    /// What `policy` has always meant by a slash, as in `imagestreams/layers`; to `auth` a name follows it.
+    pub(super) fn with_subresource(mut self) -> Self {
+        if let Some((resource, subresource)) = self.resource.as_deref().and_then(|word| word.split_once('/'))
+            && !resource.is_empty()
+        {
+            self.subresource = Some(subresource.to_owned());
+            self.resource = Some(resource.to_owned());
+        }
+        self
+    }
+}
+
 /// Group and plural of a resource; what the server does not know is asked for as typed.
 fn resolve(discovery: &Discovery, word: &str) -> (String, String) {
     if word == "*" {
