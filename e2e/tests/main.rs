@@ -1,6 +1,9 @@
 //! User stories with the real binary and the real clients; a module per story.
 
-#![expect(clippy::print_stdout, reason = "the test runner shows what a failed test printed, and nothing else")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the test runner shows what a failed test printed, and nothing else"
+)]
 
 mod access_matrix;
 mod advisories;
