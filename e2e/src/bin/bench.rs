@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// Tags of the repository whose pages are listed, and of the store that is started; `PIERHEAD_BENCH_TAGS` and
 /// `PIERHEAD_BENCH_START_TAGS` set others. The target speaks of a million of the latter: they all come through the API,
-/// which takes a quarter of an hour, so a run that is not told otherwise starts with fewer.
+/// which takes many minutes, so a run that is not told otherwise starts with fewer.
 const TAGS: u64 = 100_000;
 const START_TAGS: u64 = 200_000;
 
