@@ -18,7 +18,6 @@ pub use status::{Status, StatusCause, StatusDetails, StatusReason};
 pub use table::{PartialObjectMetadata, Table, TableColumnDefinition, TableRow};
 pub use time::{MicroTime, Time};
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-pub(crate) fn is_zero(number: &i64) -> bool {
-    *number == 0
+pub(crate) fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
