@@ -15,6 +15,10 @@ pub const LEGACY_VERSION: &str = "v1";
 /// OpenShift kinds that had a legacy encoding, with their groups. Lists are kinds with `List` appended.
 const KINDS: &[(&str, &[&str])] = &[
     (
+        "apps.openshift.io",
+        &["DeploymentConfig", "DeploymentConfigRollback", "DeploymentLog", "DeploymentRequest"],
+    ),
+    (
         "authorization.openshift.io",
         &[
             "ClusterPolicy",

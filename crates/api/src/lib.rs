@@ -7,6 +7,7 @@
 mod object;
 
 pub mod age;
+pub mod apps;
 pub mod authn;
 pub mod authorization;
 pub mod authz;

@@ -14,6 +14,8 @@ pub enum ListMerge {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PatchSchema {
     lists: &'static [(&'static str, ListMerge)],
+    /// Where the kind has the spec of a pod, as a path.
+    pod: Option<&'static str>,
 }
 
 use ListMerge::{ByKey, Set};
@@ -28,11 +30,38 @@ const SERVICE_ACCOUNT: &[(&str, ListMerge)] =
 const NAMESPACE: &[(&str, ListMerge)] = &[("status.conditions", ByKey("type"))];
 const IMAGE_STREAM: &[(&str, ListMerge)] = &[("spec.tags", ByKey("name")), ("status.tags", ByKey("tag"))];
 const IMAGE: &[(&str, ListMerge)] = &[("signatures", ByKey("name"))];
+const CONDITIONS: &[(&str, ListMerge)] = &[("status.conditions", ByKey("type"))];
+const NODE: &[(&str, ListMerge)] =
+    &[("status.conditions", ByKey("type")), ("status.addresses", ByKey("type"))];
+const POD: &[(&str, ListMerge)] =
+    &[("status.conditions", ByKey("type")), ("status.podIPs", ByKey("ip")), ("status.hostIPs", ByKey("ip"))];
+
+/// Lists in the spec of a pod, and in those of its containers.
+const POD_SPEC: &[(&str, ListMerge)] = &[
+    ("volumes", ByKey("name")),
+    ("initContainers", ByKey("name")),
+    ("containers", ByKey("name")),
+    ("ephemeralContainers", ByKey("name")),
+    ("imagePullSecrets", ByKey("name")),
+    ("hostAliases", ByKey("ip")),
+    ("topologySpreadConstraints", ByKey("topologyKey")),
+    ("schedulingGates", ByKey("name")),
+    ("resourceClaims", ByKey("name")),
+];
+const CONTAINER: &[(&str, ListMerge)] = &[
+    ("ports", ByKey("containerPort")),
+    ("env", ByKey("name")),
+    ("volumeMounts", ByKey("mountPath")),
+    ("volumeDevices", ByKey("devicePath")),
+];
 
 impl PatchSchema {
     /// The schema of a kind; kinds without lists of their own merge only those of the metadata.
     pub fn of(group: &str, kind: &str) -> Self {
         let lists = match (group, kind) {
+            ("", "Pod") => POD,
+            ("", "Node") => NODE,
+            ("", "ReplicationController") | ("apps.openshift.io", "DeploymentConfig") => CONDITIONS,
             ("", "Service") => SERVICE,
             ("", "ServiceAccount") => SERVICE_ACCOUNT,
             ("", "Namespace") | ("project.openshift.io", "Project") => NAMESPACE,
@@ -40,12 +69,57 @@ impl PatchSchema {
             ("image.openshift.io", "Image") => IMAGE,
             _ => &[],
         };
-        Self { lists }
+        let pod = match (group, kind) {
+            ("", "Pod") => Some("spec"),
+            ("", "ReplicationController") | ("apps.openshift.io", "DeploymentConfig") => {
+                Some("spec.template.spec")
+            }
+            _ => None,
+        };
+        Self { lists, pod }
     }
 
     /// How the list at a path is merged; `None` when it is replaced.
     pub fn list(&self, path: &str) -> Option<ListMerge> {
         let mut all = METADATA.iter().chain(self.lists);
-        all.find(|(known, _)| *known == path).map(|(_, merge)| *merge)
+        let of_kind = all.find(|(known, _)| *known == path).map(|(_, merge)| *merge);
+        of_kind.or_else(|| in_pod(path.strip_prefix(self.pod?)?.strip_prefix('.')?))
+    }
+}
+
+/// How a list of a pod's spec is merged, by its path there.
+fn in_pod(path: &str) -> Option<ListMerge> {
+    let (lists, path) = match path.split_once('.') {
+        Some(("initContainers" | "containers" | "ephemeralContainers", below)) => (CONTAINER, below),
+        _ => (POD_SPEC, path),
+    };
+    lists.iter().find(|(known, _)| *known == path).map(|(_, merge)| *merge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ListMerge, PatchSchema};
+
+    #[track_caller]
+    fn check(group: &str, kind: &str, path: &str, expected: Option<ListMerge>) {
+        assert_eq!(PatchSchema::of(group, kind).list(path), expected, "{kind} {path}");
+    }
+
+    #[test]
+    fn lists_of_pods_merge_wherever_the_pod_is() {
+        let by = |key| Some(ListMerge::ByKey(key));
+        check("", "Pod", "spec.containers", by("name"));
+        check("", "Pod", "spec.containers.env", by("name"));
+        check("", "Pod", "spec.containers.command", None);
+        check("", "Pod", "spec.env", None);
+        for (group, kind) in [("", "ReplicationController"), ("apps.openshift.io", "DeploymentConfig")] {
+            check(group, kind, "spec.template.spec.volumes", by("name"));
+            check(group, kind, "spec.template.spec.initContainers.ports", by("containerPort"));
+            check(group, kind, "spec.template.spec.containers.volumeMounts", by("mountPath"));
+            check(group, kind, "spec.containers", None);
+            check(group, kind, "status.conditions", by("type"));
+        }
+        check("apps.openshift.io", "DeploymentConfig", "spec.triggers", None);
+        check("", "Service", "spec.containers", None);
     }
 }
