@@ -15,7 +15,7 @@ use tracing::debug;
 use crate::Images;
 use crate::error::StreamError;
 use crate::image_metadata::describe;
-use crate::links::{adopt, has_all_parts};
+use crate::links::{Giver, adopt, has_all_parts};
 use crate::manifest_record::{INLINE_LIMIT, ManifestRecord};
 use crate::push::created_now;
 use crate::rows::Rows;
@@ -249,9 +249,10 @@ impl Images {
             let reference =
                 if existed && managed { images.pull_spec(&namespace, &stream, &name) } else { sent.clone() };
             let (created, generation) = (created_now(by.now), edit.head.generation);
-            edit.add_item(&tag, &Item { created, reference, image: name.clone(), generation })?;
+            edit.add_item(&tag, &Item { created, reference, image: name.clone(), generation }, None)?;
+            // Of what may only be mapped where it could be pushed, everything is here.
             if let Ok(digest) = name.parse::<Digest>() {
-                adopt(edit.tx, edit.head.repository, &digest, by.now.as_second())?;
+                adopt(edit.tx, edit.head.repository, &digest, Giver::Anywhere, by.now.as_second())?;
             }
             edit.finish()?;
             Ok(())

@@ -12,7 +12,7 @@ use pierhead_blobs::Blobs;
 use pierhead_oci::Digest;
 use pierhead_runtime::SharedClock;
 use pierhead_store::{Store, StoreError};
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, RwLockReadGuard};
 
 use crate::cache::ManifestCache;
 use crate::stream_edit::Authorship;
@@ -35,6 +35,8 @@ pub struct Config {
     pub max_blob_bytes: u64,
     /// Unfinished uploads one principal may have.
     pub max_open_uploads: usize,
+    /// How long an upload must have rested before it gives way to a new one of a principal who has too many.
+    pub upload_rest: Duration,
     /// How long an unfinished upload may rest.
     pub upload_life: Duration,
     /// How long a blob that nothing refers to is kept after it was last of use to somebody. At least an hour.
@@ -42,7 +44,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults of reliability 8: blobs to 52 000 MiB, 64 uploads, which rest a day at most.
+    /// The defaults of reliability 8: blobs to 52 000 MiB, 64 uploads, which rest a day at most, and a
+    /// minute if their principal wants more.
     pub fn new(internal_registry: impl Into<String>) -> Self {
         Self {
             internal_registry: internal_registry.into(),
@@ -50,6 +53,7 @@ impl Config {
             marks_checked_streams: false,
             max_blob_bytes: 52_000 << 20,
             max_open_uploads: 64,
+            upload_rest: Duration::from_mins(1),
             upload_life: Duration::from_hours(24),
             blob_grace: Duration::from_hours(24),
         }
@@ -135,6 +139,18 @@ impl Images {
     pub(crate) fn stripe(&self, digest: &Digest) -> &RwLock<()> {
         let last = digest.hash().last().copied().map_or(0, usize::from);
         &self.0.stripes[last % STRIPES]
+    }
+
+    /// The stripes of several blobs, for reading. Each is taken once: a second time could wait for somebody who waits
+    /// for the first.
+    pub(crate) async fn stripes(&self, digests: impl Iterator<Item = &Digest>) -> Vec<RwLockReadGuard<'_, ()>> {
+        let stripe = |digest: &Digest| digest.hash().last().copied().map_or(0, usize::from) % STRIPES;
+        let needed: std::collections::BTreeSet<usize> = digests.map(stripe).collect();
+        let mut held = Vec::with_capacity(needed.len());
+        for index in needed {
+            held.push(self.0.stripes[index].read().await);
+        }
+        held
     }
 
     pub(crate) fn authorship<A>(&self, permit: &Permit<A>) -> Authorship {

@@ -12,6 +12,7 @@ mod garbage;
 mod image_metadata;
 mod image_object;
 mod images;
+mod import;
 mod links;
 mod manifest_record;
 mod pull;
@@ -32,6 +33,9 @@ pub use error::{DeleteError, PullError, PushError, StreamError, UploadError};
 pub use garbage::{CollectError, Collected};
 pub use image_object::{ImageChange, MayMap};
 pub use images::{Config, Images, OpenError};
+pub use import::{
+    FetchedImage, FetchedManifest, IMPORT_SUCCESS, ImportOutcome, ImportWrite, SeenStream, TagImport,
+};
 pub use pull::{Blob, Page, StoredManifest};
 pub use push::Pushed;
 pub use source_permission::MayPull;

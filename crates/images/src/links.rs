@@ -51,29 +51,56 @@ pub(crate) fn is_linked_anywhere(rows: &impl Rows, digest: &Digest) -> Result<bo
     Ok(!rows.rows(&LINKED, &KeyRange::prefix(&digest.to_key().as_slice()), 1)?.is_empty())
 }
 
-/// Lets `repository` serve a manifest that it got by tagging, with everything it refers to that is here. A manifest
-/// that is not here (an import that was never fetched) is left to those who fetch it.
+/// From where a repository takes what a manifest refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Giver {
+    /// Another repository, whose reader the caller is: what it may serve, this one may.
+    Repository(RepositoryId),
+    /// Wherever it is, for callers who may read everything.
+    Anywhere,
+}
+
+/// Lets `repository` serve a manifest that it got by tagging, with everything it refers to that `giver` has. A manifest
+/// that is not here (an import that was never fetched) is left to those who fetch it; so is a blob. That a manifest
+/// names a blob proves nothing: whoever imports writes manifests as they please.
 pub(crate) fn adopt(
     tx: &mut WriteTx<'_>,
     repository: RepositoryId,
     digest: &Digest,
+    giver: Giver,
     now_s: i64,
 ) -> Result<(), StoreError> {
     let mut pending = vec![digest.clone()];
     while let Some(digest) = pending.pop() {
-        if tx.holds(repository, &digest)? {
+        if tx.holds(repository, &digest)? || !giver.holds(tx, &digest)? {
             continue;
         }
         let Some(record) = tx.row(&MANIFESTS, &digest.to_key())? else { continue };
         hold(tx, repository, &digest, now_s)?;
         for part in record.header.blobs() {
-            if tx.link(repository, &part.digest)?.is_none() && is_linked_anywhere(tx, &part.digest)? {
+            if tx.link(repository, &part.digest)?.is_none() && giver.links(tx, &part.digest)? {
                 link(tx, repository, &part.digest, part.size, now_s)?;
             }
         }
         pending.extend(record.header.children);
     }
     Ok(())
+}
+
+impl Giver {
+    fn holds(self, rows: &impl Rows, digest: &Digest) -> Result<bool, StoreError> {
+        match self {
+            Self::Repository(repository) => rows.holds(repository, digest),
+            Self::Anywhere => Ok(true),
+        }
+    }
+
+    fn links(self, rows: &impl Rows, digest: &Digest) -> Result<bool, StoreError> {
+        match self {
+            Self::Repository(repository) => Ok(rows.link(repository, digest)?.is_some()),
+            Self::Anywhere => is_linked_anywhere(rows, digest),
+        }
+    }
 }
 
 /// Whether everything that a manifest refers to is in `repository` already, as a push of it demands.

@@ -182,7 +182,7 @@ impl PushPlan {
             generation: edit.head.generation,
         };
         for tag in &self.tags {
-            edit.add_item(tag.as_str(), &item)?;
+            edit.add_item(tag.as_str(), &item, None)?;
         }
         edit.finish()?;
         Ok(())
@@ -269,8 +269,8 @@ impl PushPlan {
     }
 }
 
-/// A stream as the first push makes it.
-fn empty_stream() -> StreamRecord {
+/// A stream as the first push or import makes it.
+pub(crate) fn empty_stream() -> StreamRecord {
     StreamRecord {
         metadata: ObjectMeta::default(),
         lookup_policy: ImageLookupPolicy::default(),

@@ -10,6 +10,7 @@ use pierhead_store::{KeyRange, StoreError};
 
 use crate::error::StreamError;
 use crate::images::Config;
+use crate::links::Giver;
 use crate::push::created_now;
 use crate::rows::{ALL, Rows};
 use crate::source_permission::Permissions;
@@ -152,7 +153,7 @@ impl SpecEdit<'_, '_, '_> {
                 if tag.reference && from.kind == "DockerImage" {
                     let item =
                         Item { created: now, reference: from.name.clone(), image: String::new(), generation };
-                    self.edit.add_item(&tag.name, &item)?;
+                    self.edit.add_item(&tag.name, &item, None)?;
                 }
                 return Ok(());
             }
@@ -184,7 +185,8 @@ impl SpecEdit<'_, '_, '_> {
         };
         if let Some(found) = found {
             let reference = self.localized(tag, &source, &found);
-            self.edit.add_item(&tag.name, &Item { reference, generation, ..found })?;
+            let giver = Giver::Repository(head.repository);
+            self.edit.add_item(&tag.name, &Item { reference, generation, ..found }, Some(giver))?;
         }
         Ok(())
     }

@@ -310,7 +310,7 @@ pub(crate) fn compose(
     Ok(Some(stream))
 }
 
-fn recompose(
+pub(crate) fn recompose(
     tx: &WriteTx<'_>,
     config: &Config,
     namespace: &str,

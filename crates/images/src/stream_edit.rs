@@ -11,7 +11,7 @@ use pierhead_api::meta::ObjectMeta;
 use pierhead_oci::Digest;
 use pierhead_store::{KeyRange, StoreError, WriteTx};
 
-use crate::links::adopt;
+use crate::links::{Giver, adopt};
 use crate::rows::{ALL, Rows, obtain_repository, stream_key};
 use crate::tables::{
     HEADS, HeadRecord, Item, RepositoryId, SPEC_TAGS, STREAMS, SpecTagRecord, StreamRecord, TAG_EVENTS,
@@ -119,13 +119,19 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
         Ok(self.tx.row(&SPEC_TAGS, &self.tag_key(tag))?.map(|record| record.tag))
     }
 
-    /// Points `tag` and the tags that follow it at `item`. False when it pointed there already.
-    pub(crate) fn add_item(&mut self, tag: &str, item: &Item) -> Result<bool, StoreError> {
+    /// Points `tag` and the tags that follow it at `item`. False when it pointed there already. What the image consists
+    /// of comes from `giver`; without one it is in the repository already, or not here at all.
+    pub(crate) fn add_item(
+        &mut self,
+        tag: &str,
+        item: &Item,
+        giver: Option<Giver>,
+    ) -> Result<bool, StoreError> {
         let mut pending = vec![(tag.to_owned(), item.clone())];
         let mut seen = BTreeSet::new();
         let mut changed = false;
         while let Some((tag, item)) = pending.pop() {
-            if !seen.insert(tag.clone()) || !self.add_one(&tag, &item)? {
+            if !seen.insert(tag.clone()) || !self.add_one(&tag, &item, giver)? {
                 continue;
             }
             changed = true;
@@ -136,7 +142,7 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
         Ok(changed)
     }
 
-    fn add_one(&mut self, tag: &str, item: &Item) -> Result<bool, StoreError> {
+    fn add_one(&mut self, tag: &str, item: &Item, giver: Option<Giver>) -> Result<bool, StoreError> {
         let record = self.tag(tag)?.unwrap_or_default();
         let Some((newest, step)) = grow(record.item.as_ref(), item) else { return Ok(false) };
         let seq = match step {
@@ -147,7 +153,9 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
         self.tx.put(&TAG_EVENTS, &(self.repository(), tag.to_owned(), seq), &event)?;
         if let Ok(digest) = newest.image.parse::<Digest>() {
             self.tx.put(&TAG_IMAGES, &(self.repository(), digest.to_key(), tag.to_owned()), &())?;
-            adopt(self.tx, self.head.repository, &digest, self.by.now.as_second())?;
+            if let Some(giver) = giver {
+                adopt(self.tx, self.head.repository, &digest, giver, self.by.now.as_second())?;
+            }
         }
         let record = TagRecord { item: Some(newest), seq, conditions: Vec::new() };
         self.tx.put(&TAGS, &self.tag_key(tag), &record)?;
@@ -183,7 +191,7 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
             self.tx.put(&TAG_EVENTS, &(self.repository(), tag.to_owned(), seq), &event)?;
             if let Ok(digest) = item.image.parse::<Digest>() {
                 self.tx.put(&TAG_IMAGES, &(self.repository(), digest.to_key(), tag.to_owned()), &())?;
-                adopt(self.tx, self.head.repository, &digest, self.by.now.as_second())?;
+                adopt(self.tx, self.head.repository, &digest, Giver::Anywhere, self.by.now.as_second())?;
             }
         }
         let record = TagRecord { item: items.first().cloned(), seq, conditions };
