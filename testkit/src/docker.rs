@@ -11,10 +11,19 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-use crate::{Outcome, Process, Tool, eventually_within};
+use crate::{Machine, Outcome, Process, Tool, eventually_within};
 
 const CERTIFICATES: &str = "/etc/docker/certs.d";
 const READY_LIMIT: Duration = Duration::from_secs(60);
+
+/// What a test may want of its engine.
+#[derive(Clone, Debug, Default)]
+pub struct EngineOptions {
+    /// Registries (`host:port`) that speak plain HTTP.
+    pub insecure_registries: Vec<String>,
+    /// The machine it runs on, in place of this one. Only there it has a network for its containers.
+    pub machine: Option<Machine>,
+}
 
 /// A running engine.
 #[derive(Debug)]
@@ -30,23 +39,37 @@ impl DockerEngine {
     /// # Errors
     /// It ended, or was not ready within a minute; the error holds the end of its log.
     pub async fn start(insecure_registries: &[&str]) -> Result<Self> {
+        let insecure_registries = insecure_registries.iter().map(|&registry| registry.to_owned()).collect();
+        Self::start_with(&EngineOptions { insecure_registries, machine: None }).await
+    }
+
+    /// Starts an engine.
+    ///
+    /// # Errors
+    /// As [`DockerEngine::start`].
+    pub async fn start_with(options: &EngineOptions) -> Result<Self> {
         // Sockets of the engine lie below its folder, and socket paths are short.
         let folder = tempfile::Builder::new().prefix("ph-docker-").tempdir_in("/tmp")?;
         let path = |name: &str| folder.path().join(name);
         let socket = format!("unix://{}", path("sock").display());
         std::fs::write(path("daemon.json"), "{}")?;
-        let mut command = Command::new("dockerd");
+        let mut command = match &options.machine {
+            Some(machine) => machine.command("dockerd"),
+            None => Command::new("dockerd"),
+        };
         command.args([
             "--storage-driver=overlay2",
             "--iptables=false",
             "--ip-masq=false",
-            "--bridge=none",
             "--log-level=warn",
         ]);
+        if options.machine.is_none() {
+            command.arg("--bridge=none");
+        }
         command.arg("--config-file").arg(path("daemon.json")).args(["--host", &socket]);
         command.arg("--data-root").arg(path("data")).arg("--exec-root").arg(path("exec"));
         command.arg("--pidfile").arg(path("pid"));
-        for registry in insecure_registries {
+        for registry in &options.insecure_registries {
             command.args(["--insecure-registry", registry]);
         }
         for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
@@ -95,8 +118,13 @@ impl DockerEngine {
         self.client().run_with_input(arguments, input).await
     }
 
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("sock")
+    }
+
     fn client(&self) -> Tool {
-        let socket = format!("unix://{}", self.folder.path().join("sock").display());
+        let socket = format!("unix://{}", self.socket().display());
         Tool::new("docker", self.folder.path())
             .variable("DOCKER_HOST", socket)
             .variable("DOCKER_CONFIG", self.folder.path().join("config"))

@@ -14,6 +14,7 @@
 mod actor;
 mod docker;
 mod hosts;
+mod lan;
 pub mod layout;
 mod process;
 mod site;
@@ -22,8 +23,9 @@ mod tool;
 mod wait;
 
 pub use actor::Actor;
-pub use docker::DockerEngine;
+pub use docker::{DockerEngine, EngineOptions};
 pub use hosts::{HostName, OwnAddress};
+pub use lan::{Lan, Machine};
 pub use process::Process;
 pub use site::{Addresses, Site, SiteOptions};
 pub use tool::{Outcome, Tool};

@@ -3,7 +3,7 @@
 //! Owns its life: started on an address of its own with routes on ports 80 and 443, ready before the test goes on, SIGTERM at the end, which it
 //! must answer with exit code 0. When a test fails, the folder stays and its path is printed.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{Actor, HostName, OwnAddress, Process, eventually_within};
+use crate::{Actor, HostName, Machine, OwnAddress, Process, eventually_within};
 
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
@@ -41,6 +41,8 @@ pub struct SiteOptions {
     pub arguments: Vec<String>,
     /// The users who may log in, each with a password, in place of everybody with any.
     pub htpasswd: Option<String>,
+    /// The machine it runs on, in place of this one.
+    pub machine: Option<Machine>,
 }
 
 /// A running site.
@@ -52,8 +54,26 @@ pub struct Site {
     process: Process,
     addresses: Addresses,
     domain: String,
-    outside: OwnAddress,
+    outside: Outside,
     stopped: bool,
+}
+
+/// The address of its routes.
+#[derive(Debug)]
+enum Outside {
+    /// One of this machine.
+    Own(OwnAddress),
+    /// That of the machine it runs on.
+    Machine(Ipv4Addr),
+}
+
+impl Outside {
+    const fn address(&self) -> Ipv4Addr {
+        match self {
+            Self::Own(own) => own.address(),
+            Self::Machine(address) => *address,
+        }
+    }
 }
 
 impl Site {
@@ -72,7 +92,10 @@ impl Site {
     pub async fn start_with(options: SiteOptions) -> Result<Self> {
         let binary = binary()?;
         let folder = tempfile::Builder::new().prefix("ph-").tempdir_in("/tmp")?; // podman wants short paths
-        let outside = OwnAddress::take()?;
+        let outside = match &options.machine {
+            Some(machine) => Outside::Machine(machine.address()),
+            None => Outside::Own(OwnAddress::take()?),
+        };
         let root = folder.path().to_path_buf();
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let domain = format!("apps-{}-{number}.pierhead.test", std::process::id());
@@ -81,11 +104,17 @@ impl Site {
         for name in ["oc", "pierhead"] {
             std::os::unix::fs::symlink(&binary, bin.join(name))?;
         }
-        let mut command = Command::new(&binary);
+        let mut command = match &options.machine {
+            Some(machine) => machine.command(&binary),
+            None => Command::new(&binary),
+        };
         command.arg("serve").arg("--data").arg(root.join("data")).args(["--router-domain", &domain]);
-        for listener in ["--api", "--registry", "--metrics"] {
-            command.args([listener, "127.0.0.1:0"]);
+        // The test asks from its own machine.
+        let reached = options.machine.as_ref().map_or(Ipv4Addr::LOCALHOST, Machine::address);
+        for listener in ["--api", "--metrics"] {
+            command.args([listener, &format!("{reached}:0")]);
         }
+        command.args(["--registry", "127.0.0.1:0"]);
         command.args(["--router-http", &format!("{}:80", outside.address())]);
         command.args(["--router-https", &format!("{}:443", outside.address())]);
         match &options.htpasswd {

@@ -1,0 +1,105 @@
+//! A network with several machines on it, made of network namespaces.
+//!
+//! Owns the bridge, the namespaces and their addresses, and how a program is started on one of the machines. What runs
+//! there is somebody else's. The test itself is on the network as well, so names are resolved for all by the one hosts
+//! file ([`crate::HostName`]). Addresses are of 198.19.0.0/16 (RFC 2544); `hosts` uses the other half.
+
+use std::ffi::OsStr;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+static MADE: AtomicU32 = AtomicU32::new(0);
+
+/// A network that only this test is on.
+#[derive(Debug)]
+pub struct Lan {
+    bridge: String,
+    third: u8,
+    machines: AtomicU32,
+}
+
+/// A machine of a [`Lan`]: a network namespace with an address that all the others reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    namespace: String,
+    address: Ipv4Addr,
+}
+
+impl Lan {
+    /// Makes a network that nobody else uses.
+    ///
+    /// # Errors
+    /// The devices cannot be made; needs root.
+    pub fn new() -> Result<Self> {
+        for _ in 0..100 {
+            // Test processes run side by side: each begins at a place of its own.
+            let number = std::process::id().wrapping_mul(37) + MADE.fetch_add(1, Ordering::Relaxed);
+            let [_, _, _, third] = number.to_be_bytes();
+            let bridge = format!("ph{third}");
+            if ip(["link", "add", &bridge, "type", "bridge"]).is_err() {
+                continue;
+            }
+            let lan = Self { bridge, third, machines: AtomicU32::new(1) };
+            ip(["address", "add", &format!("198.19.{third}.1/24"), "dev", &lan.bridge])?;
+            ip(["link", "set", &lan.bridge, "up"])?;
+            return Ok(lan);
+        }
+        bail!("a hundred networks of 198.19.0.0/16 are taken")
+    }
+
+    /// A new machine.
+    ///
+    /// # Errors
+    /// The devices cannot be made.
+    pub fn machine(&self) -> Result<Machine> {
+        let number = u8::try_from(self.machines.fetch_add(1, Ordering::Relaxed) + 1)?;
+        let namespace = format!("{}-{number}", self.bridge);
+        let address = Ipv4Addr::new(198, 19, self.third, number);
+        ip(["netns", "add", &namespace])?;
+        let (here, there) = (format!("{}p{number}", self.bridge), "eth0");
+        ip(["link", "add", &here, "type", "veth", "peer", "name", there, "netns", &namespace])?;
+        ip(["link", "set", &here, "master", &self.bridge, "up"])?;
+        let inside = |arguments: &[&str]| ip([&["-n", &namespace][..], arguments].concat());
+        inside(&["link", "set", "lo", "up"])?;
+        inside(&["address", "add", &format!("{address}/24"), "dev", there])?;
+        inside(&["link", "set", there, "up"])?;
+        Ok(Machine { namespace, address })
+    }
+}
+
+impl Drop for Lan {
+    fn drop(&mut self) {
+        // What stays behind is used by no later test. The other end of a veth pair goes with its namespace.
+        for number in 2..=self.machines.load(Ordering::Relaxed) {
+            ip(["netns", "delete", &format!("{}-{number}", self.bridge)]).unwrap_or_default();
+        }
+        ip(["link", "delete", &self.bridge]).unwrap_or_default();
+    }
+}
+
+impl Machine {
+    /// Its address.
+    pub const fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// A command that starts `program` on this machine.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", Path::new("/run/netns").join(&self.namespace).display()));
+        command.arg("--").arg(program);
+        command
+    }
+}
+
+fn ip<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    let mut command = Command::new("ip");
+    let output = command.args(arguments).output().context("`ip` is missing: install iproute2")?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {}", complaint.trim());
+    Ok(())
+}
