@@ -3,6 +3,7 @@
 //! Owns the wire of a client: paths, TLS, errors, watches, kubeconfig files, the YAML that Kubernetes tools
 //! write. It does not decide what to ask for, and prints nothing. The only crate that names kube.
 
+mod bytes_stream;
 mod connect;
 mod error;
 mod http_client;
@@ -17,6 +18,7 @@ pub mod yaml;
 
 pub use pierhead_runtime::Secret;
 
+pub use bytes_stream::BytesStream;
 pub use connect::{ConnectOptions, Credentials, Identity, Impersonation, Trust};
 pub use error::ClientError;
 pub use http_client::{HttpAnswer, HttpClient};
