@@ -10,6 +10,7 @@ mod deployment_config;
 mod deployment_strategy;
 mod hooks;
 mod requests;
+mod rollout;
 mod validate;
 
 pub use conditions::{
@@ -27,3 +28,4 @@ pub use hooks::{ExecNewPodHook, LifecycleHook, TagImageHook, failure_policy};
 pub use requests::{
     DeploymentConfigRollback, DeploymentConfigRollbackSpec, DeploymentLogOptions, DeploymentRequest,
 };
+pub use rollout::{Followed, UnresolvedImages, encoded_config};

@@ -3,6 +3,7 @@
 mod docker;
 mod image_object;
 mod imports;
+mod resolve;
 mod stream;
 mod stream_views;
 mod validate;
@@ -15,6 +16,7 @@ pub use imports::{
     ImageImportSpec, ImageImportStatus, ImageStreamImport, ImageStreamImportSpec, ImageStreamImportStatus,
     RepositoryImportSpec, RepositoryImportStatus,
 };
+pub use resolve::pull_spec;
 pub use stream::{
     ImageLookupPolicy, ImageStream, ImageStreamSpec, ImageStreamStatus, NamedTagEventList, TagEvent,
     TagEventCondition, TagImportPolicy, TagReference, TagReferencePolicy,
