@@ -1,12 +1,15 @@
-//! Typed clients over any tower service: API objects (get, list, watch, patch), in process or over HTTPS.
+//! Clients: API objects (get, list, watch, patch) over any tower service, in process or over HTTPS; and registries.
 //!
 //! Owns the wire of a client: paths, TLS, errors, watches, kubeconfig files, the YAML that Kubernetes tools
 //! write. It does not decide what to ask for, and prints nothing. The only crate that names kube.
 
 mod bytes_stream;
 mod connect;
+pub mod distribution;
+pub mod egress;
 mod error;
 mod http_client;
+pub mod keyring;
 pub mod kubeconfig;
 mod path;
 mod reflect;

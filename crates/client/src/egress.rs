@@ -1,0 +1,333 @@
+//! The one way out: every request of this server to a host that a user names (design 3.8).
+//!
+//! Owns what must hold for all of them, whatever they are for: addresses that are judged when they are connected to,
+//! redirects followed by hand, credentials that reach the origin they are for and no other, certificates that are
+//! verified, bodies that are capped or stream, time that is bounded, and hosts that do not wait for each other. Knows
+//! nothing of registries: that is `distribution`.
+
+mod address;
+mod authorities;
+mod body;
+mod connector;
+mod error;
+mod target;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION, USER_AGENT};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use address::{AddressPolicy, ForbiddenAddress, Network, NetworkError};
+pub use authorities::Authorities;
+pub use connector::{OwnHosts, Resolver};
+pub use error::EgressError;
+
+pub(crate) use body::EgressBody;
+pub(crate) use connector::Mode;
+pub(crate) use target::{Origin, Scheme, Target};
+
+use authorities::TlsConfigs;
+use connector::Connector;
+
+/// Redirects followed of one request.
+const MAX_REDIRECTS: usize = 5;
+/// Hosts whose turns are remembered; those that nobody waits for are forgotten beyond it.
+const MAX_HOSTS: usize = 4_096;
+const HEAD_BYTES: usize = 128 << 10;
+const IDLE_CONNECTIONS: usize = 8;
+
+/// Settings of [`Egress`].
+#[derive(Clone)]
+pub struct EgressConfig {
+    /// Which addresses are connected to.
+    pub addresses: AddressPolicy,
+    /// Whose certificates are believed.
+    pub authorities: Authorities,
+    /// Names of our own registry.
+    pub own: OwnHosts,
+    /// How names become addresses.
+    pub resolver: Resolver,
+    /// From looking a name up to the end of the TLS handshake.
+    pub connect_timeout: Duration,
+    /// From a request to the head of its answer.
+    pub head_timeout: Duration,
+    /// How long a body may stand still.
+    pub idle_timeout: Duration,
+    /// Longest time for all of a small answer, redirects included.
+    pub small_timeout: Duration,
+    /// Longest wait for a turn at a host.
+    pub turn_timeout: Duration,
+    /// Requests for small answers that one host answers at a time.
+    pub small_per_host: usize,
+    /// Blobs that one host sends at a time.
+    pub blobs_per_host: usize,
+    /// Waits between tries of those who try again.
+    pub retry: RetryPolicy,
+}
+
+/// How often and after which waits a request is tried again (images 5.3).
+#[derive(Clone, Copy, Debug)]
+pub struct RetryPolicy {
+    /// Tries after the first.
+    pub retries: u32,
+    /// Wait after an error of the server.
+    pub after_failure: Duration,
+    /// Wait after `429` without `Retry-After`.
+    pub after_refusal: Duration,
+    /// A longer `Retry-After` than this is not waited for, but handed on.
+    pub longest_wait: Duration,
+}
+
+impl Default for EgressConfig {
+    fn default() -> Self {
+        Self {
+            addresses: AddressPolicy::default(),
+            authorities: Authorities::default(),
+            own: Arc::new(|_| None),
+            resolver: connector::system_resolver(),
+            connect_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(30),
+            small_timeout: Duration::from_secs(60),
+            turn_timeout: Duration::from_secs(60),
+            small_per_host: 8,
+            blobs_per_host: 12,
+            retry: RetryPolicy {
+                retries: 2,
+                after_failure: Duration::from_secs(5),
+                after_refusal: Duration::from_secs(2),
+                longest_wait: Duration::from_secs(10),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for EgressConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EgressConfig").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+/// The way out. Clones share connections, turns and what was learned of hosts.
+#[derive(Clone)]
+pub struct Egress(Arc<Shared>);
+
+type HttpClient = Client<Connector, Empty<Bytes>>;
+
+struct Shared {
+    config: EgressConfig,
+    verified: HttpClient,
+    insecure: HttpClient,
+    own: HttpClient,
+    turns: Mutex<HashMap<(Origin, Lane), Arc<Semaphore>>>,
+    known: crate::distribution::KnownHosts,
+}
+
+/// What a request waits for: small answers never wait behind blobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Lane {
+    /// Manifests, tokens, lists.
+    Small,
+    /// Blobs.
+    Blob,
+}
+
+/// An origin and whose rules hold there. Every other origin is met with the strict ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Home {
+    pub(crate) origin: Origin,
+    pub(crate) mode: Mode,
+}
+
+/// A request to send.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: Method,
+    pub(crate) target: Target,
+    /// Where the credentials are for.
+    pub(crate) home: &'a Home,
+    pub(crate) authorization: Option<&'a HeaderValue>,
+    pub(crate) accept: Option<HeaderValue>,
+    pub(crate) lane: Lane,
+}
+
+/// An answer, its body still on the way.
+pub(crate) struct Incomer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: EgressBody,
+    /// Who answered, after redirects.
+    pub(crate) origin: Origin,
+}
+
+impl fmt::Debug for Egress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Egress").field("config", &self.0.config).finish_non_exhaustive()
+    }
+}
+
+impl Egress {
+    /// Connects to nothing yet.
+    #[must_use]
+    pub fn new(config: EgressConfig) -> Self {
+        let shared = Arc::new(connector::Shared {
+            addresses: config.addresses.clone(),
+            tls: TlsConfigs::new(&config.authorities),
+            own: Arc::clone(&config.own),
+            resolver: Arc::clone(&config.resolver),
+            limit: config.connect_timeout,
+        });
+        let client = |mode| {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(Duration::from_secs(30))
+                .pool_max_idle_per_host(IDLE_CONNECTIONS)
+                .http1_max_buf_size(HEAD_BYTES)
+                .build(Connector { mode, shared: Arc::clone(&shared) })
+        };
+        Self(Arc::new(Shared {
+            verified: client(Mode::Verified),
+            insecure: client(Mode::Insecure),
+            own: client(Mode::Own),
+            turns: Mutex::default(),
+            known: crate::distribution::KnownHosts::default(),
+            config,
+        }))
+    }
+
+    pub(crate) fn config(&self) -> &EgressConfig {
+        &self.0.config
+    }
+
+    pub(crate) fn known(&self) -> &crate::distribution::KnownHosts {
+        &self.0.known
+    }
+
+    /// Whether `origin` is our own registry.
+    pub(crate) fn is_own(&self, origin: &Origin) -> bool {
+        connector::own_address(&self.0.config.own, origin).is_some()
+    }
+
+    /// Sends a request and follows its redirects. Credentials are sent to their home only, and are gone for good after
+    /// the first hop away from it.
+    pub(crate) async fn send(&self, outgoing: Outgoing<'_>) -> Result<Incomer, EgressError> {
+        let Outgoing { method, mut target, home, mut authorization, accept, lane } = outgoing;
+        for _ in 0..=MAX_REDIRECTS {
+            let at_home = target.origin == home.origin;
+            if !at_home {
+                authorization = None;
+            }
+            let mode = if at_home { home.mode } else { Mode::Verified };
+            let mut request = Request::new(Empty::new());
+            *request.method_mut() = method.clone();
+            let headers = request.headers_mut();
+            headers.insert(USER_AGENT, HeaderValue::from_static("pierhead"));
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            headers.extend(accept.clone().map(|accept| (http::header::ACCEPT, accept)));
+            headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
+            let answer = self.exchange(mode, &target, request, lane).await?;
+            if !is_redirect(answer.status) {
+                return Ok(answer);
+            }
+            target = next_hop(&target, &answer.headers)?;
+        }
+        Err(EgressError::redirect(&target, "is one too many"))
+    }
+
+    /// As [`Egress::send`], with the whole body; bounded in size and time.
+    pub(crate) async fn fetch(
+        &self,
+        outgoing: Outgoing<'_>,
+        limit: usize,
+    ) -> Result<(StatusCode, HeaderMap, Bytes, Origin), EgressError> {
+        let target = outgoing.target.clone();
+        let budget = self.0.config.small_timeout;
+        let exchange = async {
+            let Incomer { status, headers, body, origin } = self.send(outgoing).await?;
+            Ok((status, headers, body.gather(limit).await?, origin))
+        };
+        match tokio::time::timeout(budget, exchange).await {
+            Ok(fetched) => fetched,
+            Err(_elapsed) => Err(EgressError::timeout(&target, budget)),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        mode: Mode,
+        target: &Target,
+        mut request: Request<Empty<Bytes>>,
+        lane: Lane,
+    ) -> Result<Incomer, EgressError> {
+        let uri = target.to_string().parse::<http::Uri>();
+        *request.uri_mut() = uri.map_err(|error| EgressError::classify(target, error))?;
+        let turn = self.turn(target, lane).await?;
+        let client = match mode {
+            Mode::Verified => &self.0.verified,
+            Mode::Insecure => &self.0.insecure,
+            Mode::Own => &self.0.own,
+        };
+        let limit = self.0.config.head_timeout;
+        let answer: http::Response<Incoming> =
+            match tokio::time::timeout(limit, client.request(request)).await {
+                Ok(answer) => answer.map_err(|error| EgressError::classify(target, error))?,
+                Err(_elapsed) => return Err(EgressError::timeout(target, limit)),
+            };
+        let (head, body) = answer.into_parts();
+        let body = EgressBody::new(body, target.clone(), self.0.config.idle_timeout, turn);
+        Ok(Incomer { status: head.status, headers: head.headers, body, origin: target.origin.clone() })
+    }
+
+    /// Waits for a turn at the host. Each host has its own: a dead one keeps nobody from another.
+    async fn turn(&self, target: &Target, lane: Lane) -> Result<OwnedSemaphorePermit, EgressError> {
+        let limit = self.0.config.turn_timeout;
+        let turns = {
+            let mut hosts = self.0.turns.lock();
+            if hosts.len() >= MAX_HOSTS {
+                hosts.retain(|_, turns| Arc::strong_count(turns) > 1);
+            }
+            let at_a_time = match lane {
+                Lane::Small => self.0.config.small_per_host,
+                Lane::Blob => self.0.config.blobs_per_host,
+            };
+            let fresh = || Arc::new(Semaphore::new(at_a_time));
+            Arc::clone(hosts.entry((target.origin.clone(), lane)).or_insert_with(fresh))
+        };
+        match tokio::time::timeout(limit, turns.acquire_owned()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_closed)) => unreachable!("the semaphores of hosts are never closed"),
+            Err(_elapsed) => Err(EgressError::timeout(target, limit)),
+        }
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    )
+}
+
+fn next_hop(target: &Target, headers: &HeaderMap) -> Result<Target, EgressError> {
+    let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
+    let Some(next) = location.and_then(|location| target.join(location)) else {
+        return Err(EgressError::redirect(target, "leads to no address that can be followed"));
+    };
+    if target.origin.scheme == Scheme::Https && next.origin.scheme == Scheme::Http {
+        return Err(EgressError::redirect(target, "leads from HTTPS to plain HTTP"));
+    }
+    Ok(next)
+}
