@@ -224,7 +224,11 @@ impl Images {
             let name = mapping.image.metadata.name.clone();
             mapping.image.docker_image_reference = self.pull_spec(permit.namespace(), &stream, &name);
         }
-        let errors = mapping.validate();
+        let mut errors = mapping.validate();
+        let reference = mapping.image.docker_image_reference.parse().ok();
+        if let Some(refusal) = reference.and_then(|reference| self.import_refusal(&reference, true)) {
+            errors.forbidden("image.dockerImageReference", refusal);
+        }
         if !errors.is_empty() {
             return Err(StreamError::Invalid { kind: "ImageStreamMapping", name: stream, errors });
         }

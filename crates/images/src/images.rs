@@ -9,11 +9,12 @@ use pierhead_api::image::annotation;
 use pierhead_api::meta::ObjectMeta;
 use pierhead_auth::Permit;
 use pierhead_blobs::Blobs;
-use pierhead_oci::Digest;
+use pierhead_oci::{Digest, ImageReference};
 use pierhead_runtime::SharedClock;
 use pierhead_store::{Store, StoreError};
 use tokio::sync::{RwLock, RwLockReadGuard};
 
+use crate::allowed_registries::{AllowedRegistry, refusal};
 use crate::cache::ManifestCache;
 use crate::stream_edit::Authorship;
 
@@ -31,6 +32,11 @@ pub struct Config {
     /// Whether streams are marked as looked at when they are made, as the import controller of 3.x did with streams that
     /// import nothing (images 2.5, 3.10).
     pub marks_checked_streams: bool,
+    /// Where images may be imported from; `None`: from everywhere. Our own registry is always allowed.
+    pub allowed_registries: Option<Vec<AllowedRegistry>>,
+    /// Whether a host, with its port where it has one, is a name of our own registry. Asked with every check; the
+    /// internal name and the public one need not be answered for.
+    pub is_own_registry: Arc<dyn Fn(&str) -> bool + Send + Sync>,
     /// The longest blob that is taken, in bytes.
     pub max_blob_bytes: u64,
     /// Unfinished uploads one principal may have.
@@ -51,6 +57,8 @@ impl Config {
             internal_registry: internal_registry.into(),
             public_registry: Arc::new(|| None),
             marks_checked_streams: false,
+            allowed_registries: None,
+            is_own_registry: Arc::new(|_| false),
             max_blob_bytes: 52_000 << 20,
             max_open_uploads: 64,
             upload_rest: Duration::from_mins(1),
@@ -61,6 +69,20 @@ impl Config {
 }
 
 impl Config {
+    /// Says why an image may not be imported from where `reference` points; `None` when it may.
+    pub(crate) fn refuses(&self, reference: &ImageReference, insecure: bool) -> Option<String> {
+        let allowed = self.allowed_registries.as_ref()?;
+        let own = reference.registry.as_deref().is_some_and(|registry| self.names_us(registry));
+        if own { None } else { refusal(allowed, reference, insecure) }
+    }
+
+    /// Whether `registry` is one of our own names.
+    pub(crate) fn names_us(&self, registry: &str) -> bool {
+        registry == self.internal_registry
+            || (self.public_registry)().is_some_and(|public| public == registry)
+            || (self.is_own_registry)(registry)
+    }
+
     /// Marks a stream that imports nothing as looked at, where that is asked for.
     pub(crate) fn mark_checked(&self, stream: &mut ObjectMeta, now: Timestamp) {
         if self.marks_checked_streams {
@@ -117,6 +139,12 @@ impl Images {
         let manifests = ManifestCache::new(&store);
         let stripes = std::iter::repeat_with(|| RwLock::new(())).take(STRIPES).collect();
         Ok(Self(Arc::new(Shared { store, blobs, config, clock, manifests, stripes })))
+    }
+
+    /// Says why an image may not be imported from where `reference` points, for the rules of the cluster; `None` when it
+    /// may (images 3.9).
+    pub fn import_refusal(&self, reference: &ImageReference, insecure: bool) -> Option<String> {
+        self.config().refuses(reference, insecure)
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -5,6 +5,7 @@
 //! no blob or manifest is served through a repository it does not belong to. Statuses and error codes of protocols are
 //! the servers' business; whether an object is well-formed is `api`'s.
 
+mod allowed_registries;
 mod cache;
 mod delete;
 mod error;
@@ -29,6 +30,7 @@ mod stream_tag;
 mod tables;
 mod upload;
 
+pub use allowed_registries::{AllowedRegistry, AllowedRegistryError};
 pub use error::{DeleteError, PullError, PushError, StreamError, UploadError};
 pub use garbage::{CollectError, Collected};
 pub use image_object::{ImageChange, MayMap};
@@ -41,5 +43,5 @@ pub use push::Pushed;
 pub use source_permission::MayPull;
 pub use stream::{DryRun, ObjectPage, StreamChange, StreamEvent, StreamPart};
 pub use stream_tag::Created;
-pub use tables::tables;
+pub use tables::{logged_tables, tables};
 pub use upload::{Mount, MountSource, OpenUpload};

@@ -150,6 +150,10 @@ impl SpecEdit<'_, '_, '_> {
                 return Ok(());
             }
             None => {
+                if let Some(refusal) = self.refusal(tag) {
+                    errors.forbidden(format!("{field}.name"), refusal);
+                    return Ok(());
+                }
                 if tag.reference && from.kind == "DockerImage" {
                     let item =
                         Item { created: now, reference: from.name.clone(), image: String::new(), generation };
@@ -189,6 +193,12 @@ impl SpecEdit<'_, '_, '_> {
             self.edit.add_item(&tag.name, &Item { reference, generation, ..found }, Some(giver))?;
         }
         Ok(())
+    }
+
+    /// Why the image of a tag may not come from where it is (images 3.9).
+    fn refusal(&self, tag: &TagReference) -> Option<String> {
+        let from = tag.from.as_ref().filter(|from| from.kind == "DockerImage")?;
+        self.config.refuses(&from.name.parse().ok()?, tag.import_policy.insecure)
     }
 
     /// The head of the stream a tag follows; a stream that is being made is in no table yet.

@@ -1,8 +1,9 @@
 //! Image streams as the API shows them: composed from rows when asked for, and taken apart when written (images 3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use pierhead_api::field::FieldErrors;
 use pierhead_api::image::{ImageStream, NamedTagEventList, TagReference};
 use pierhead_api::meta::{ObjectMeta, Preconditions};
 use pierhead_auth::{Api, Permit};
@@ -182,7 +183,7 @@ impl Images {
             check_version(&edit.head, &stream.metadata, part)?;
             match part {
                 StreamPart::Spec => write_spec(&mut edit, &stream, &permissions, &shared.config)?,
-                StreamPart::Status => write_status(&mut edit, &stream)?,
+                StreamPart::Status => write_status(&mut edit, &stream, &shared.config)?,
             }
             edit.finish()?;
             recompose(tx, &shared.config, namespace, name)
@@ -421,7 +422,11 @@ fn write_spec(
     SpecEdit { edit, config, permissions }.put_after(wishes, bumped)
 }
 
-fn write_status(edit: &mut StreamEdit<'_, '_>, stream: &ImageStream) -> Result<(), StreamError> {
+fn write_status(
+    edit: &mut StreamEdit<'_, '_>,
+    stream: &ImageStream,
+    config: &Config,
+) -> Result<(), StreamError> {
     let range = KeyRange::prefix(&edit.repository());
     let mut stored: BTreeMap<String, Vec<Item>> = BTreeMap::new();
     for ((_, tag), _) in edit.tx.rows(&TAGS, &range, ALL)? {
@@ -430,8 +435,19 @@ fn write_status(edit: &mut StreamEdit<'_, '_>, stream: &ImageStream) -> Result<(
     for ((_, tag, _), event) in edit.tx.rows(&TAG_EVENTS, &range, ALL)? {
         stored.entry(tag).or_default().insert(0, event.item);
     }
+    let known: BTreeSet<String> =
+        stored.values().flatten().map(|item| item.reference.clone()).collect();
+    let mut errors = FieldErrors::new();
     for list in &stream.status.tags {
         let old = stored.remove(&list.tag).unwrap_or_default();
+        let new = list.items.iter().enumerate();
+        for (index, event) in new.filter(|(_, event)| !known.contains(&event.docker_image_reference)) {
+            let reference = event.docker_image_reference.parse().ok();
+            if let Some(refusal) = reference.and_then(|reference| config.refuses(&reference, true)) {
+                let field = format!("status.tags[{}].items[{index}].dockerImageReference", list.tag);
+                errors.forbidden(field, refusal);
+            }
+        }
         let items: Vec<Item> = list
             .items
             .iter()
@@ -451,7 +467,7 @@ fn write_status(edit: &mut StreamEdit<'_, '_>, stream: &ImageStream) -> Result<(
     for tag in stored.keys() {
         edit.remove_tag(tag)?;
     }
-    Ok(())
+    invalid_if(&edit.name, errors)
 }
 
 /// Times on the wire are whole seconds.
@@ -464,7 +480,7 @@ pub(crate) fn missing(name: &str) -> StreamError {
     StreamError::NotFound { resource: STREAMS_RESOURCE, name: name.to_owned() }
 }
 
-fn invalid_if(name: &str, errors: pierhead_api::field::FieldErrors) -> Result<(), StreamError> {
+fn invalid_if(name: &str, errors: FieldErrors) -> Result<(), StreamError> {
     if errors.is_empty() {
         return Ok(());
     }
