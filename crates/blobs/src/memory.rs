@@ -10,8 +10,9 @@ use pierhead_oci::Digest;
 use pierhead_runtime::clock::SharedClock;
 use tokio::sync::OwnedMutexGuard;
 
+use crate::follow::FollowedMemory;
 use crate::sessions::{Gauge, Sessions};
-use crate::{BlobBody, BlobError, UploadError, UploadId, UploadOwner};
+use crate::{BlobBody, BlobError, PartReader, UploadError, UploadId, UploadOwner};
 
 pub(crate) struct Memory {
     clock: SharedClock,
@@ -42,7 +43,7 @@ impl Memory {
 
     pub(crate) async fn upload(self: &Arc<Self>, id: UploadId) -> Result<MemoryWriter, UploadError> {
         let (part, gauge) = self.sessions.enter(id).await?;
-        Ok(MemoryWriter { memory: Arc::clone(self), id, part, gauge })
+        Ok(MemoryWriter { memory: Arc::clone(self), id, part, gauge, followed: None })
     }
 
     pub(crate) fn stat(&self, digest: &Digest) -> Option<u64> {
@@ -89,6 +90,7 @@ pub(crate) struct MemoryWriter {
     id: UploadId,
     part: OwnedMutexGuard<BytesMut>,
     gauge: Arc<Gauge>,
+    followed: Option<FollowedMemory>,
 }
 
 impl MemoryWriter {
@@ -98,7 +100,17 @@ impl MemoryWriter {
 
     pub(crate) fn append(&mut self, bytes: &Bytes) {
         self.part.extend_from_slice(bytes);
+        if let Some(followed) = &self.followed {
+            followed.append(bytes);
+        }
         self.gauge.set(self.offset(), self.memory.clock.now());
+    }
+
+    /// A view for those who read while this writes.
+    pub(crate) fn follow(&mut self) -> PartReader {
+        let (followed, reader) = FollowedMemory::new(&self.part);
+        self.followed = Some(followed);
+        reader
     }
 
     pub(crate) fn commit(mut self, expected: &Digest) -> Result<u64, UploadError> {

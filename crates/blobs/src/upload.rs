@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::filesystem::PartWriter;
 use crate::memory::MemoryWriter;
-use crate::{BlobError, UploadError};
+use crate::{BlobError, PartReader, UploadError};
 
 /// Bytes gathered before they are handed to a blocking thread. Twice this is in flight per upload.
 const GATHERED: usize = 512 * 1024;
@@ -63,6 +63,22 @@ impl Upload {
                 writer.append(&bytes);
                 Ok(())
             }
+        }
+    }
+
+    /// A view of the upload for those who want its bytes while they arrive. Not to be asked for twice.
+    pub fn follow(&mut self) -> Result<PartReader, UploadError> {
+        match &mut self.0 {
+            Target::Filesystem(gathering) => gathering.follow(),
+            Target::Memory(writer) => Ok(writer.follow()),
+        }
+    }
+
+    /// Starts writing what is gathered, so that followers see it although no more comes at the moment.
+    pub async fn flush(&mut self) -> Result<(), UploadError> {
+        match &mut self.0 {
+            Target::Filesystem(gathering) => gathering.hand_over().await,
+            Target::Memory(_) => Ok(()),
         }
     }
 
@@ -134,6 +150,7 @@ type Written = (PartWriter, Result<(), BlobError>);
 
 #[derive(Debug)]
 struct Gathering {
+    id: crate::UploadId,
     pen: Pen,
     pieces: Vec<Bytes>,
     /// Small pieces, copied together; always the newest bytes.
@@ -152,8 +169,16 @@ enum Pen {
 
 impl Gathering {
     fn new(writer: PartWriter) -> Self {
-        let offset = writer.offset();
-        Self { pen: Pen::Here(writer), pieces: Vec::new(), small: BytesMut::new(), gathered: 0, offset }
+        let (id, offset) = (writer.id(), writer.offset());
+        Self { id, pen: Pen::Here(writer), pieces: Vec::new(), small: BytesMut::new(), gathered: 0, offset }
+    }
+
+    fn follow(&mut self) -> Result<PartReader, UploadError> {
+        match &mut self.pen {
+            Pen::Here(writer) => Ok(writer.follow()?),
+            Pen::Away(_) => Err(UploadError::Busy { id: self.id }),
+            Pen::Broken(id) => Err(UploadError::Unknown { id: *id }),
+        }
     }
 
     async fn append(&mut self, bytes: Bytes) -> Result<(), UploadError> {

@@ -13,8 +13,9 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::publish::Published;
 use super::{Filesystem, hash_file, remove, room_for};
+use crate::follow::FollowedFile;
 use crate::sessions::Gauge;
-use crate::{BlobError, UploadError, UploadId};
+use crate::{BlobError, PartReader, UploadError, UploadId};
 
 /// Pieces per system call; Linux takes up to 1024.
 const SLICES: usize = 64;
@@ -55,6 +56,7 @@ pub(crate) struct PartWriter {
     file: Option<File>,
     part: OwnedMutexGuard<Part>,
     gauge: Arc<Gauge>,
+    followed: Option<FollowedFile>,
 }
 
 impl PartWriter {
@@ -67,7 +69,7 @@ impl PartWriter {
         gauge: Arc<Gauge>,
     ) -> Self {
         gauge.set(part.offset, files.clock.now());
-        Self { files, id, path, file: None, part, gauge }
+        Self { files, id, path, file: None, part, gauge, followed: None }
     }
 
     pub(super) fn open(
@@ -93,7 +95,7 @@ impl PartWriter {
             (part.offset, part.hasher) = (read, Some(hasher));
         }
         gauge.set(part.offset, files.clock.now());
-        Ok(Self { files, id, path, file: Some(file), part, gauge })
+        Ok(Self { files, id, path, file: Some(file), part, gauge, followed: None })
     }
 
     pub(crate) fn id(&self) -> UploadId {
@@ -102,6 +104,16 @@ impl PartWriter {
 
     pub(crate) fn offset(&self) -> u64 {
         self.part.offset
+    }
+
+    /// A view for those who read while this writes.
+    pub(crate) fn follow(&mut self) -> Result<PartReader, BlobError> {
+        let (followed, reader) = FollowedFile::new(self.part.offset, Arc::clone(self.files.buffers()));
+        if let Some(file) = &self.file {
+            followed.has_file(file, &self.path)?;
+        }
+        self.followed = Some(followed);
+        Ok(reader)
     }
 
     /// Appends `pieces`. When the disk is full the upload ends, so that what it held is free again.
@@ -113,6 +125,9 @@ impl PartWriter {
         let outcome = room_for(&self.files.uploads, length, &self.path)
             .and_then(|()| pieces.chunks(SLICES).try_for_each(|pieces| self.append_some(pieces)));
         self.gauge.set(self.part.offset, self.files.clock.now());
+        if let Some(followed) = &self.followed {
+            followed.has_grown(self.part.offset);
+        }
         if matches!(outcome, Err(BlobError::OutOfSpace)) {
             self.end()?;
         }
@@ -127,6 +142,9 @@ impl PartWriter {
                 let create = File::options().read(true).write(true).create_new(true).open(&self.path);
                 let file = create.map_err(|error| BlobError::io("creating", &self.path, error))?;
                 self.part.on_disk = true;
+                if let Some(followed) = &self.followed {
+                    followed.has_file(&file, &self.path)?;
+                }
                 Ok(none.insert(file))
             }
         }
