@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Lifecycle, LocalObjectReference, Probe, Quantity};
+use super::{Lifecycle, Probe, Quantity};
 use crate::meta::is_zero;
 
 /// One container of a pod.

@@ -1,6 +1,7 @@
 //! `Pod`, and the template pods are made from (platform 8.6). What its parts are: [`super::container`],
 //! [`super::volume`], [`super::pod_status`]. Defaults and rules are in the two modules below.
 
+mod containers;
 mod defaults;
 mod validate;
 
