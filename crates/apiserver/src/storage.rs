@@ -9,7 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use pierhead_auth::{Api, Permit};
-use pierhead_store::{Change, Revision};
+use pierhead_store::{Change, OBJECTS, Revision, TableName};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -127,6 +127,11 @@ pub(crate) struct Put {
 
 /// A place where objects of one kind are kept.
 pub(crate) trait Storage: Send + Sync + 'static {
+    /// The tables whose changes a watch must see: the storage's own, and that of API objects, which say who may watch.
+    fn tables(&self) -> Vec<TableName> {
+        vec![OBJECTS.name()]
+    }
+
     /// One object.
     fn get(&self, key: &Key) -> Result<Option<Document>, ApiError>;
 

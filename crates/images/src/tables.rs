@@ -85,6 +85,11 @@ pub fn tables() -> Vec<TableName> {
 #[derive(Clone, Debug)]
 pub(crate) struct SmallBlob(pub(crate) Bytes);
 
+/// Those of them that watches follow.
+pub const fn logged_tables() -> [TableName; 2] {
+    [HEADS.name(), IMAGES.name()]
+}
+
 impl Record for SmallBlob {
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), RecordError> {
         out.push(1);

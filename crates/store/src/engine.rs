@@ -47,6 +47,11 @@ pub(crate) trait View {
 
     fn get(&self, table: TableName, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
 
+    /// Whether there is such a row, without looking at it.
+    fn has(&self, table: TableName, key: &[u8]) -> Result<bool, StoreError> {
+        Ok(self.get(table, key)?.is_some())
+    }
+
     /// At most `limit` rows of a range that is not empty, from its start or from its end.
     fn scan(
         &self,

@@ -23,6 +23,7 @@
 
 mod engine;
 mod error;
+mod interest;
 mod key;
 pub mod objects;
 mod overlay;
@@ -36,6 +37,7 @@ mod transaction;
 mod writer;
 
 pub use error::{ChangesError, EngineError, StoreError};
+pub use interest::Subscription;
 pub use key::{CorruptKey, Key, KeyPart, KeyPrefix, KeyRange};
 pub use objects::{OBJECTS, ObjectKey, ObjectRecord};
 pub use record::{FirstVersion, JsonRecord, Record, RecordError};

@@ -9,9 +9,10 @@ use tracing::error;
 
 use crate::engine::Marks;
 use crate::error::StoreError;
+use crate::interest::{Interests, Subscription};
 use crate::revision::Revision;
 use crate::ring::Ring;
-use crate::table::Change;
+use crate::table::{Change, TableName};
 
 type FatalHook = Box<dyn Fn(&StoreError) + Send + Sync>;
 
@@ -27,6 +28,7 @@ pub(crate) struct Published {
     compacted: AtomicU64,
     ring: RwLock<Ring>,
     announce: watch::Sender<Revision>,
+    interests: Interests,
     poisoned: AtomicBool,
     fatal: Mutex<Fatal>,
 }
@@ -38,6 +40,7 @@ impl Published {
             compacted: AtomicU64::new(marks.compacted.number()),
             ring: RwLock::default(),
             announce: watch::Sender::new(marks.revision),
+            interests: Interests::default(),
             poisoned: AtomicBool::new(false),
             fatal: Mutex::default(),
         }
@@ -55,18 +58,23 @@ impl Published {
         self.announce.subscribe()
     }
 
+    pub(crate) fn subscribe_to(&self, tables: &[TableName]) -> Subscription {
+        self.interests.subscribe(tables, || self.revision())
+    }
+
     pub(crate) fn recent(&self, after: Revision, limit: usize) -> Option<Vec<Arc<Change>>> {
         if after >= self.revision() { Some(Vec::new()) } else { self.ring.read().after(after, limit) }
     }
 
-    pub(crate) fn publish(&self, changes: Vec<Arc<Change>>, compacted: Option<Revision>) {
+    pub(crate) fn publish(&self, changes: &[Arc<Change>], compacted: Option<Revision>) {
         if let Some(compacted) = compacted {
             self.compacted.store(compacted.number(), Ordering::Release);
         }
         let Some(newest) = changes.last().map(|change| change.revision) else { return };
         // In the ring before it is the newest revision: whoever sees the number finds the change.
-        self.ring.write().extend(changes);
+        self.ring.write().extend(changes.iter().cloned());
         self.revision.store(newest.number(), Ordering::Release);
+        self.interests.tell(changes, newest);
         self.announce.send_replace(newest);
     }
 

@@ -13,6 +13,7 @@ use crate::engine::memory::MemoryEngine;
 use crate::engine::sqlite::SqliteEngine;
 use crate::engine::{Engine, Marks, View, Writer};
 use crate::error::{ChangesError, StoreError};
+use crate::interest::Subscription;
 use crate::objects::OBJECTS;
 use crate::published::Published;
 use crate::revision::Revision;
@@ -131,6 +132,11 @@ impl Store {
     /// [`Store::changes`] from where you were.
     pub fn subscribe(&self) -> watch::Receiver<Revision> {
         self.shared.published.subscribe()
+    }
+
+    /// Told after every commit that changed one of these tables, and asleep while others are written to.
+    pub fn subscribe_to(&self, tables: &[TableName]) -> Subscription {
+        self.shared.published.subscribe_to(tables)
     }
 
     /// At most `limit` changes after a revision, oldest first, without a gap.

@@ -39,6 +39,11 @@ impl<'a> ReadTx<'a> {
         found.map(|bytes| table.record(&bytes)).transpose()
     }
 
+    /// Whether a key has a record, which is not read.
+    pub fn has<K: Key, R>(&self, table: &Table<K, R>, key: &K) -> Result<bool, StoreError> {
+        self.view.has(table.name(), &encode_key(key))
+    }
+
     /// The first rows of a range, in the order of their keys.
     pub fn scan<K: Key, R: Record>(
         &self,
@@ -134,6 +139,15 @@ impl<'a> WriteTx<'a> {
     pub fn get<K: Key, R: Record>(&self, table: &Table<K, R>, key: &K) -> Result<Option<R>, StoreError> {
         let found = self.current(table.name(), &encode_key(key))?;
         found.map(|bytes| table.record(&bytes)).transpose()
+    }
+
+    /// Whether a key has a record, which is not read.
+    pub fn has<K: Key, R>(&self, table: &Table<K, R>, key: &K) -> Result<bool, StoreError> {
+        let key = encode_key(key);
+        match self.own.get(table.name(), &key).or_else(|| self.group.get(table.name(), &key)) {
+            Some(written) => Ok(written.is_some()),
+            None => self.view.has(table.name(), &key),
+        }
     }
 
     /// The first rows of a range, in the order of their keys.

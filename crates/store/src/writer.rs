@@ -178,7 +178,7 @@ impl<W: Writer> WriterThread<W> {
         }
         match self.writer.commit(&batch) {
             Ok(()) => {
-                self.published.publish(batch.changes, batch.compact_to);
+                self.published.publish(&batch.changes, batch.compact_to);
                 group.answer(&Ok(()));
             }
             Err(CommitError::Refused(error)) => {

@@ -17,7 +17,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use pierhead_api::meta::Status;
 use pierhead_auth::Credentials;
 use pierhead_store::objects::OBJECTS;
-use pierhead_store::{Change, Revision};
+use pierhead_store::{Change, Revision, Subscription};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -86,7 +86,9 @@ struct Watcher {
     selector: Selector,
     bookmarks: bool,
     cursor: Revision,
-    revisions: tokio::sync::watch::Receiver<Revision>,
+    news: Subscription,
+    /// It is time for a bookmark, and for asking again whether it is allowed.
+    is_due: bool,
     phase: Phase,
     ready: VecDeque<Bytes>,
     first_row: bool,
@@ -119,7 +121,7 @@ impl Watcher {
             }
         };
         let life = options.timeout.unwrap_or_else(|| DEFAULT_LIFE.mul_f64(1.0 + rand::random::<f64>()));
-        let revisions = store.subscribe();
+        let news = store.subscribe_to(&storage.tables());
         let now = Instant::now();
         let mut watcher = Self {
             call,
@@ -129,7 +131,8 @@ impl Watcher {
             selector,
             bookmarks: options.allow_bookmarks,
             cursor,
-            revisions,
+            news,
+            is_due: false,
             phase,
             ready: VecDeque::new(),
             first_row: true,
@@ -195,7 +198,8 @@ impl Watcher {
 
     async fn follow(&mut self) -> Result<(), ApiError> {
         // Marked as seen before the log is read: a change that comes in between wakes the wait below.
-        self.revisions.borrow_and_update();
+        self.news.mark_seen();
+        self.cursor = self.news.skip(self.cursor);
         let changes = self.call.server.store.changes(self.cursor, STRIDE)?;
         if let Some(last) = changes.last() {
             for change in &changes {
@@ -210,9 +214,17 @@ impl Watcher {
             }
             return Ok(());
         }
+        if std::mem::take(&mut self.is_due) {
+            if !self.still_allowed() {
+                self.phase = Phase::Ended;
+            } else if self.bookmarks {
+                self.bookmark(&json!({"resourceVersion": self.cursor.to_string()}));
+            }
+            return Ok(());
+        }
         tokio::select! {
-            changed = self.revisions.changed() => {
-                if changed.is_err() {
+            is_open = self.news.changed() => {
+                if !is_open {
                     self.phase = Phase::Ended;
                 }
             }
@@ -224,11 +236,7 @@ impl Watcher {
             }
             () = tokio::time::sleep_until(self.tick) => {
                 self.tick = Instant::now() + TICK;
-                if !self.still_allowed() {
-                    self.phase = Phase::Ended;
-                } else if self.bookmarks {
-                    self.bookmark(&json!({"resourceVersion": self.cursor.to_string()}));
-                }
+                self.is_due = true;
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use pierhead_api::meta::Preconditions;
 use pierhead_api::to_value;
 use pierhead_auth::{Api, Permit};
 use pierhead_images::Images;
-use pierhead_store::Change;
+use pierhead_store::{Change, OBJECTS, TableName};
 use serde_json::Value;
 
 use super::image_streams::{outcome, tried, typed};
@@ -26,6 +26,10 @@ fn document(image: &Image) -> Document {
 }
 
 impl Storage for ImageObjects {
+    fn tables(&self) -> Vec<TableName> {
+        [&[OBJECTS.name()], pierhead_images::logged_tables().as_slice()].concat()
+    }
+
     fn get(&self, key: &Key) -> Result<Option<Document>, ApiError> {
         Ok(self.0.image(&key.name)?.as_ref().map(document))
     }

@@ -11,7 +11,7 @@ use pierhead_api::meta::{Preconditions, Status};
 use pierhead_api::{Object, from_value, to_value};
 use pierhead_auth::{Api, Auth, Permit};
 use pierhead_images::{DryRun as ImagesDryRun, Images, MayPull, StreamError, StreamEvent, StreamPart};
-use pierhead_store::{Change, Revision};
+use pierhead_store::{Change, OBJECTS, Revision, TableName};
 use serde_json::{Value, json};
 
 use super::objects::set_resource_version;
@@ -65,6 +65,10 @@ pub(super) fn outcome<T: Object>(written: Result<T, StreamError>) -> Result<Outc
 }
 
 impl Storage for ImageStreams {
+    fn tables(&self) -> Vec<TableName> {
+        [&[OBJECTS.name()], pierhead_images::logged_tables().as_slice()].concat()
+    }
+
     fn get(&self, key: &Key) -> Result<Option<Document>, ApiError> {
         let stream = self.images.stream(&key.namespace, &key.name)?;
         Ok(stream.map(|stream| Document::Tree(to_value(&stream))))
@@ -104,7 +108,7 @@ impl Storage for ImageStreams {
     ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
         async move {
             let part = match seen.part {
-                Part::Main | Part::Finalize => StreamPart::Spec,
+                Part::Main | Part::Finalize | Part::Computed => StreamPart::Spec,
                 Part::Status => StreamPart::Status,
             };
             metadata::of_mut(&mut object).insert("resourceVersion".to_owned(), seen.resource_version.into());

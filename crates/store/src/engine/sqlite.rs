@@ -48,7 +48,8 @@ impl SqliteEngine {
             lock: Mutex::new(Some(opened.lock)),
         };
         let marks = opened.marks;
-        let writer = SqliteWriter { connection: opened.connection, statements, pool, marks };
+        let connection = opened.connection;
+        let writer = SqliteWriter { connection, statements, pool, marks, logged_since_look: u64::MAX };
         Ok((engine, writer, marks))
     }
 
@@ -80,23 +81,19 @@ pub(crate) struct SqliteWriter {
     connection: Connection,
     statements: Arc<Statements>,
     pool: Arc<Pool>,
+    /// As of the newest commit: nobody else writes.
     marks: Marks,
+    /// About how much was written to the log since its length was looked at.
+    logged_since_look: u64,
 }
 
 impl Writer for SqliteWriter {
     fn begin(&mut self) -> Result<(), StoreError> {
-        checkpoint::start_over_if_large(&self.connection, &self.pool)?;
-        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|source| failed("begin a write", source))?;
-        match statements::marks(&self.connection) {
-            Ok(marks) => {
-                self.marks = marks;
-                Ok(())
-            }
-            Err(error) => {
-                self.abandon();
-                Err(error)
-            }
+        if self.logged_since_look >= checkpoint::LOOK_AFTER_BYTES {
+            checkpoint::start_over_if_large(&self.connection, &self.pool)?;
+            self.logged_since_look = 0;
         }
+        statements::run(&self.connection, "BEGIN IMMEDIATE").map_err(|source| failed("begin a write", source))
     }
 
     fn read(&self, look: &mut dyn FnMut(&dyn View)) {
@@ -106,11 +103,15 @@ impl Writer for SqliteWriter {
     fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
         let written = self.statements.apply(&self.connection, batch, self.marks);
         let committed = written.and_then(|()| {
-            self.connection.execute_batch("COMMIT").map_err(|source| ("commit a write", source))
+            statements::run(&self.connection, "COMMIT").map_err(|source| ("commit a write", source))
         });
         match committed {
             Ok(()) => {
-                self.pool.mark_stale(log_growth(batch));
+                let bytes = log_growth(batch);
+                self.logged_since_look = self.logged_since_look.saturating_add(bytes);
+                self.marks.revision = batch.changes.last().map_or(self.marks.revision, |last| last.revision);
+                self.marks.compacted = self.marks.compacted.max(batch.compact_to.unwrap_or_default());
+                self.pool.mark_stale(bytes);
                 Ok(())
             }
             Err((action, source)) => {

@@ -120,8 +120,8 @@ async fn foreign_files_are_refused() {
     check(&sql("CREATE TABLE cargo (id INTEGER)"), "it belongs to application 0x0");
     check(&sql("PRAGMA application_id = 7; CREATE TABLE a (b)"), "it belongs to application 0x7");
     check(
-        &sql("PRAGMA application_id = 1349084530; PRAGMA user_version = 2; CREATE TABLE a (b)"),
-        "its layout is 2, known is 1",
+        &sql("PRAGMA application_id = 1349084530; PRAGMA user_version = 3; CREATE TABLE a (b)"),
+        "its layout is 3, known is 2",
     );
 }
 
@@ -161,9 +161,10 @@ async fn a_failing_disk_poisons_the_store_and_tells_once() {
     put_ship(&store, "red", 1, "Argo").await;
     let (tell, told) = std::sync::mpsc::channel();
     store.on_fatal(move |error| tell.send(error.to_string()).unwrap());
-    // The log table is gone behind the store's back, so the next commit fails in a way nobody planned for.
+    // The log table is broken behind the store's back, so the next commit fails in a way nobody planned for.
     let saboteur = rusqlite::Connection::open(directory.path().join("metadata.db")).unwrap();
-    saboteur.execute_batch("DROP TABLE change_log").unwrap();
+    let broken = "CREATE TRIGGER broken BEFORE INSERT ON change_log BEGIN SELECT RAISE(ABORT, 'broken'); END";
+    saboteur.execute_batch(broken).unwrap();
     let first = store.write(|tx| tx.put(&SHIPS, &ship("red", 2), &record("x"))).await.unwrap_err();
     assert_eq!(first.to_string(), "cannot write the change log");
     let second = store.write(|tx| tx.put(&SHIPS, &ship("red", 2), &record("x"))).await.unwrap_err();

@@ -25,6 +25,8 @@ const WORTH_BYTES: u64 = 4 << 20;
 const NOW_AND_THEN: u32 = 60;
 /// From here on the writer sees to it that the log starts over.
 const MOST_BYTES: u64 = 64 << 20;
+/// How much may be written before the writer looks at the log's length again.
+pub(super) const LOOK_AFTER_BYTES: u64 = 4 << 20;
 const LONGEST_WAIT_FOR_READERS: Duration = Duration::from_millis(200);
 
 fn log_bytes(database: &Path) -> u64 {

@@ -24,8 +24,10 @@ const DATABASE: &str = "metadata.db";
 const LOCK: &str = "metadata.lock";
 /// `PRAGMA application_id`: "Pier".
 const APPLICATION: i64 = 0x5069_6572;
-/// `PRAGMA user_version`: the layout this release writes and reads.
-const LAYOUT: i64 = 1;
+/// `PRAGMA user_version`: the layout this release writes. In the first, `marks` had the newest revision after every
+/// commit; now the log has it, so that releases that know only the first must not open it.
+const LAYOUT: i64 = 2;
+const OLDEST_LAYOUT: i64 = 1;
 const OLDEST_ENGINE: i32 = 3_051_003;
 /// How long a statement waits for another connection's lock.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -158,7 +160,7 @@ fn refuse_foreign(connection: &Connection, database: &Path) -> Result<(), StoreE
     };
     let foreign = |found: String| StoreError::Foreign { path: database.to_owned(), found };
     match (number("application_id")?, number("user_version")?) {
-        (APPLICATION, LAYOUT) => Ok(()),
+        (APPLICATION, OLDEST_LAYOUT..=LAYOUT) => Ok(()),
         (APPLICATION, layout) => Err(foreign(format!("its layout is {layout}, known is {LAYOUT}"))),
         (0, 0) if number("schema_version")? == 0 => Ok(()),
         (application, _) => Err(foreign(format!("it belongs to application {application:#x}"))),

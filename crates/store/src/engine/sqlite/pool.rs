@@ -29,7 +29,7 @@ struct Connected {
 impl Connected {
     fn let_go(&mut self) -> Result<(), StoreError> {
         if self.state.take().is_some() {
-            self.connection.execute_batch("COMMIT").map_err(|source| failed("end a read", source))?;
+            statements::run(&self.connection, "COMMIT").map_err(|source| failed("end a read", source))?;
         }
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Pool {
     }
 
     fn look(&self, connection: Connection, commit: u64) -> Result<Reader<'_>, StoreError> {
-        connection.execute_batch("BEGIN").map_err(|source| failed("begin a read", source))?;
+        statements::run(&connection, "BEGIN").map_err(|source| failed("begin a read", source))?;
         let marks = statements::marks(&connection)?;
         let connected = Connected { connection, state: Some((commit, marks)) };
         Ok(Reader { pool: self, connected: Some(connected), marks })

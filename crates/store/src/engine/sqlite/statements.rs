@@ -34,16 +34,17 @@ pub(super) const SCHEMA: &str = "
     );
 ";
 
-const MARKS: &str = "SELECT revision, compacted, history FROM marks WHERE id = 1";
-const SET_REVISION: &str = "UPDATE marks SET revision = ?1 WHERE id = 1";
-const SET_COMPACTED: &str = "UPDATE marks SET compacted = ?1 WHERE id = 1";
+/// The newest revision is that of the newest change; `marks` has it for a log that was dropped to its end.
+const MARKS: &str = "SELECT max(revision, coalesce((SELECT max(revision) FROM change_log), 0)), compacted, history
+    FROM marks WHERE id = 1";
+const SET_COMPACTED: &str = "UPDATE marks SET compacted = ?1, revision = ?2 WHERE id = 1";
 const ADD_CHANGE: &str = "INSERT INTO change_log (revision, logged_at, table_name, key, value, previous)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const DROP_CHANGES: &str = "DELETE FROM change_log WHERE revision <= ?1";
 const LOG: &str = "SELECT revision, table_name, key, value, previous FROM change_log
     WHERE revision > ?1 ORDER BY revision LIMIT ?2";
 const LOGGED_AT: &str = "SELECT logged_at FROM change_log WHERE revision = ?1";
-const FIXED_STATEMENTS: usize = 8;
+const FIXED_STATEMENTS: usize = 12;
 
 /// The statement that makes a table.
 pub(super) fn create_table(table: TableName) -> String {
@@ -58,6 +59,7 @@ struct TableStatements {
     /// Shared by all changes of the table that are read back from the log.
     name: Arc<str>,
     get: String,
+    has: String,
     put: String,
     delete: String,
     ascending: String,
@@ -76,6 +78,7 @@ impl TableStatements {
         Self {
             name: Arc::from(name),
             get: format!("SELECT value FROM t_{name} WHERE key = ?1"),
+            has: format!("SELECT 1 FROM t_{name} WHERE key = ?1"),
             put: format!(
                 "INSERT INTO t_{name} (key, value) VALUES (?1, ?2)
                  ON CONFLICT (key) DO UPDATE SET value = excluded.value"
@@ -106,7 +109,7 @@ impl Statements {
 
     /// Makes room on a connection for all of them, so that none is parsed twice.
     pub(super) fn prepare_for(&self, connection: &Connection) {
-        connection.set_prepared_statement_cache_capacity(FIXED_STATEMENTS + 9 * self.tables.len());
+        connection.set_prepared_statement_cache_capacity(FIXED_STATEMENTS + 10 * self.tables.len());
     }
 
     fn of(&self, table: TableName) -> Result<&TableStatements, StoreError> {
@@ -135,7 +138,7 @@ impl Statements {
 }
 
 fn log_changes(connection: &Connection, batch: &Batch, marks: Marks) -> Result<(), rusqlite::Error> {
-    if let Some(newest) = batch.changes.last() {
+    if !batch.changes.is_empty() {
         let mut add = connection.prepare_cached(ADD_CHANGE)?;
         let at = batch.at.as_millisecond();
         for change in &batch.changes {
@@ -149,13 +152,18 @@ fn log_changes(connection: &Connection, batch: &Batch, marks: Marks) -> Result<(
                 previous
             ])?;
         }
-        connection.prepare_cached(SET_REVISION)?.execute([number(newest.revision)])?;
     }
     if let Some(compact_to) = batch.compact_to.filter(|compact_to| *compact_to > marks.compacted) {
         connection.prepare_cached(DROP_CHANGES)?.execute([number(compact_to)])?;
-        connection.prepare_cached(SET_COMPACTED)?.execute([number(compact_to)])?;
+        let newest = batch.changes.last().map_or(marks.revision, |change| change.revision);
+        connection.prepare_cached(SET_COMPACTED)?.execute([number(compact_to), number(newest)])?;
     }
     Ok(())
+}
+
+/// Runs a statement without parameters and rows, which is parsed once.
+pub(super) fn run(connection: &Connection, sql: &str) -> Result<(), rusqlite::Error> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 /// How far the history goes in the state the connection looks at.
@@ -258,6 +266,12 @@ impl View for SqliteView<'_> {
         let sql = &self.statements.of(table)?.get;
         let read = || self.connection.prepare_cached(sql)?.query_row([key], |row| bytes(row, 0)).optional();
         read().map_err(|source| failed("read a row", source))
+    }
+
+    fn has(&self, table: TableName, key: &[u8]) -> Result<bool, StoreError> {
+        let sql = &self.statements.of(table)?.has;
+        let read = || self.connection.prepare_cached(sql)?.exists([key]);
+        read().map_err(|source| failed("look for a row", source))
     }
 
     fn scan(
