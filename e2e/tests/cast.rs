@@ -66,11 +66,8 @@ impl Cast {
     pub(crate) async fn start() -> Result<Self> {
         let site = Site::start().await?;
         let admin = site.admin()?;
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(site.authority())?)?;
-        let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let addresses = site.addresses();
-        let api = Door::new(addresses.api, Some(TlsConnector::from(Arc::new(tls))));
+        let api = api_door(&site)?;
         let grant = ["adm", "policy", "add-cluster-role-to-user", "cluster-admin", "root"];
         admin.oc(grant).await.succeeds();
         let cast = Self {
@@ -216,6 +213,14 @@ pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 pub(crate) fn put_manifest(repository: &str, reference: &str, bytes: impl Into<Bytes>) -> Ask {
     Ask::new(Method::PUT, format!("/v2/{repository}/manifests/{reference}")).body(MANIFEST, bytes)
+}
+
+/// The API of a site, whose certificate is trusted.
+pub(crate) fn api_door(site: &Site) -> Result<Door> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(site.authority())?)?;
+    let tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(Door::new(site.addresses().api, Some(TlsConnector::from(Arc::new(tls)))))
 }
 
 /// A token for a password, as `oc login` gets it.

@@ -3,12 +3,14 @@
 //! Owns HTTP: parameters, forms, cookies, headers. What a client may have and what is stored is decided by
 //! `pierhead_auth::oauth`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::HeaderValue;
 use http::request::Parts as Head;
 use http::{Method, Response, StatusCode};
+use pierhead_runtime::listen::ConnectionInfo;
 use pierhead_store::StoreError;
 use serde_json::json;
 
@@ -118,6 +120,11 @@ impl Exchange<'_> {
                 "code_challenge_methods_supported": ["plain", "S256"],
             }),
         )
+    }
+
+    /// Where the request comes from, as far as its connection says.
+    fn address(&self) -> Option<IpAddr> {
+        self.head.extensions.get::<ConnectionInfo>().map(|connection| connection.peer.ip())
     }
 
     fn header(&self, name: &str) -> Option<&str> {

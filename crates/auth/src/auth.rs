@@ -10,6 +10,7 @@ use pierhead_api::rbac::PolicyRule;
 use pierhead_runtime::SharedClock;
 use pierhead_store::{Store, StoreError};
 
+use crate::attempts::Attempts;
 use crate::attributes::Asked;
 use crate::cache::Cache;
 use crate::config::Config;
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     pub(crate) clock: SharedClock,
     pub(crate) index: Index,
     pub(crate) passwords: Passwords,
+    pub(crate) attempts: Attempts,
     session_key: SessionKey,
     pub(crate) clients_ensured: tokio::sync::OnceCell<()>,
     anonymous: Arc<Subject>,
@@ -66,19 +68,22 @@ pub(crate) struct CachedDecision {
 }
 
 impl Auth {
-    /// Reads roles, bindings, namespaces and groups into memory.
+    /// Reads roles, bindings, namespaces, groups and the counts of wrong passwords into memory. The store was opened
+    /// with [`crate::tables`].
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn open(store: Store, config: Config, clock: SharedClock) -> Result<Self, StoreError> {
         let index = Index::open(store.clone())?;
         let passwords = Passwords::new(&config.identity_providers);
+        let attempts = store.read(|tx| Attempts::open(tx, clock.now()))?;
         let inner = Inner {
             store,
             config,
             clock,
             index,
             passwords,
+            attempts,
             session_key: SessionKey::random(),
             clients_ensured: tokio::sync::OnceCell::new(),
             anonymous: Subject::anonymous(),

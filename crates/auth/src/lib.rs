@@ -4,6 +4,7 @@
 //! Does not know of HTTP: protocol crates turn its errors into answers. It reads API objects from the store and
 //! writes only those that logging in makes: users, identities, OAuth tokens and authorizations.
 
+mod attempts;
 mod attributes;
 mod auth;
 pub mod bootstrap;
@@ -24,6 +25,7 @@ pub mod service_account;
 mod stored;
 pub mod subject;
 
+pub use attempts::tables;
 pub use attributes::Attributes;
 pub use auth::Auth;
 pub use config::Config;

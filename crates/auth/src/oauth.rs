@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::attempts;
 use crate::auth::Auth;
 use crate::credentials::{Credentials, Unauthenticated};
 use crate::identity::OAUTH_PREFIX;
@@ -159,7 +160,8 @@ impl Auth {
         }))
     }
 
-    /// Removes tokens and codes whose time was over an hour ago; answers how many. For a task that runs hourly.
+    /// Removes tokens and codes whose time was over an hour ago, and counts of wrong passwords that are over; answers
+    /// how many tokens and codes. For a task that runs hourly.
     ///
     /// # Errors
     /// When the store cannot be read or written.
@@ -177,6 +179,15 @@ impl Auth {
                     break;
                 }
                 after = next;
+            }
+        }
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let (now, page) = (self.now(), after.take());
+            let swept = move |tx: &mut WriteTx<'_>| attempts::sweep_page(tx, page.as_ref(), now);
+            after = self.inner.store.write(swept).await?;
+            if after.is_none() {
+                break;
             }
         }
         Ok(swept)

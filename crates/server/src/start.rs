@@ -136,7 +136,8 @@ fn open(
     clock: SharedClock,
 ) -> Result<Parts> {
     let metadata = config.data.join("metadata");
-    let store = Store::open(&metadata, Arc::clone(&clock), &pierhead_images::tables())
+    let tables = [pierhead_auth::tables(), pierhead_images::tables()].concat();
+    let store = Store::open(&metadata, Arc::clone(&clock), &tables)
         .with_context(|| format!("opening {}", metadata.display()))?;
     let failed = Arc::clone(inside.failed);
     store.on_fatal(move |error| {

@@ -1,13 +1,15 @@
 //! Advisories E: forged, foreign, revoked and oversized credentials, at every door that takes any.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{Method, StatusCode};
+use pierhead_e2e::wire::Answer;
+use pierhead_testkit::{Site, SiteOptions};
 use serde_json::{Value, json};
 
-use crate::cast::{Caller, Cast, REPOSITORY, binding_path, login};
-use crate::door::Ask;
+use crate::cast::{Caller, Cast, REPOSITORY, api_door, binding_path, login};
+use crate::door::{Ask, Door};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn advisories_e_tokens() -> Result<()> {
@@ -257,4 +259,55 @@ async fn e9_long_credentials_are_refused(cast: &Cast) -> Result<()> {
         "and then the doors are open as before"
     );
     Ok(())
+}
+
+/// Two users whose password is `right`.
+const USERS: &str = "ann:{SHA}0nofEXcSAJSXFLGvmfBIpBb11vQ=\nbob:{SHA}0nofEXcSAJSXFLGvmfBIpBb11vQ=\n";
+
+/// What the site says to a password.
+async fn say_password(door: &Door, account: &str, password: &str) -> Result<Answer> {
+    let path = "/oauth/authorize?client_id=openshift-challenging-client&response_type=token";
+    let basic = format!("Basic {}", STANDARD.encode(format!("{account}:{password}")));
+    door.send(Ask::get(path).header("authorization", basic).header("x-csrf-token", "1")).await
+}
+
+/// Guessing is slowed down for an account at the guesser's address, whether the account exists or not; other accounts
+/// and tokens are as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn advisories_e10_guessing_passwords_leads_nowhere() -> Result<()> {
+    let options = SiteOptions { htpasswd: Some(USERS.to_owned()), ..SiteOptions::default() };
+    let site = Site::start_with(options).await?;
+    let (door, [api, authority]) = (api_door(&site)?, [site.api_url(), site.authority().display().to_string()]);
+    let log_in = |user, password| {
+        ["login", &api, "--certificate-authority", &authority, "-u", user, "-p", password].map(str::to_owned)
+    };
+    let [ann, guesser] = [site.stranger("ann")?, site.stranger("guesser")?];
+    ann.oc(log_in("ann", "right")).await.succeeds();
+    let mut answers = Vec::new();
+    for account in ["ann", "nobody"] {
+        let mut looked_at = 0;
+        let refused = loop {
+            let answer = say_password(&door, account, &format!("wrong{looked_at}")).await?;
+            if answer.status != StatusCode::UNAUTHORIZED {
+                break answer.expect(StatusCode::TOO_MANY_REQUESTS)?;
+            }
+            looked_at += 1;
+            ensure!(looked_at < 40, "{account}: {looked_at} guesses were looked at");
+        };
+        ensure!(looked_at >= 10, "{account}: only {looked_at} guesses were looked at");
+        let wait: u64 = refused.header("retry-after").context("no Retry-After")?.parse()?;
+        ensure!((1..=6).contains(&wait), "Retry-After: {wait}");
+        // Not even the right password is looked at now.
+        let told = guesser.oc(log_in(account, "right")).await.fails_with("Login failed (429 Too Many Requests)");
+        ensure!(told.contains("Too many passwords were wrong; try again in "), "{account}: {told}");
+        answers.push((told, refused.body));
+    }
+    let blind = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    let [(told, body), (told_of_nobody, body_of_nobody)] = &answers[..] else { bail!("two accounts") };
+    ensure!(blind(told) == blind(told_of_nobody), "{told} {told_of_nobody}");
+    let [body, body_of_nobody] = [body, body_of_nobody].map(|body| blind(&String::from_utf8_lossy(body)));
+    ensure!(body == body_of_nobody, "{body} {body_of_nobody}");
+    ensure!(ann.oc(["whoami"]).await.succeeds().trim() == "ann", "the token is as good as before");
+    guesser.oc(log_in("bob", "right")).await.succeeds();
+    site.stop()
 }

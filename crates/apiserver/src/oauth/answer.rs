@@ -1,7 +1,7 @@
 //! Answers of the OAuth endpoints: JSON, pages, redirects, and the errors of RFC 6749.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
@@ -51,6 +51,12 @@ impl Answer {
     pub(super) fn challenge() -> Self {
         Self::empty(StatusCode::UNAUTHORIZED)
             .with(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"openshift\""))
+    }
+
+    /// Says when it is worth asking again, in seconds.
+    #[must_use]
+    pub(super) fn retry_after(self, seconds: u64) -> Self {
+        self.with(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
     #[must_use]

@@ -93,9 +93,13 @@ impl Exchange<'_> {
             return Ok(Err(self.no_passwords()));
         }
         let Some((name, password)) = self.basic() else { return Ok(Err(Answer::challenge())) };
-        match self.server.auth.login(&name, &password).await {
+        match self.server.auth.login(&name, &password, self.address()).await {
             Ok(user) => Ok(Ok(user)),
             Err(LoginError::Store(error)) => Err(error.into()),
+            Err(LoginError::TooMany { retry_after_s }) => {
+                let text = format!("Too many wrong passwords. Try again in {retry_after_s} s.\n");
+                Ok(Err(Answer::text(StatusCode::TOO_MANY_REQUESTS, &text).retry_after(retry_after_s)))
+            }
             Err(error) => {
                 tracing::info!(%error, "Somebody could not log in with name and password");
                 Ok(Err(Answer::challenge()))

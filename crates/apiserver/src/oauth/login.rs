@@ -28,12 +28,19 @@ impl Exchange<'_> {
         if name.is_empty() {
             return Ok(back("user_required"));
         }
-        match self.server.auth.login(name, self.form.get("password").unwrap_or_default()).await {
+        let password = self.form.get("password").unwrap_or_default();
+        match self.server.auth.login(name, password, self.address()).await {
             Ok(user) => {
                 let session = self.server.auth.session_key().seal(&user, self.server.clock.now());
                 Ok(Answer::redirect(then).cookie(SESSION_COOKIE, &session))
             }
             Err(LoginError::Store(error)) => Err(error.into()),
+            Err(error @ LoginError::TooMany { retry_after_s }) => {
+                let csrf = self.csrf();
+                let page = pages::login(then, &csrf, Some(reason(&error)), Some(name));
+                let refused = Answer::html(StatusCode::TOO_MANY_REQUESTS, page);
+                Ok(refused.cookie(CSRF_COOKIE, &csrf).retry_after(retry_after_s))
+            }
             Err(error) => {
                 tracing::info!(%error, "Somebody could not log in by the form");
                 Ok(back(reason(&error)))
@@ -51,6 +58,7 @@ impl Exchange<'_> {
 const fn reason(error: &LoginError) -> &'static str {
     match error {
         LoginError::Credentials(_) => "access_denied",
+        LoginError::TooMany { .. } => "too_many_attempts",
         LoginError::Claim { .. } => "mapping_claim_error",
         LoginError::Lookup { .. } => "mapping_lookup_error",
         LoginError::Interrupted | LoginError::Store(_) => "authentication_error",

@@ -43,6 +43,7 @@ fn reason_text(reason: &str) -> &'static str {
         "user_required" => "Login is required. Please try again.",
         "token_expired" => "Could not check the form. Please try again.",
         "access_denied" => "Invalid login or password. Please try again.",
+        "too_many_attempts" => "Too many wrong passwords. Please try again in a minute.",
         "mapping_claim_error" => "Could not create user: the name belongs to another identity.",
         "mapping_lookup_error" => "Could not find a user for this identity.",
         _ => "An authentication error occurred.",

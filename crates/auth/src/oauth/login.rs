@@ -2,6 +2,7 @@
 //!
 //! Owns the mapping `claim`: a user name belongs to the first identity that logs in under it.
 
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 
@@ -10,7 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::auth::Auth;
+use crate::attempts::{Attempt, TooMany};
+use crate::auth::{Auth, Inner};
 use crate::credentials::InvalidCredentials;
 use crate::password::ProviderUser;
 use crate::stored::{Meta, resource};
@@ -38,6 +40,12 @@ pub enum LoginError {
     /// No provider accepts the name and password.
     #[error(transparent)]
     Credentials(#[from] InvalidCredentials),
+    /// Too many passwords for this account or from this address were wrong; this one was not looked at.
+    #[error("too many wrong passwords; the next is looked at in {retry_after_s} s")]
+    TooMany {
+        /// When it is worth trying again, in seconds.
+        retry_after_s: u64,
+    },
     /// The user name belongs to another identity.
     #[error(
         "user {user:?} cannot be claimed by identity {identity:?} because it is already mapped to another"
@@ -76,25 +84,53 @@ struct StoredIdentityUser {
     uid: String,
 }
 
+impl From<TooMany> for LoginError {
+    fn from(TooMany { retry_after_s }: TooMany) -> Self {
+        Self::TooMany { retry_after_s }
+    }
+}
+
 impl Auth {
     /// Whether any provider checks passwords, so that asking for one makes sense.
     pub fn accepts_passwords(&self) -> bool {
         self.inner.passwords.any()
     }
 
-    /// Checks a password on the blocking pool, a few at a time, and answers the user, made at the first login.
+    /// Checks a password that came from `address`, on the blocking pool, a few at a time, and answers the user, made
+    /// at the first login.
     ///
     /// # Errors
     /// [`LoginError`].
-    pub async fn login(&self, name: &str, password: &str) -> Result<User, LoginError> {
+    pub async fn login(
+        &self,
+        name: &str,
+        password: &str,
+        address: Option<IpAddr>,
+    ) -> Result<User, LoginError> {
+        let attempt = Attempt::new(name, address);
+        // Before waiting for others, so that those who guess do not hold up those who know.
+        self.inner.attempts.check(&attempt, self.now())?;
         let permit = Arc::clone(&VERIFYING).acquire_owned().await.ok().ok_or(LoginError::Interrupted)?;
+        self.inner.attempts.begin(&attempt, self.now())?;
         let (auth, name, password) = (self.clone(), name.to_owned(), password.to_owned());
         let verified = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            auth.inner.passwords.verify(&name, &password, auth.now())
+            let Inner { passwords, attempts, .. } = &*auth.inner;
+            let verified = passwords.verify(&name, &password, auth.now());
+            if verified.is_ok() {
+                attempts.succeed(&attempt, auth.now());
+            }
+            verified
         });
-        let known = verified.await.ok().ok_or(LoginError::Interrupted)??;
-        self.user_of(known).await
+        match verified.await.ok().ok_or(LoginError::Interrupted)? {
+            Ok(known) => self.user_of(known).await,
+            Err(wrong) => {
+                let auth = self.clone();
+                let stored = move |tx: &mut WriteTx<'_>| auth.inner.attempts.store(tx, &attempt);
+                self.inner.store.write(stored).await?;
+                Err(wrong.into())
+            }
+        }
     }
 
     /// The User of somebody a provider knows, made with its Identity at the first login.

@@ -1,10 +1,12 @@
 //! Logging in, codes and tokens.
 
+use std::net::IpAddr;
+
 use jiff::SignedDuration;
 use pierhead_auth::oauth::{
     BROWSER_CLIENT, CHALLENGING_CLIENT, CodeRequest, LoginError, Pkce, Redemption, User, parse_scopes,
 };
-use pierhead_auth::password::{IdentityProvider, ProviderKind};
+use pierhead_auth::password::{Htpasswd, IdentityProvider, ProviderKind};
 use pierhead_auth::{Attributes, Auth, Config, oauth_object_name};
 use serde_json::json;
 
@@ -35,8 +37,8 @@ async fn token_of(cluster: &Cluster, user: &User, scopes: &[&str]) -> String {
 #[tokio::test]
 async fn the_first_login_makes_user_and_identity() {
     let cluster = open_cluster().await;
-    let user = cluster.auth.login("dev", "x").await.unwrap();
-    assert_eq!(cluster.auth.login("dev", "y").await.unwrap(), user, "the second finds them");
+    let user = cluster.auth.login("dev", "x", None).await.unwrap();
+    assert_eq!(cluster.auth.login("dev", "y", None).await.unwrap(), user, "the second finds them");
     let stored = cluster.get(USERS, "", "dev").unwrap();
     assert_eq!(stored["identities"], json!(["anypassword:dev"]));
     assert_eq!(stored["metadata"]["uid"], json!(user.uid));
@@ -45,18 +47,18 @@ async fn the_first_login_makes_user_and_identity() {
     assert_eq!(identity["providerUserName"], "dev");
 
     cluster.put(json!({"kind": "User", "metadata": {"name": "ann", "uid": "1"}})).await;
-    let claimed = cluster.auth.login("ann", "x").await.unwrap_err();
+    let claimed = cluster.auth.login("ann", "x", None).await.unwrap_err();
     assert!(matches!(claimed, LoginError::Claim { .. }), "{claimed}");
     cluster.delete(USERS, "", "dev").await;
-    let lost = cluster.auth.login("dev", "x").await.unwrap_err();
+    let lost = cluster.auth.login("dev", "x", None).await.unwrap_err();
     assert!(matches!(lost, LoginError::Lookup { .. }), "{lost}");
-    assert!(matches!(cluster.auth.login("", "x").await, Err(LoginError::Credentials(_))));
+    assert!(matches!(cluster.auth.login("", "x", None).await, Err(LoginError::Credentials(_))));
 }
 
 #[tokio::test]
 async fn a_token_is_its_users_until_something_ends_it() {
     let cluster = open_cluster().await;
-    let user = cluster.auth.login("dev", "x").await.unwrap();
+    let user = cluster.auth.login("dev", "x", None).await.unwrap();
     let token = token_of(&cluster, &user, &["user:full"]).await;
     cluster.put(json!({"kind": "Group", "metadata": {"name": "ops"}, "users": ["dev"]})).await;
     let subject = cluster.bearer(&token).unwrap();
@@ -91,7 +93,7 @@ async fn a_token_is_its_users_until_something_ends_it() {
 #[tokio::test]
 async fn scopes_of_a_token_limit_it() {
     let cluster = open_cluster().await;
-    let user = cluster.auth.login("dev", "x").await.unwrap();
+    let user = cluster.auth.login("dev", "x", None).await.unwrap();
     cluster.bind("shop", "admin", "dev").await;
     let limited = cluster.bearer(&token_of(&cluster, &user, &["user:info"]).await).unwrap();
     let full = cluster.bearer(&token_of(&cluster, &user, &["user:full"]).await).unwrap();
@@ -110,6 +112,44 @@ async fn scopes_of_a_token_limit_it() {
     assert_eq!(grant["scopes"], json!(["user:info", "user:full"]));
 }
 
+/// Guesses at one address are refused unread after ten, whether or not the account exists, also after a restart;
+/// at another address, and for tokens, nothing changes.
+#[tokio::test]
+async fn guesses_are_counted_and_a_restart_forgets_nothing() {
+    let users = Htpasswd::parse(&format!("dev:{}\n", bcrypt::hash("right", 4).unwrap()));
+    let provider = IdentityProvider { name: "file".to_owned(), kind: ProviderKind::Htpasswd(users) };
+    let cluster = Cluster::with(|config| config.identity_providers = vec![provider]).await;
+    cluster.auth.ensure_oauth_clients(ISSUER).await.unwrap();
+    let [guesser, home] = [1, 2].map(|last| Some(IpAddr::from([10, 0, 0, last])));
+    let user = cluster.auth.login("dev", "right", home).await.unwrap();
+    let token = token_of(&cluster, &user, &["user:full"]).await;
+    for account in ["dev", "nobody"] {
+        let mut refused = Vec::new();
+        for guess in 0..12 {
+            let wrong = cluster.auth.login(account, &format!("wrong{guess}"), guesser).await.unwrap_err();
+            refused.push(wrong.to_string());
+        }
+        let (looked_at, unread) = refused.split_at(10);
+        let wrong = "no identity provider accepts this name and password";
+        assert!(looked_at.iter().all(|text| text == wrong), "{account}: {looked_at:?}");
+        let unread_text = "too many wrong passwords; the next is looked at in 6 s";
+        assert!(unread.iter().all(|text| text == unread_text), "{account}: {unread:?}");
+    }
+    let restarted = Auth::open(cluster.store.clone(), cluster.auth.config().clone(), cluster.clock.shared());
+    for auth in [&cluster.auth, &restarted.unwrap()] {
+        let locked = auth.login("dev", "right", guesser).await.unwrap_err();
+        assert!(matches!(locked, LoginError::TooMany { retry_after_s: 6 }), "{locked}");
+        assert_eq!(auth.login("dev", "right", home).await.unwrap(), user, "at another address");
+    }
+    assert_eq!(cluster.bearer(&token).unwrap().username, "dev");
+    cluster.clock.advance(SignedDuration::from_secs(6));
+    assert_eq!(cluster.auth.login("dev", "right", guesser).await.unwrap(), user);
+    cluster.clock.advance(SignedDuration::from_secs(120));
+    cluster.auth.sweep_oauth().await.unwrap();
+    let restarted = Auth::open(cluster.store.clone(), cluster.auth.config().clone(), cluster.clock.shared());
+    assert_eq!(restarted.unwrap().login("dev", "right", guesser).await.unwrap(), user);
+}
+
 fn good<'a>(redirect_uri: &'a str, code: &'a str) -> Redemption<'a> {
     Redemption { code, redirect_uri, verifier: VERIFIER }
 }
@@ -118,7 +158,7 @@ fn good<'a>(redirect_uri: &'a str, code: &'a str) -> Redemption<'a> {
 async fn a_code_is_redeemed_once_by_who_asked_for_it() {
     let cluster = open_cluster().await;
     let auth = &cluster.auth;
-    let user = auth.login("dev", "x").await.unwrap();
+    let user = auth.login("dev", "x", None).await.unwrap();
     let client = auth.oauth_client(CHALLENGING_CLIENT).unwrap().unwrap();
     let browser = auth.oauth_client(BROWSER_CLIENT).unwrap().unwrap();
     let redirect_uri = client.redirect_uri(None).unwrap();
@@ -172,7 +212,7 @@ async fn a_code_is_redeemed_once_by_who_asked_for_it() {
 #[tokio::test]
 async fn what_ended_long_ago_is_swept() {
     let cluster = open_cluster().await;
-    let user = cluster.auth.login("dev", "x").await.unwrap();
+    let user = cluster.auth.login("dev", "x", None).await.unwrap();
     token_of(&cluster, &user, &["user:full"]).await;
     cluster.clock.advance(SignedDuration::from_secs(86_400));
     let young = token_of(&cluster, &user, &["user:full"]).await;

@@ -240,7 +240,15 @@ async fn with_password(
             session.say("Verify you have provided the correct credentials.")?;
             return Err(Silent(ExitStatus::FAILURE).into());
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            if let Some(oauth::OAuthError::TooMany { retry_after }) = error.downcast_ref() {
+                session.say("Login failed (429 Too Many Requests)")?;
+                let when = retry_after.as_ref().map_or("later".to_owned(), |time| format!("in {time} s"));
+                session.say(&format!("Too many passwords were wrong; try again {when}."))?;
+                return Err(Silent(ExitStatus::FAILURE).into());
+            }
+            return Err(error);
+        }
     };
     let user = name_of_token(&server, &trust, &token).await?;
     Ok(Login { server, trust, token: Some(token), user, how: "Login successful.".to_owned() })

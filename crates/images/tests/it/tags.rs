@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use pierhead_blobs::Blobs;
-use pierhead_images::{DeleteError, Page, tables};
+use pierhead_images::{DeleteError, Page};
 use pierhead_oci::Tag;
 use pierhead_store::Store;
 
-use crate::world::{Sample, World};
+use crate::world::{Sample, World, all_tables};
 
 const AT: (&str, &str) = ("shop", "web");
 
@@ -99,7 +99,7 @@ async fn a_tag_is_linearizable() {
     const PUSHES: usize = 12;
     let directory = tempfile::tempdir().unwrap();
     let clock = pierhead_runtime::ManualClock::new("2026-11-23T10:00:00Z".parse().unwrap());
-    let store = Store::open(&directory.path().join("rows"), clock.shared(), &tables()).unwrap();
+    let store = Store::open(&directory.path().join("rows"), clock.shared(), &all_tables()).unwrap();
     let world = World::over(store, Blobs::memory(clock.shared()), clock).await;
     world.put_image(AT, "latest", &Sample::new("first")).await;
     let ticks = AtomicU64::new(0);

@@ -10,7 +10,7 @@ use pierhead_blobs::Blobs;
 use pierhead_images::{Config, DryRun, Images, MayPull, PushError, Pushed};
 use pierhead_oci::{Digest, Manifest, Reference};
 use pierhead_runtime::ManualClock;
-use pierhead_store::{OBJECTS, ObjectKey, ObjectRecord, Store};
+use pierhead_store::{OBJECTS, ObjectKey, ObjectRecord, Store, TableName};
 
 pub(crate) const REGISTRY: &str = "172.30.0.1:5000";
 
@@ -21,6 +21,11 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) clock: ManualClock,
     pub(crate) user: Arc<Subject>,
+}
+
+/// The tables of what a world consists of.
+pub(crate) fn all_tables() -> Vec<TableName> {
+    [pierhead_auth::tables(), pierhead_images::tables()].concat()
 }
 
 /// An image with one layer, ready to push: a config that is kept as a row, and a layer that is a file.

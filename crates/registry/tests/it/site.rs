@@ -46,8 +46,8 @@ impl Site {
     /// Starts with the same projects on what `directory` holds.
     pub(crate) async fn start_below(directory: &Path) -> Self {
         let clock = SystemClock::shared();
-        let store =
-            Store::open(&directory.join("store"), Arc::clone(&clock), &pierhead_images::tables()).unwrap();
+        let tables = [pierhead_auth::tables(), pierhead_images::tables()].concat();
+        let store = Store::open(&directory.join("store"), Arc::clone(&clock), &tables).unwrap();
         let blobs = Blobs::filesystem(&directory.join("blobs"), Arc::clone(&clock)).unwrap();
         Self::start_on(store, blobs, clock).await
     }

@@ -24,6 +24,12 @@ pub(super) enum OAuthError {
     /// User name or password is wrong.
     #[error("401 Unauthorized")]
     Unauthorized,
+    /// Too many passwords were wrong; the server did not look at this one.
+    #[error("429 Too Many Requests")]
+    TooMany {
+        /// Seconds after which it will look at one.
+        retry_after: Option<u64>,
+    },
     /// The server says so in the redirect.
     #[error("{error}: {description}")]
     Refused {
@@ -172,6 +178,11 @@ async fn authorize(
             StatusCode::UNAUTHORIZED => {
                 let message = String::from_utf8_lossy(&answer.body).trim().to_owned();
                 return Err(OAuthError::NoChallenge { message }.into());
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                let retry_after = answer.headers.get(header::RETRY_AFTER);
+                let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+                return Err(OAuthError::TooMany { retry_after }.into());
             }
             StatusCode::BAD_REQUEST => {
                 let body: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
