@@ -3,10 +3,19 @@
 //! A file per kind that has a form of its own; every other kind prints its fields. The kinds that
 //! the guide of 2016 shows look as shown there unless another release was asked for.
 
+mod config_map;
+mod deployment_config;
+mod event;
 mod fields;
+mod image;
 mod image_stream;
+mod node;
+mod pod;
+pub(crate) mod pod_template;
 mod project;
 mod rbac;
+mod replication_controller;
+mod rollouts;
 mod route;
 mod secret;
 mod service;
@@ -17,14 +26,17 @@ use pierhead_client::{Client, ClientError};
 use serde_json::Value;
 
 use crate::{
+    deployments,
     discovery::{ApiKind, Discovery},
     globals::Era,
     object,
-    print::{age, tabwriter},
+    print::tabwriter,
     verbs::get,
 };
 
+pub(crate) use image::image;
 pub(crate) use image_stream::image_stream;
+pub(crate) use rollouts::rollout_lines;
 
 /// What describers may ask for beyond the object.
 pub(crate) struct Context<'c> {
@@ -58,12 +70,23 @@ pub(crate) async fn describe(
         ("", "serviceaccounts") => service_account::describe(context, object).await,
         ("", "secrets") => secret::describe(object, context.era),
         ("", "services") => service::describe(context, object).await,
+        ("", "pods") => pod::describe(object, context.era),
+        ("", "replicationcontrollers") => replication_controller::describe(context, object).await,
+        ("apps.openshift.io", "deploymentconfigs") => deployment_config::describe(context, object).await,
+        ("", "nodes") => node::describe(context, object).await,
+        ("", "configmaps") => config_map::describe(object),
+        ("", "endpoints") => service::describe_endpoints(object),
+        ("" | "events.k8s.io", "events") => event::describe(object, context.now),
         ("", "namespaces") => project::namespace(object),
         ("project.openshift.io", "projects") => project::describe(object, context.now),
         ("route.openshift.io", "routes") => route::describe(context, object).await,
         ("image.openshift.io", "imagestreams") => {
             return Ok(image_stream(object, context.now, context.era));
         }
+        ("image.openshift.io", "imagestreamtags" | "imagestreamimages") => {
+            return Ok(image::of_stream(object, context.now, context.era));
+        }
+        ("image.openshift.io", "images") => return Ok(image(object, "", context.now, context.era)),
         (
             "rbac.authorization.k8s.io" | "authorization.openshift.io",
             "rolebindings" | "clusterrolebindings",
@@ -74,7 +97,15 @@ pub(crate) async fn describe(
         _ => fields::describe(object),
     };
     let mut text = tabwriter::align(&text, tabwriter::DESCRIPTION);
-    if kind.group.is_empty() && kind.plural == "services" {
+    let has_events = matches!(
+        (kind.group.as_str(), kind.plural.as_str()),
+        ("", "services" | "pods" | "replicationcontrollers" | "nodes" | "configmaps" | "endpoints")
+            | (deployments::GROUP, "deploymentconfigs")
+    );
+    if has_events {
+        if kind.group == deployments::GROUP {
+            text.push('\n');
+        }
         text.push_str(&events(context, object).await);
     }
     Ok(text)
@@ -112,26 +143,35 @@ fn map_line(object: &Value, path: &str) -> String {
     if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
 }
 
-/// The events about an object.
+/// Every line that is not empty, moved to the right.
+fn indent(text: &str, columns: usize) -> String {
+    let space = " ".repeat(columns);
+    text.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{space}{line}\n") }).collect()
+}
+
+/// `Wed, 30 Mar 2016 12:00:00 +0000`.
+fn long_time(time: &str) -> String {
+    match time.parse::<Timestamp>() {
+        Ok(time) => time.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string(),
+        Err(_) => time.to_owned(),
+    }
+}
+
+/// The events about an object, in the order they happened.
 async fn events(context: &Context<'_>, object: &Value) -> String {
-    let selector = format!("involvedObject.uid={}", object::text(object, "metadata.uid"));
+    let selector = match object::text(object, "metadata.uid") {
+        "" => format!("involvedObject.name={}", object::name(object)),
+        uid => format!("involvedObject.uid={uid}"),
+    };
     let namespace = object::namespace(object).unwrap_or("default");
-    let events = context.related("events", namespace, &[("fieldSelector", &selector)]).await;
+    let mut events = context.related("events", namespace, &[("fieldSelector", &selector)]).await;
     if events.is_empty() {
-        return "Events:  <none>\n".to_owned();
+        return match context.era {
+            Era::V3_2 => "No events.\n".to_owned(),
+            Era::V4 => "Events:  <none>\n".to_owned(),
+        };
     }
-    let mut text =
-        "Events:\n  Type\tReason\tAge\tFrom\tMessage\n  ----\t------\t----\t----\t-------\n".to_owned();
-    for event in &events {
-        let last = object::text(event, "lastTimestamp");
-        text.push_str(&format!(
-            "  {}\t{}\t{}\t{}\t{}\n",
-            object::text(event, "type"),
-            object::text(event, "reason"),
-            age::short(Some(last).filter(|last| !last.is_empty()), context.now),
-            object::text(event, "source.component"),
-            object::text(event, "message").trim(),
-        ));
-    }
-    tabwriter::align(&text, tabwriter::DESCRIPTION)
+    events.sort_by_key(|event| event::last_seen(event).to_owned());
+    let lines: String = events.iter().map(|event| event::line(event, context.now, context.era)).collect();
+    tabwriter::align(&format!("Events:\n{}{lines}", event::head(context.era)), tabwriter::DESCRIPTION)
 }

@@ -4,10 +4,12 @@
 //! process state: the caller passes an [`Environment`]. Server verbs (`serve`, …) belong to the `server` crate,
 //! which adds them to [`command`] and hands everything else to [`dispatch`].
 
+mod deployments;
 mod describe;
 mod discovery;
 mod environment;
 mod error;
+mod follow;
 mod globals;
 mod manifest;
 mod object;

@@ -7,6 +7,7 @@ mod auth;
 mod config;
 mod create;
 mod delete;
+mod deploy;
 mod describe;
 mod expose;
 pub(crate) mod get;
@@ -14,13 +15,17 @@ mod import_image;
 mod label;
 mod login;
 mod logout;
+mod logs;
 mod new_project;
 mod patch;
 mod policy;
 mod project;
 mod registry;
 mod replace;
+mod rollback;
+mod rollout;
 pub(crate) mod sa;
+mod scale;
 mod secrets;
 mod tag;
 mod version;
@@ -63,6 +68,11 @@ pub(crate) enum Verb {
     Label(label::LabelArgs),
     Annotate(label::AnnotateArgs),
     Delete(delete::DeleteArgs),
+    Rollout(rollout::RolloutArgs),
+    Rollback(rollback::RollbackArgs),
+    Scale(scale::ScaleArgs),
+    Deploy(deploy::DeployArgs),
+    Logs(logs::LogsArgs),
     Expose(expose::ExposeArgs),
     Tag(tag::TagArgs),
     ImportImage(import_image::ImportImageArgs),
@@ -95,6 +105,11 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> anyhow::Result<Exi
         Verb::Label(args) => label::run_label(args, session).await,
         Verb::Annotate(args) => label::run_annotate(args, session).await,
         Verb::Delete(args) => delete::run(args, session).await,
+        Verb::Rollout(args) => rollout::run(args, session).await,
+        Verb::Rollback(args) => rollback::run(args, session).await,
+        Verb::Scale(args) => scale::run(args, session).await,
+        Verb::Deploy(args) => deploy::run(args, session).await,
+        Verb::Logs(args) => logs::run(args, session).await,
         Verb::Expose(args) => expose::run(args, session).await,
         Verb::Tag(args) => tag::run(args, session).await,
         Verb::ImportImage(args) => import_image::run(args, session).await,

@@ -54,3 +54,39 @@ pub(super) fn addresses(endpoints: Option<&Value>, port_name: &str) -> Vec<Strin
     }
     out
 }
+
+/// An endpoints object by itself.
+pub(super) fn describe_endpoints(endpoints: &Value) -> String {
+    let mut text = super::head(endpoints);
+    let subsets = object::list(endpoints, "subsets");
+    if subsets.is_empty() {
+        text.push_str("Subsets:\t<none>\n");
+        return text;
+    }
+    text.push_str("Subsets:\n");
+    for subset in subsets {
+        let addresses = |field: &str| {
+            let all: Vec<&str> =
+                object::list(subset, field).iter().map(|address| object::text(address, "ip")).collect();
+            if all.is_empty() { "<none>".to_owned() } else { all.join(",") }
+        };
+        text.push_str(&format!(
+            "  Addresses:\t{}\n  NotReadyAddresses:\t{}\n",
+            addresses("addresses"),
+            addresses("notReadyAddresses")
+        ));
+        let ports = object::list(subset, "ports");
+        if !ports.is_empty() {
+            text.push_str("  Ports:\n    Name\tPort\tProtocol\n    ----\t----\t--------\n");
+        }
+        for port in ports {
+            let name = match object::text(port, "name") {
+                "" => "<unset>",
+                name => name,
+            };
+            let number = port.get("port").map(plain).unwrap_or_default();
+            text.push_str(&format!("    {name}\t{number}\t{}\n", object::text(port, "protocol")));
+        }
+    }
+    text
+}

@@ -1,18 +1,35 @@
-//! `import-image`: fetch what a registry says about tags (openshift-images 8.4).
+//! `import-image`: fetch what a registry says about tags (openshift-images 5.1, 8.4).
+//!
+//! Owns the flags and what is printed. What is asked of the server is in `request`; the protocol of 2015, in which
+//! a controller imports and leaves a mark on the stream, in `legacy`.
+
+mod legacy;
+mod request;
 
 use anyhow::bail;
 use clap::Args;
 use http::Method;
 use pierhead_client::Resource;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::{describe, environment::ExitStatus, error::Silent, globals::Era, object, session::Session};
+use crate::{
+    describe,
+    environment::ExitStatus,
+    error::Silent,
+    globals::Era,
+    object,
+    print::output::{Form, OutputArgs, print_objects},
+    session::Session,
+};
+
+use request::Wanted;
 
 /// Import tags of an image stream from another registry
 ///
 /// Examples:
 ///   import-image myimage --from=registry.example.com/pushed/myimage --confirm
 ///   import-image myimage:latest
+///   import-image myimage --all --from=registry.example.com/pushed/myimage --confirm --scheduled
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ImportImageArgs {
@@ -24,14 +41,17 @@ pub(crate) struct ImportImageArgs {
     /// Create or change the image stream if need be
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     confirm: bool,
-    /// Import all tags of the repository
-    #[arg(long)]
+    /// Import all tags of the repository, or of the image stream
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     all: bool,
     /// Allow plain HTTP and unverified certificates
-    #[arg(long, visible_alias = "insecure-repository", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     insecure: Option<bool>,
+    /// As --insecure, for all imports of the stream from now on, in the way of 2015: by an annotation
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", conflicts_with_all = ["insecure", "scheduled", "dry_run"], value_name = "BOOL")]
+    insecure_repository: Option<bool>,
     /// Import again from time to time
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     scheduled: bool,
     /// source or local: where pods pull from
     #[arg(long, default_value = "source", value_name = "POLICY")]
@@ -40,63 +60,135 @@ pub(crate) struct ImportImageArgs {
     #[arg(long, default_value = "Legacy", value_name = "MODE")]
     import_mode: String,
     /// Do not store anything
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     dry_run: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 pub(crate) async fn run(args: ImportImageArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
-    if args.name.contains('@') {
-        bail!("to import images by ID, use the 'tag' command");
-    }
-    let (name, tag) = match args.name.split_once(':') {
-        Some((name, tag)) => (name.to_owned(), Some(tag.to_owned())),
-        None => (args.name.clone(), None),
-    };
-    if tag.is_some() && args.all {
-        bail!("cannot specify a tag {:?} as well as --all", args.name);
-    }
-    let client = session.client()?;
+    let wanted = wanted(&args, session.era())?;
     let namespace = session.namespace()?;
-    let resource = |plural: &str| Resource {
-        group: "image.openshift.io".into(),
-        version: "v1".into(),
-        plural: plural.into(),
-        namespaced: true,
-    };
-    let path = resource("imagestreams").item(Some(&namespace), &name, None);
+    let client = session.client()?;
+    let path = image_resource("imagestreams").item(Some(&namespace), &wanted.stream, None);
     let stream = match client.request(Method::GET, &path, None, None).await {
         Ok(stream) => Some(stream),
         Err(error) if error.is_not_found() && args.confirm => None,
         Err(error) if error.is_not_found() => {
-            bail!("no image stream named {name:?} exists, pass --confirm to create and import")
+            bail!("no image stream named {:?} exists, pass --confirm to create and import", wanted.stream)
         }
         Err(error) => return Err(error.into()),
     };
-    let spec = import_spec(&args, &name, tag.as_deref(), stream.as_ref())?;
-    let mut metadata = json!({"name": name, "namespace": namespace});
-    if let Some(stream) = &stream {
-        object::set_text(&mut metadata, "resourceVersion", object::text(stream, "metadata.resourceVersion"));
+    if args.insecure_repository.is_some() {
+        return legacy::import(&wanted, args.insecure_repository, stream, session).await;
     }
-    let import = json!({
-        "apiVersion": "image.openshift.io/v1", "kind": "ImageStreamImport", "metadata": metadata, "spec": spec,
-    });
-    let path = resource("imagestreamimports").collection(Some(&namespace));
-    let answer = client.request(Method::POST, &path, None, Some(&import)).await?;
-    let failures = failures(&answer);
-    let line = match (session.era(), failures.is_empty()) {
-        (Era::V3_2, true) => "The import completed successfully.".to_owned(),
-        (Era::V3_2, false) => "The import completed with errors.".to_owned(),
-        (_, clean) => {
-            let errors = if clean { "" } else { " with errors" };
-            let dry = if args.dry_run { " (dry run)" } else { "" };
-            format!("imagestream.image.openshift.io/{name} imported{errors}{dry}")
+    let import = request::document(&wanted, &namespace, stream.as_ref())?;
+    let path = image_resource("imagestreamimports").collection(Some(&namespace));
+    let answer = match client.request(Method::POST, &path, None, Some(&import)).await {
+        // A server without the kind says 404 (or 405) about the path, and names no object.
+        Err(error)
+            if matches!(error.code(), Some(404 | 405))
+                && error.status().is_none_or(|status| status.details.as_ref().is_none_or(|it| it.name.is_empty()))
+                && stream.is_none() =>
+        {
+            return legacy::import(&wanted, wanted.insecure, stream, session).await;
         }
+        answer => answer?,
     };
-    session.say(&line)?;
+    let form = args.output.form(session)?;
+    if !matches!(form, Form::Table { .. }) {
+        let shown = object::at(&answer, "status.import").filter(|_| !args.dry_run).unwrap_or(&answer).clone();
+        print_objects(session, &form, vec![shown], false, args.output.show_managed_fields)?;
+        return Ok(ExitStatus::SUCCESS);
+    }
+    report(&answer, &wanted, args.dry_run, session)
+}
+
+/// What the flags ask for.
+fn wanted(args: &ImportImageArgs, era: Era) -> anyhow::Result<Wanted> {
+    if args.name.contains('@') {
+        bail!("to import images by ID, use the 'tag' command");
+    }
+    let last = args.name.rsplit('/').next().unwrap_or(&args.name);
+    let (stream, tag) = match last.split_once(':') {
+        Some((stream, tag)) => (stream, Some(tag)),
+        None => (last, None),
+    };
+    if stream.is_empty() || tag == Some("") {
+        bail!("{:?} is not a valid image stream: use NAME[:TAG]", args.name);
+    }
+    if tag.is_some() && args.all {
+        bail!("cannot specify a tag {:?} as well as --all", args.name);
+    }
+    let reference_policy = match args.reference_policy.to_lowercase().as_str() {
+        "source" => "Source",
+        "local" => "Local",
+        other => bail!("invalid --reference-policy: {other:?}: must be \"source\" or \"local\""),
+    };
+    let import_mode = match args.import_mode.to_lowercase().as_str() {
+        "legacy" => "Legacy",
+        "preserveoriginal" => "PreserveOriginal",
+        _ => bail!("valid ImportMode values are Legacy or PreserveOriginal"),
+    };
+    Ok(Wanted {
+        argument: args.name.clone(),
+        stream: stream.to_owned(),
+        tag: tag.unwrap_or("latest").to_owned(),
+        from: args.from.clone(),
+        confirm: args.confirm,
+        all: args.all,
+        insecure: args.insecure,
+        scheduled: args.scheduled,
+        reference_policy,
+        import_mode,
+        import: !args.dry_run,
+        era,
+    })
+}
+
+fn image_resource(plural: &str) -> Resource {
+    Resource { group: "image.openshift.io".into(), version: "v1".into(), plural: plural.into(), namespaced: true }
+}
+
+/// Prints what became of an import.
+fn report(
+    answer: &Value,
+    wanted: &Wanted,
+    dry_run: bool,
+    session: &mut Session,
+) -> anyhow::Result<ExitStatus> {
+    let failures = failures(answer);
+    let dry = if dry_run { " (dry run)" } else { "" };
+    session.say(&match (session.era(), failures.is_empty()) {
+        (Era::V3_2, true) => format!("The import completed successfully.{dry}"),
+        (Era::V3_2, false) => format!("The import completed with errors.{dry}"),
+        (Era::V4, true) => format!("imagestream.image.openshift.io/{} imported{dry}", wanted.stream),
+        (Era::V4, false) => format!("imagestream.image.openshift.io/{} imported with errors{dry}", wanted.stream),
+    })?;
     session.say("")?;
-    if let Some(stream) = object::at(&answer, "status.import") {
-        let text = describe::image_stream(stream, (session.environment.now)(), session.era());
+    let now = (session.environment.now)();
+    if let Some(stream) = object::at(answer, "status.import") {
+        let text = describe::image_stream(stream, now, session.era());
         session.print(&text)?;
+    }
+    if session.era() == Era::V4 {
+        let whole = object::list(answer, "status.repository.images");
+        for image in object::list(answer, "status.images").iter().chain(whole) {
+            if object::at(image, "image").is_some() && !is_failure(image) {
+                let name = json!(format!("{}:{}", wanted.stream, object::text(image, "tag")));
+                let text = describe::image(&image["image"], name.as_str().unwrap_or_default(), now, Era::V4);
+                session.print(&format!("\n{text}"))?;
+            }
+        }
+    }
+    let more: Vec<&str> =
+        object::list(answer, "status.repository.additionalTags").iter().filter_map(Value::as_str).collect();
+    if !more.is_empty() {
+        session.say(&format!(
+            "\ninfo: The remote repository contained {} additional tags which were not imported: {}",
+            more.len(),
+            more.join(", ")
+        ))?;
     }
     for failure in &failures {
         session.remark(&format!("error: {failure}"))?;
@@ -104,129 +196,32 @@ pub(crate) async fn run(args: ImportImageArgs, session: &mut Session) -> anyhow:
     if failures.is_empty() {
         return Ok(ExitStatus::SUCCESS);
     }
-    if session.era() != Era::V3_2 {
+    if session.era() == Era::V4 {
         bail!("imported completed with errors");
     }
     Err(Silent(ExitStatus::FAILURE).into())
 }
 
-fn import_spec(
-    args: &ImportImageArgs,
-    name: &str,
-    tag: Option<&str>,
-    stream: Option<&Value>,
-) -> anyhow::Result<Value> {
-    let annotations =
-        stream.map(|stream| object::string_map(stream, "metadata.annotations")).unwrap_or_default();
-    let insecure = args
-        .insecure
-        .unwrap_or_else(|| annotations.contains(&("openshift.io/image.insecureRepository", "true")));
-    let mut policy = json!({"importMode": args.import_mode});
-    if insecure {
-        policy["insecure"] = json!(true);
-    }
-    if args.scheduled {
-        policy["scheduled"] = json!(true);
-    }
-    let reference = if args.reference_policy.eq_ignore_ascii_case("local") { "Local" } else { "Source" };
-    let entry = |from: &str, to: Option<&str>| {
-        let mut entry = Map::new();
-        entry.insert("from".to_owned(), json!({"kind": "DockerImage", "name": from}));
-        if let Some(to) = to {
-            entry.insert("to".to_owned(), json!({"name": to}));
-        }
-        entry.insert("importPolicy".to_owned(), policy.clone());
-        entry.insert("referencePolicy".to_owned(), json!({"type": reference}));
-        Value::Object(entry)
-    };
-    let import = !args.dry_run;
-    let repository = stream.map_or("", |stream| object::text(stream, "spec.dockerImageRepository"));
-    if args.all {
-        let from = whole_repository(args, repository, stream.is_some())?;
-        return Ok(json!({"import": import, "repository": entry(from, None)}));
-    }
-    let wanted = tag.unwrap_or("latest");
-    let spec_tags = stream.map_or(&[] as &[Value], |stream| object::list(stream, "spec.tags"));
-    let known = spec_tags.iter().find(|entry| object::text(entry, "name") == wanted);
-    let image = match (known, &args.from) {
-        (Some(known), from) => {
-            let source = object::text(known, "from.name");
-            if object::text(known, "from.kind") != "DockerImage" {
-                bail!(
-                    "tag {wanted:?} points to existing {} {source:?}, it cannot be re-imported",
-                    object::text(known, "from.kind")
-                );
-            }
-            if let Some(from) = from.as_deref().filter(|from| *from != source) {
-                bail!(
-                    "the tag {wanted:?} points to {source:?} - use the 'tag' command if you want to change the source to {from:?}"
-                );
-            }
-            source.to_owned()
-        }
-        (None, Some(from)) => from.clone(),
-        (None, None) if tag.is_some() && stream.is_some() => bail!(
-            "the tag {wanted:?} does not exist on the image stream - choose an existing tag to import or use the 'tag' command to create a new tag"
-        ),
-        (None, None) if repository.is_empty() => {
-            if stream.is_some() && spec_tags.is_empty() {
-                bail!("image stream has not defined anything to import");
-            }
-            let images: Vec<Value> = spec_tags
-                .iter()
-                .filter(|entry| object::text(entry, "from.kind") == "DockerImage")
-                .map(|known| entry(object::text(known, "from.name"), Some(object::text(known, "name"))))
-                .collect();
-            if images.is_empty() {
-                return Ok(
-                    json!({"import": import, "images": [entry(&format!("{name}:{wanted}"), Some(wanted))]}),
-                );
-            }
-            return Ok(json!({"import": import, "images": images}));
-        }
-        (None, None) => format!("{repository}:{wanted}"),
-    };
-    Ok(json!({"import": import, "images": [entry(&image, Some(wanted))]}))
-}
-
-/// What `--all` imports from.
-fn whole_repository<'a>(
-    args: &'a ImportImageArgs,
-    repository: &'a str,
-    exists: bool,
-) -> anyhow::Result<&'a str> {
-    let from = args.from.as_deref().unwrap_or(repository);
-    if from.is_empty() {
-        bail!("all tags of which repository? pass --from");
-    }
-    if exists && repository != from && !args.confirm {
-        if repository.is_empty() {
-            bail!(
-                "the image stream does not currently import an entire Docker repository, pass --confirm to update"
-            );
-        }
-        bail!("the image stream has a different import spec {repository:?}, pass --confirm to update");
-    }
-    Ok(from)
+fn is_failure(entry: &Value) -> bool {
+    object::text(entry, "status.status") == "Failure"
 }
 
 fn failures(answer: &Value) -> Vec<String> {
     let mut out = Vec::new();
-    let failed = |entry: &Value| object::text(entry, "status.status") == "Failure";
-    for image in object::list(answer, "status.images").iter().filter(|image| failed(image)) {
-        out.push(format!(
-            "tag {} failed: {}",
-            object::text(image, "tag"),
-            object::text(image, "status.message")
-        ));
+    let message = |entry: &Value| object::text(entry, "status.message").to_owned();
+    let tag = |entry: &Value| match object::text(entry, "tag") {
+        "" => object::text(entry, "image.metadata.name").to_owned(),
+        tag => tag.to_owned(),
+    };
+    for image in object::list(answer, "status.images").iter().filter(|image| is_failure(image)) {
+        out.push(format!("tag {} failed: {}", tag(image), message(image)));
     }
     if let Some(repository) = object::at(answer, "status.repository") {
-        if failed(repository) {
-            out.push(format!("repository failed: {}", object::text(repository, "status.message")));
+        if is_failure(repository) {
+            out.push(format!("repository failed: {}", message(repository)));
         }
-        for image in object::list(repository, "images").iter().filter(|image| failed(image)) {
-            let message = object::text(image, "status.message");
-            out.push(format!("repository tag {} failed: {message}", object::text(image, "tag")));
+        for image in object::list(repository, "images").iter().filter(|image| is_failure(image)) {
+            out.push(format!("repository tag {} failed: {}", tag(image), message(image)));
         }
     }
     out

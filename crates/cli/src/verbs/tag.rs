@@ -8,7 +8,7 @@ use pierhead_client::{ApiRequest, Client, ClientError, Resource};
 use serde_json::{Value, json};
 
 use super::get;
-use crate::{environment::ExitStatus, object, session::Session};
+use crate::{environment::ExitStatus, globals::Era, object, session::Session};
 
 /// Tag images into image streams
 ///
@@ -64,6 +64,11 @@ struct Source {
 }
 
 impl Source {
+    /// The stream that a tag or an image is of.
+    fn stream(&self) -> &str {
+        self.name.split([':', '@']).next().unwrap_or(&self.name)
+    }
+
     fn display(&self) -> String {
         match &self.namespace {
             Some(namespace) => format!("{namespace}/{}", self.name),
@@ -89,14 +94,19 @@ pub(crate) async fn run(args: TagArgs, session: &mut Session) -> anyhow::Result<
         bail!("you must specify a source reference and at least one destination");
     };
     let source = resolve_source(&args, source, &own, &client, session).await?;
-    if source.kind != "DockerImage" && (args.scheduled || args.insecure) {
-        bail!("only container images can have importing flags set");
+    let imports = args.scheduled || args.insecure || args.import_mode.is_some();
+    if source.kind != "DockerImage" && imports {
+        let images = if session.era() == Era::V4 { "container" } else { "Docker" };
+        bail!("only {images} images can have importing flags set");
+    }
+    if args.alias && source.kind != "ImageStreamTag" {
+        bail!("only image stream tags can be followed: --alias needs a source NAME:TAG");
     }
     for reference in destinations {
         let destination = parse_destination(reference, &own)?;
-        if args.alias
-            && source.namespace.as_deref().is_some_and(|namespace| namespace != destination.namespace)
-        {
+        let is_elsewhere = source.namespace.as_deref().unwrap_or(&own) != destination.namespace
+            || source.stream() != destination.stream;
+        if args.alias && is_elsewhere {
             bail!("cannot set alias across different Image Streams");
         }
         write(&client, &args, &source, &destination).await?;
@@ -242,13 +252,54 @@ async fn write(
         "metadata": {"name": name, "namespace": destination.namespace}, "tag": tag,
     });
     let path = stream_tags().item(Some(&destination.namespace), &name, None);
-    match client.request(Method::PUT, &path, None, Some(&document)).await {
-        Err(error) if matches!(error.code(), Some(403..=405)) => {
-            let path = stream_tags().collection(Some(&destination.namespace));
-            client.request(Method::POST, &path, None, Some(&document)).await.map(|_| ())
+    let answered = client.request(Method::PUT, &path, None, Some(&document)).await;
+    if !answered.as_ref().is_err_and(|error| matches!(error.code(), Some(403..=405))) {
+        return answered.map(|_| ());
+    }
+    let path = stream_tags().collection(Some(&destination.namespace));
+    match client.request(Method::POST, &path, None, Some(&document)).await {
+        Err(error) if matches!(error.code(), Some(403 | 405)) => {
+            // Servers before image stream tags could be written, and roles that only reach the stream.
+            match write_into_stream(client, destination, &document["tag"]).await {
+                Err(second) if second.is_forbidden() => Err(error),
+                written => written,
+            }
         }
         answered => answered.map(|_| ()),
     }
+}
+
+/// Sets the tag in the spec of its stream, which is made if there is none.
+async fn write_into_stream(
+    client: &Client,
+    destination: &Destination,
+    tag: &Value,
+) -> Result<(), ClientError> {
+    let streams = Resource { plural: "imagestreams".into(), ..stream_tags() };
+    let path = streams.item(Some(&destination.namespace), &destination.stream, None);
+    let mut stream = match client.request(Method::GET, &path, None, None).await {
+        Ok(stream) => stream,
+        Err(error) if error.is_not_found() => {
+            let document = json!({
+                "apiVersion": "image.openshift.io/v1", "kind": "ImageStream",
+                "metadata": {"name": destination.stream, "namespace": destination.namespace},
+                "spec": {"tags": [tag]},
+            });
+            let path = streams.collection(Some(&destination.namespace));
+            return client.request(Method::POST, &path, None, Some(&document)).await.map(|_| ());
+        }
+        Err(error) => return Err(error),
+    };
+    let spec = object::object_mut(&mut stream, "spec");
+    let tags = spec.entry("tags".to_owned()).or_insert_with(|| json!([]));
+    match tags.as_array_mut() {
+        Some(tags) => {
+            tags.retain(|known| object::text(known, "name") != destination.tag);
+            tags.push(tag.clone());
+        }
+        None => *tags = json!([tag]),
+    }
+    client.request(Method::PUT, &path, None, Some(&stream)).await.map(|_| ())
 }
 
 async fn delete(client: &Client, destination: &Destination) -> Result<(), ClientError> {
