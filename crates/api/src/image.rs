@@ -6,6 +6,7 @@ mod imports;
 mod resolve;
 mod stream;
 mod stream_views;
+mod tag_priority;
 mod validate;
 
 pub use docker::{DOCKER_IMAGE_GROUP_VERSION, DOCKER_IMAGE_LEGACY_VERSION, DockerConfig, DockerImage};
@@ -25,6 +26,7 @@ pub use stream_views::{
     ImageBlobReferences, ImageLayerData, ImageStreamImage, ImageStreamLayers, ImageStreamMapping,
     ImageStreamTag, ImageTag, SecretList,
 };
+pub use tag_priority::prioritize_tags;
 pub use validate::{image_name, image_stream_name, stream_and_tag, stream_image, tag_name};
 
 /// Name of the API group.
@@ -44,4 +46,8 @@ pub mod annotation {
     pub const INSECURE_REPOSITORY: &str = "openshift.io/image.insecureRepository";
     /// `true` on secrets that imports do not use.
     pub const EXCLUDE_SECRET: &str = "openshift.io/image.excludeSecret";
+    /// On wanted tags: the architecture to take from a list of images.
+    pub const PREFER_ARCHITECTURE: &str = "importer.image.openshift.io/prefer-arch";
+    /// On wanted tags: the operating system to take from a list of images.
+    pub const PREFER_OS: &str = "importer.image.openshift.io/prefer-os";
 }

@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use pierhead_auth::{Auth, Era};
+use pierhead_client::egress::Egress;
 use pierhead_images::Images;
 use pierhead_runtime::SharedClock;
 use pierhead_store::Store;
@@ -44,6 +45,10 @@ pub struct Config {
     pub commit: String,
     /// How long the answer to a new project waits for its service accounts' secrets.
     pub project_wait: Duration,
+    /// The way to other registries; without one nothing is imported.
+    pub egress: Option<Egress>,
+    /// Most tags that are imported of a whole repository; `None`: all that it lists.
+    pub tags_per_repository: Option<usize>,
 }
 
 impl Config {
@@ -56,6 +61,8 @@ impl Config {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             commit: String::new(),
             project_wait: Duration::from_secs(10),
+            egress: None,
+            tags_per_repository: Some(50),
         }
     }
 }

@@ -21,7 +21,9 @@ pub struct AllowedRegistry {
 
 /// A text is no pattern of registries.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no registry: write a host such as `*.example.com`, with a port where it has one of its own")]
+#[error(
+    "`{0}` is no registry: write a host such as `*.example.com`, with a port where it has one of its own"
+)]
 pub struct AllowedRegistryError(String);
 
 impl AllowedRegistry {
@@ -138,8 +140,9 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_registry_and_the_first_patterns() {
-        let allowed: Vec<AllowedRegistry> =
-            (1..=7).map(|number| AllowedRegistry::parse(&format!("r{number}.io"), number == 1).unwrap()).collect();
+        let allowed: Vec<AllowedRegistry> = (1..=7)
+            .map(|number| AllowedRegistry::parse(&format!("r{number}.io"), number == 1).unwrap())
+            .collect();
         assert_eq!(
             refusal(&allowed, &"quay.io/a/b".parse().unwrap(), false).unwrap(),
             "importing images from registry \"quay.io\" is forbidden: registry \"quay.io\" not allowed by whitelist: \

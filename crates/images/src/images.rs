@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use moka::sync::Cache;
 use pierhead_api::image::annotation;
 use pierhead_api::meta::ObjectMeta;
 use pierhead_auth::Permit;
@@ -109,6 +110,8 @@ pub enum OpenError {
     GraceTooShort(Duration),
 }
 
+/// Digests remembered of those that were pushed of late.
+const PUSHED: u64 = 16_384;
 /// Digests are spread over this many locks between committing a blob and collecting it.
 const STRIPES: usize = 64;
 
@@ -118,6 +121,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) clock: SharedClock,
     pub(crate) manifests: ManifestCache,
+    /// What was pushed of late: most pushes move a tag to an image that is there, which need not be made again.
+    pub(crate) pushed: Cache<Digest, ()>,
     stripes: Vec<RwLock<()>>,
 }
 
@@ -138,7 +143,8 @@ impl Images {
         }
         let manifests = ManifestCache::new(&store);
         let stripes = std::iter::repeat_with(|| RwLock::new(())).take(STRIPES).collect();
-        Ok(Self(Arc::new(Shared { store, blobs, config, clock, manifests, stripes })))
+        let pushed = Cache::new(PUSHED);
+        Ok(Self(Arc::new(Shared { store, blobs, config, clock, manifests, pushed, stripes })))
     }
 
     /// Says why an image may not be imported from where `reference` points, for the rules of the cluster; `None` when it
@@ -171,9 +177,9 @@ impl Images {
 
     /// The stripes of several blobs, for reading. Each is taken once: a second time could wait for somebody who waits
     /// for the first.
-    pub(crate) async fn stripes(&self, digests: impl Iterator<Item = &Digest>) -> Vec<RwLockReadGuard<'_, ()>> {
+    pub(crate) async fn stripes(&self, digests: Vec<Digest>) -> Vec<RwLockReadGuard<'_, ()>> {
         let stripe = |digest: &Digest| digest.hash().last().copied().map_or(0, usize::from) % STRIPES;
-        let needed: std::collections::BTreeSet<usize> = digests.map(stripe).collect();
+        let needed: std::collections::BTreeSet<usize> = digests.iter().map(stripe).collect();
         let mut held = Vec::with_capacity(needed.len());
         for index in needed {
             held.push(self.0.stripes[index].read().await);

@@ -16,7 +16,7 @@ use pierhead_api::image::{
 };
 use pierhead_api::meta::Time;
 use pierhead_auth::{Api, Permit};
-use pierhead_oci::{Algorithm, Digest, ImageConfig, Manifest, ManifestKind};
+use pierhead_oci::{Algorithm, Digest, ImageConfig, ImageReference, Manifest, ManifestKind};
 use pierhead_store::{Revision, StoreError, WriteTx};
 use tracing::{debug, info};
 
@@ -24,9 +24,10 @@ use crate::Images;
 use crate::error::StreamError;
 use crate::image_metadata::describe;
 use crate::images::Config;
-use crate::links::{hold, link};
+use crate::links::{Giver, adopt, hold, link};
 use crate::manifest_record::{INLINE_LIMIT, ManifestRecord};
 use crate::push::{created_now, empty_stream};
+use crate::remote::name_missing_parts;
 use crate::rows::{Rows, stream_key};
 use crate::small_blobs::SMALL_BYTES;
 use crate::stream::{DryRun, STREAMS_RESOURCE, missing, recompose};
@@ -151,8 +152,11 @@ impl FetchedManifest {
         };
         describe(&mut image, &self.manifest, config.as_ref());
         image.docker_image_manifest = String::from_utf8_lossy(self.manifest.bytes()).into_owned();
-        image.docker_image_config =
-            self.config.as_deref().map(|config| String::from_utf8_lossy(config).into_owned()).unwrap_or_default();
+        image.docker_image_config = self
+            .config
+            .as_deref()
+            .map(|config| String::from_utf8_lossy(config).into_owned())
+            .unwrap_or_default();
         image
     }
 
@@ -195,7 +199,7 @@ impl Images {
         let namespace = permit.namespace().to_owned();
         let new = self.unknown_manifests(&namespace, &write)?;
         let files: BTreeMap<Digest, Bytes> = new.iter().flat_map(|manifest| manifest.files()).collect();
-        let _kept = self.stripes(files.keys()).await;
+        let _kept = self.stripes(files.keys().cloned().collect()).await;
         for (digest, content) in files {
             self.blobs().put(&digest, content).await?;
         }
@@ -205,6 +209,15 @@ impl Images {
         let applied = self.edit(dry_run, move |tx| import.apply(tx)).await?;
         info!(%namespace, %stream, tags = count, "Imported {count} tags into {namespace}/{stream}");
         Ok(applied)
+    }
+
+    /// Whether the stream is still the one that somebody saw, before the long way to other registries is taken.
+    pub fn check_seen(&self, namespace: &str, name: &str, seen: &SeenStream) -> Result<(), StreamError> {
+        match self.store().read(|tx| tx.head(namespace, name))? {
+            Some(head) => seen.check(name, &head),
+            None if *seen == SeenStream::default() => Ok(()),
+            None => Err(missing(name)),
+        }
     }
 
     /// What has to be stored: an import that finds what it found before reads a few rows and no more.
@@ -302,9 +315,9 @@ impl Import {
             newest.reference == image.reference
                 && newest.image == digest
                 && seen.is_some_and(|generation| generation <= newest.generation)
-                && wanted.as_ref().is_some_and(|tag| {
-                    tag.import_policy.import_mode == import.import_policy.import_mode
-                })
+                && wanted
+                    .as_ref()
+                    .is_some_and(|tag| tag.import_policy.import_mode == import.import_policy.import_mode)
         });
         if same {
             let cleared = !record.conditions.is_empty();
@@ -347,9 +360,13 @@ impl Import {
             edit.tx.put(&IMAGES, &name, &ImageRecord { image: object })?;
         }
         let key = fetched.digest.to_key();
+        let record = ManifestRecord::new(&fetched.manifest, self.depth_below(edit, fetched)?);
         if edit.tx.row(&MANIFESTS, &key)?.is_none() {
-            let depth = self.depth_below(edit, fetched)?;
-            edit.tx.put(&MANIFESTS, &key, &ManifestRecord::new(&fetched.manifest, depth))?;
+            edit.tx.put(&MANIFESTS, &key, &record)?;
+        }
+        // Who may pull it from another repository of ours may have all of it.
+        if let Some(giver) = self.own_repository(edit, image)? {
+            adopt(edit.tx, repository, &fetched.digest, giver, now_s)?;
         }
         hold(edit.tx, repository, &fetched.digest, now_s)?;
         if let Some((digest, content)) = fetched.named_config() {
@@ -360,7 +377,19 @@ impl Import {
             }
             link(edit.tx, repository, &digest, size, now_s)?;
         }
-        Ok(())
+        name_missing_parts(edit.tx, repository, &fetched.digest, &record.header)
+    }
+
+    /// The repository that an image was fetched from, if that is one of ours.
+    fn own_repository(
+        &self,
+        edit: &StreamEdit<'_, '_>,
+        image: &FetchedImage,
+    ) -> Result<Option<Giver>, StoreError> {
+        let Ok(reference) = image.reference.parse::<ImageReference>() else { return Ok(None) };
+        let ours = reference.registry.as_deref().is_some_and(|host| self.shared.config.names_us(host));
+        let Some(namespace) = reference.namespace.filter(|_| ours) else { return Ok(None) };
+        Ok(edit.tx.repository(&namespace, &reference.name)?.map(Giver::Repository))
     }
 
     /// How deep the manifests below a list go; `None` for an image.

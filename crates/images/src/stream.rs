@@ -435,8 +435,7 @@ fn write_status(
     for ((_, tag, _), event) in edit.tx.rows(&TAG_EVENTS, &range, ALL)? {
         stored.entry(tag).or_default().insert(0, event.item);
     }
-    let known: BTreeSet<String> =
-        stored.values().flatten().map(|item| item.reference.clone()).collect();
+    let known: BTreeSet<String> = stored.values().flatten().map(|item| item.reference.clone()).collect();
     let mut errors = FieldErrors::new();
     for list in &stream.status.tags {
         let old = stored.remove(&list.tag).unwrap_or_default();

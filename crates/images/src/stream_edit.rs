@@ -48,7 +48,18 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
         by: &Authorship,
     ) -> Result<Option<Self>, StoreError> {
         let head = tx.head(namespace, name)?;
-        Ok(head.map(|head| Self {
+        Ok(head.map(|head| Self::of(tx, namespace, name, head, by)))
+    }
+
+    /// Edits the stream whose head was read in this transaction.
+    pub(crate) fn of(
+        tx: &'t mut WriteTx<'a>,
+        namespace: &str,
+        name: &str,
+        head: HeadRecord,
+        by: &Authorship,
+    ) -> Self {
+        Self {
             tx,
             namespace: namespace.to_owned(),
             name: name.to_owned(),
@@ -57,7 +68,7 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
             changed_tags: BTreeSet::new(),
             spec_changed: false,
             touched: false,
-        }))
+        }
     }
 
     /// Makes a stream. The caller has seen that there is none.
@@ -152,7 +163,10 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
         let event = TagEventRecord { item: newest.clone(), actor: self.by.actor.clone(), at: self.by.now };
         self.tx.put(&TAG_EVENTS, &(self.repository(), tag.to_owned(), seq), &event)?;
         if let Ok(digest) = newest.image.parse::<Digest>() {
-            self.tx.put(&TAG_IMAGES, &(self.repository(), digest.to_key(), tag.to_owned()), &())?;
+            let key = (self.repository(), digest.to_key(), tag.to_owned());
+            if !self.tx.has(&TAG_IMAGES, &key)? {
+                self.tx.put(&TAG_IMAGES, &key, &())?;
+            }
             if let Some(giver) = giver {
                 adopt(self.tx, self.head.repository, &digest, giver, self.by.now.as_second())?;
             }

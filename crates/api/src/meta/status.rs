@@ -60,6 +60,8 @@ pub enum StatusReason {
     InternalError,
     Expired,
     ServiceUnavailable,
+    ImportFailed,
+    NotV2Registry,
     #[serde(other)]
     Unknown,
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use pierhead_api::image::{ImageStream, ImageStreamImage, ImageStreamMapping};
+use pierhead_api::image::{ImageStream, ImageStreamImage, ImageStreamMapping, annotation};
 use pierhead_api::meta::Status;
 use pierhead_api::to_value;
 use pierhead_auth::{Attributes, Auth};
 use pierhead_images::{Images, MayMap};
-use pierhead_store::KeyRange;
 use pierhead_store::objects::OBJECTS;
+use pierhead_store::{KeyRange, Revision};
 use serde_json::{Value, json};
 
 use super::access_reviews::read;
@@ -22,9 +22,6 @@ use crate::kind::{Connect, GroupVersionKind, Kind, SubBehaviour, Subresource, Ve
 use crate::query::WriteOptions;
 use crate::storage::image_streams::{ImageStreams, tried};
 use crate::strategy::Strategy;
-
-/// Secrets with this annotation are for nobody's imports.
-const EXCLUDED: &str = "openshift.io/image.excludeSecret";
 
 /// Streams.
 pub(crate) fn kind(images: &Images, auth: &Auth) -> Kind {
@@ -119,6 +116,15 @@ fn layers(call: &Call) -> Result<Value, ApiError> {
 
 /// All secrets of the namespace that a registry takes credentials from, whatever the stream (images 3.8).
 fn secrets(call: &Call) -> Result<Value, ApiError> {
+    let (items, revision) = docker_secrets(call)?;
+    Ok(json!({
+        "kind": "SecretList", "apiVersion": "v1",
+        "metadata": {"resourceVersion": revision.to_string()}, "items": items,
+    }))
+}
+
+/// The documents of those secrets, and the state they were read from.
+pub(super) fn docker_secrets(call: &Call) -> Result<(Vec<Value>, Revision), ApiError> {
     let range = KeyRange::prefix(&("secrets", call.namespace()));
     let (rows, revision) = call
         .server
@@ -131,12 +137,9 @@ fn secrets(call: &Call) -> Result<Value, ApiError> {
             secret["type"].as_str(),
             Some("kubernetes.io/dockercfg" | "kubernetes.io/dockerconfigjson")
         );
-        if docker && secret["metadata"]["annotations"][EXCLUDED] != "true" {
+        if docker && secret["metadata"]["annotations"][annotation::EXCLUDE_SECRET] != "true" {
             items.push(secret);
         }
     }
-    Ok(json!({
-        "kind": "SecretList", "apiVersion": "v1",
-        "metadata": {"resourceVersion": revision.to_string()}, "items": items,
-    }))
+    Ok((items, revision))
 }

@@ -29,7 +29,13 @@ fn import(tag: &str, outcome: ImportOutcome) -> TagImport {
     let mut import_policy = TagImportPolicy::default();
     import_policy.set_defaults();
     let reference_policy = TagReferencePolicy { policy_type: "Source".into() };
-    TagImport { tag: tag.into(), from: format!("quay.io/a/b:{tag}"), import_policy, reference_policy, outcome }
+    TagImport {
+        tag: tag.into(),
+        from: format!("quay.io/a/b:{tag}"),
+        import_policy,
+        reference_policy,
+        outcome,
+    }
 }
 
 fn write(tags: Vec<TagImport>) -> ImportWrite {
@@ -88,10 +94,7 @@ async fn each_result_changes_what_it_must_and_nothing_else() {
     insecure.import_policy.insecure = true;
 
     let made = world.imports(vec![ok(&one)]).await;
-    assert_eq!(
-        shown(&made),
-        ["generation 1", "wants 1@1 quay.io/a/b:1", &format!("has 1 {first}@1/01")]
-    );
+    assert_eq!(shown(&made), ["generation 1", "wants 1@1 quay.io/a/b:1", &format!("has 1 {first}@1/01")]);
     assert_eq!(made.metadata.annotations["openshift.io/image.dockerRepositoryCheck"], "2026-11-23T10:01:00Z");
     let rows: Vec<(TagImport, Vec<String>)> = vec![
         // The same again: nothing.
@@ -167,8 +170,17 @@ async fn what_was_imported_is_served_here_and_layers_are_not_taken_from_others()
     world.put_image(("other", "secret"), "latest", &private).await;
     // Whoever writes manifests may name any digest in them.
     let thief = Sample::with(b"{\"os\":\"linux\"}".to_vec(), private.layer.clone(), "");
-    let large = Sample::with(format!("{{\"os\":\"linux\",\"author\":\"{:5000}\"}}", "x").into_bytes(), vec![7; 9], "");
-    world.imports(vec![import("1", fetched(&thief, "evil.io/a/b")), import("2", fetched(&large, "evil.io/a/b"))]).await;
+    let large = Sample::with(
+        format!("{{\"os\":\"linux\",\"author\":\"{:5000}\"}}", "x").into_bytes(),
+        vec![7; 9],
+        "",
+    );
+    world
+        .imports(vec![
+            import("1", fetched(&thief, "evil.io/a/b")),
+            import("2", fetched(&large, "evil.io/a/b")),
+        ])
+        .await;
     for (tag, sample) in [("1", &thief), ("2", &large)] {
         assert_eq!(world.pulled(AT, tag).await, Some(sample.digest()));
         let config = pierhead_oci::Digest::sha256(&sample.config);
@@ -202,7 +214,8 @@ async fn a_list_comes_with_its_images() {
         child.manifest.len()
     );
     let list = Manifest::parse(OCI_INDEX, index.into_bytes()).unwrap();
-    let child_manifest = FetchedManifest::new(Algorithm::Sha256, child.parsed(), Some(child.config.clone().into()));
+    let child_manifest =
+        FetchedManifest::new(Algorithm::Sha256, child.parsed(), Some(child.config.clone().into()));
     let manifest = FetchedManifest::new(Algorithm::Sha256, list, None);
     let digest = manifest.digest().clone();
     let reference = format!("quay.io/a/b@{digest}");
@@ -228,7 +241,10 @@ async fn imports_collide_with_changes_of_what_is_wanted_and_not_with_pushes() {
     world.put_image(AT, "pushed", &Sample::new("pushed")).await;
     let permit = world.api("shop", "imagestreamimports");
     let attempt = async |seen: SeenStream, tag: &str| {
-        let import = ImportWrite { seen: Some(seen), ..write(vec![import(tag, fetched(&Sample::new(tag), "q.io/a/b"))]) };
+        let import = ImportWrite {
+            seen: Some(seen),
+            ..write(vec![import(tag, fetched(&Sample::new(tag), "q.io/a/b"))])
+        };
         world.images.apply_import(&permit, import, DryRun::No).await
     };
     assert!(attempt(seen.clone(), "1").await.is_ok(), "a push is no collision");
