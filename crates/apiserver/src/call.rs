@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::ResponseBody;
 use crate::catalog::Resource;
 use crate::kind::Verb;
-use crate::path::ResourcePath;
+use crate::path::{Prefix, ResourcePath};
 use crate::query::Query;
 use crate::server::Parts;
 use crate::storage::{Document, Key};
@@ -58,7 +58,13 @@ impl Call {
 
     /// What hooks are told about this call.
     pub(crate) fn change<'a>(&'a self, namespace: &'a str) -> Change<'a> {
-        Change { subject: &self.subject, namespace, settings: &self.server.settings, auth: &self.server.auth }
+        Change {
+            subject: &self.subject,
+            namespace,
+            settings: &self.server.settings,
+            legacy: self.path.prefix == Prefix::Legacy,
+            auth: &self.server.auth,
+        }
     }
 
     /// 404 for an object of this kind.

@@ -236,8 +236,17 @@ impl<'a> Collection<'a> {
                 let mut document = sent;
                 errors.append(metadata::keep(&mut document, old));
                 if self.kind.has_status() {
+                    let status = document.get("status").cloned().unwrap_or_default();
                     copy_field(&mut document, old, "status");
+                    if let Some(takes) = self.kind.takes_status {
+                        takes(&mut document, &status);
+                    }
                 }
+                document
+            }
+            Part::Computed => {
+                let mut document = sent;
+                errors.append(metadata::keep(&mut document, old));
                 document
             }
             Part::Status => {
@@ -255,8 +264,8 @@ impl<'a> Collection<'a> {
         let hooked =
             self.hooks.update(&document, old, part, &change).map_err(|error| self.undecodable(&error))?;
         let mut document = hooked.document;
-        if self.kind.has_generation && part == Part::Main {
-            metadata::count_generation(&mut document, old);
+        if self.kind.has_generation && matches!(part, Part::Main | Part::Computed) {
+            metadata::count_generation(&mut document, old, self.kind.also_counted);
         }
         errors.append(hooked.errors);
         self.check(&document, &errors)?;

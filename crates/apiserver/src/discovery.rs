@@ -138,6 +138,9 @@ struct Shown {
 
 /// How `kind` appears under `prefix`, if it does.
 fn shown(kind: &Kind, prefix: &Prefix) -> Option<Shown> {
+    if !kind.announced {
+        return None;
+    }
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     if prefix_of(kind) == *prefix {
         return Some(Shown {

@@ -104,7 +104,6 @@ pub(crate) enum SubBehaviour {
     /// It replaces the finalizers of a namespace.
     Finalize,
     /// It shows and changes a part of the object as another kind, as `scale` does.
-    #[expect(dead_code, reason = "deployment configs, whose `scale` this is for, come with the node")]
     Facet(Arc<dyn Facet>),
     /// It does something of its own.
     Connect(Arc<dyn Connect>),
@@ -137,6 +136,10 @@ pub(crate) type Visible = fn(auth: &Auth, subject: &Arc<Subject>, name: &str) ->
 
 /// The name under which an object is stored that clients may also name otherwise; `None` for no such name.
 pub(crate) type StoredName = fn(name: &str) -> Option<String>;
+
+/// Puts into `document`, which has the status as stored, what a client may change of it by writing the object; `sent` is
+/// the status the client wrote.
+pub(crate) type TakesStatus = fn(document: &mut Value, sent: &Value);
 
 /// Answers a GET, or leaves it to the collection.
 pub(crate) type AnswersGet = fn(call: &Call) -> Result<Option<Value>, ApiError>;
@@ -187,6 +190,14 @@ pub(crate) struct Kind {
     pub(crate) unconditional_update: bool,
     /// Whether `metadata.generation` counts changes of anything but status and metadata.
     pub(crate) has_generation: bool,
+    /// Fields of the status whose changes `metadata.generation` counts too, as JSON pointers.
+    pub(crate) also_counted: &'static [&'static str],
+    /// What of a status a client may set by writing the object.
+    pub(crate) takes_status: Option<TakesStatus>,
+    /// Whether a DELETE under `/oapi/v1` leaves dependents where it does not say otherwise.
+    pub(crate) old_delete_orphans: bool,
+    /// Whether discovery shows it.
+    pub(crate) announced: bool,
     /// What field selectors may name besides name and namespace.
     pub(crate) fields: &'static [FieldLabel],
     /// How strategic merge patches treat its lists.
@@ -233,6 +244,10 @@ impl Kind {
             core_alias: false,
             unconditional_update: false,
             has_generation: false,
+            also_counted: &[],
+            takes_status: None,
+            old_delete_orphans: false,
+            announced: true,
             fields: &[],
             patch: PatchSchema::of(O::GROUP, O::KIND),
             visible: None,
@@ -272,6 +287,30 @@ impl Kind {
     /// `metadata.generation` counts changes of the spec.
     pub(crate) fn generation(mut self) -> Self {
         self.has_generation = true;
+        self
+    }
+
+    /// `metadata.generation` counts changes of this field of the status too, given as a JSON pointer.
+    pub(crate) fn also_counts(mut self, fields: &'static [&'static str]) -> Self {
+        self.also_counted = fields;
+        self
+    }
+
+    /// Writing the object may change some of its status.
+    pub(crate) fn takes_status(mut self, takes: TakesStatus) -> Self {
+        self.takes_status = Some(takes);
+        self
+    }
+
+    /// A DELETE under `/oapi/v1` leaves dependents where it does not say otherwise.
+    pub(crate) fn old_delete_orphans(mut self) -> Self {
+        self.old_delete_orphans = true;
+        self
+    }
+
+    /// Served, but not announced: its clients know the path, and its kind is another resource's.
+    pub(crate) fn unannounced(mut self) -> Self {
+        self.announced = false;
         self
     }
 

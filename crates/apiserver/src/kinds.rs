@@ -12,6 +12,7 @@ use crate::kind::Kind;
 mod access_reviews;
 mod authentication_reviews;
 mod config_maps;
+mod deployment_configs;
 mod endpoints;
 mod events;
 mod grants;
@@ -51,6 +52,7 @@ pub(crate) fn all(images: &Images, auth: &Auth) -> Vec<Kind> {
     kinds.extend(authentication_reviews::kinds());
     kinds.extend(access_reviews::kinds());
     // OpenShift's kinds.
+    kinds.extend(deployment_configs::kinds());
     kinds.extend(openshift_reviews::kinds());
     kinds.extend(openshift_roles::kinds());
     kinds.extend(policies::kinds());

@@ -110,8 +110,9 @@ pub(crate) fn keep(document: &mut Value, old: &Value) -> FieldErrors {
     errors
 }
 
-/// Counts the generation up when anything but metadata and status changed.
-pub(crate) fn count_generation(document: &mut Value, old: &Value) {
+/// Counts the generation up when anything but metadata and status changed, or one of the fields `also`, which are JSON
+/// pointers.
+pub(crate) fn count_generation(document: &mut Value, old: &Value, also: &[&str]) {
     let spec = |value: &Value| {
         let mut rest = value.as_object().cloned().unwrap_or_default();
         rest.shift_remove("metadata");
@@ -119,7 +120,9 @@ pub(crate) fn count_generation(document: &mut Value, old: &Value) {
         rest
     };
     let generation = of(old).get("generation").and_then(Value::as_i64).unwrap_or(1);
-    let next = if spec(document) == spec(old) { generation } else { generation + 1 };
+    let same = spec(document) == spec(old)
+        && also.iter().all(|field| document.pointer(field) == old.pointer(field));
+    let next = if same { generation } else { generation + 1 };
     of_mut(document).insert("generation".to_owned(), next.into());
 }
 

@@ -46,6 +46,9 @@ pub(crate) fn v3(catalog: &Catalog, prefix: &Prefix) -> Option<Value> {
     let (mut paths, mut schemas) = (Map::new(), Map::new());
     for resource in catalog.resources() {
         let kind = &resource.kind;
+        if !kind.announced {
+            continue;
+        }
         let plural = if prefix_of(kind) == *prefix {
             kind.plural.to_owned()
         } else if *prefix == Prefix::Core && kind.core_alias {

@@ -28,6 +28,8 @@ pub(crate) struct Change<'a> {
     pub(crate) namespace: &'a str,
     /// The server's settings.
     pub(crate) settings: &'a Settings,
+    /// Whether the path is one of 2016, under `/oapi/v1`.
+    pub(crate) legacy: bool,
     pub(crate) auth: &'a Auth,
 }
 
@@ -108,6 +110,8 @@ pub(crate) enum Part {
     Status,
     /// The finalizers of a namespace's spec, which end its life.
     Finalize,
+    /// Both, computed by a call of ours from what was stored; never a document of a client.
+    Computed,
 }
 
 /// A [`Strategy`] that can be called with untyped documents.
@@ -152,7 +156,7 @@ impl<S: Strategy> Hooks for Typed<S> {
         let mut object: S::Object = from_value(document)?;
         let old: S::Object = from_value(old)?;
         let errors = match part {
-            Part::Main => {
+            Part::Main | Part::Computed => {
                 self.0.prepare_update(&mut object, &old, change);
                 self.0.validate_update(&object, &old, change)
             }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::metadata;
 
 mod access;
+mod apps;
 mod core;
 mod images;
 mod oauth;
@@ -29,8 +30,16 @@ pub(crate) trait Columns: Send + Sync + 'static {
 
 /// The columns of the kind stored as `qualified` (`plural.group`).
 pub(crate) fn columns_of(qualified: &str) -> &'static dyn Columns {
-    let sets =
-        [core::SETS, access::SETS, users::SETS, oauth::SETS, projects::SETS, routes::SETS, images::SETS];
+    let sets = [
+        core::SETS,
+        access::SETS,
+        apps::SETS,
+        users::SETS,
+        oauth::SETS,
+        projects::SETS,
+        routes::SETS,
+        images::SETS,
+    ];
     let mut all = sets.into_iter().flatten();
     match all.find(|(name, _)| *name == qualified) {
         Some((_, set)) => set,
@@ -173,6 +182,7 @@ pub(crate) mod tests {
         let sets = [
             super::core::SETS,
             super::access::SETS,
+            super::apps::SETS,
             super::users::SETS,
             super::oauth::SETS,
             super::projects::SETS,

@@ -10,6 +10,7 @@ use crate::collection::{Collection, Deleted};
 use crate::error::ApiError;
 use crate::http::{body, list};
 use crate::metadata;
+use crate::path::Prefix;
 use crate::query::{DryRun, ListOptions, WriteOptions};
 use crate::storage::{Document, Key};
 
@@ -82,6 +83,10 @@ async fn options(call: &Call, head: &Head, body: RequestBody) -> Result<DeleteOp
     }
     if let Some(policy) = call.query.get("propagationPolicy") {
         options.propagation_policy = Some(policy.to_owned());
+    }
+    let silent = options.propagation_policy.is_none() && options.orphan_dependents.is_none();
+    if silent && call.resource.kind.old_delete_orphans && call.path.prefix == Prefix::Legacy {
+        options.propagation_policy = Some("Orphan".to_owned());
     }
     if let Some(wrong) = options.dry_run.iter().find(|value| *value != "All") {
         let mut errors = pierhead_api::field::FieldErrors::new();

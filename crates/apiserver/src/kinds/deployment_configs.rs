@@ -1,0 +1,156 @@
+//! Deployment configurations, and what can be asked of one (platform 8.1, 8.4).
+//!
+//! Owns names, verbs, subresources and the rules of a write: that the status is the controllers', except that clients of
+//! 2016 start a rollout by counting `status.latestVersion` up. What a configuration may look like, and what starts a
+//! rollout, is said in `api`; rolling out is the controllers'.
+
+use std::sync::Arc;
+
+use pierhead_api::apps::{DeploymentCause, DeploymentConfig, DeploymentDetails, trigger};
+use pierhead_api::core::ExtensionsScale;
+use pierhead_api::field::FieldErrors;
+use pierhead_api::{Object, from_value, to_value};
+use serde_json::{Value, json};
+
+use crate::call::Call;
+use crate::error::ApiError;
+use crate::kind::{Connect, Facet, GroupVersionKind, Kind, SubBehaviour, Subresource, Verb};
+use crate::strategy::{Change, Strategy};
+
+mod generate;
+mod instantiate;
+mod rollback;
+
+const GROUP: &str = "apps.openshift.io";
+const LATEST_VERSION: &str = "/status/latestVersion";
+
+/// Configurations, and the two resources of 2016 beside them.
+pub(crate) fn kinds() -> Vec<Kind> {
+    let configs = Kind::stored(Configs)
+        .openshift()
+        .generation()
+        .also_counts(&[LATEST_VERSION])
+        .takes_status(take_next_version)
+        .old_delete_orphans()
+        .status()
+        .subresource(scale())
+        .subresource(connect("instantiate", "DeploymentRequest", Verb::Create, instantiate::Instantiate))
+        .subresource(connect("rollback", "DeploymentConfigRollback", Verb::Create, rollback::OfConfig));
+    vec![configs, rollback::kind(), generate::kind()]
+}
+
+fn connect(name: &'static str, kind: &'static str, verb: Verb, behaviour: impl Connect) -> Subresource {
+    Subresource {
+        name,
+        kind: GroupVersionKind { group: GROUP, version: "v1", kind },
+        verbs: match verb {
+            Verb::Get => &[Verb::Get],
+            _ => &[Verb::Create],
+        },
+        behaviour: SubBehaviour::Connect(Arc::new(behaviour)),
+    }
+}
+
+fn scale() -> Subresource {
+    Subresource {
+        name: "scale",
+        kind: GroupVersionKind { group: "extensions", version: "v1beta1", kind: "Scale" },
+        verbs: &[Verb::Get, Verb::Patch, Verb::Update],
+        behaviour: SubBehaviour::Facet(Arc::new(Scale)),
+    }
+}
+
+/// The stored configuration of a name.
+fn stored(call: &Call, name: &str) -> Result<Option<DeploymentConfig>, ApiError> {
+    let resource = DeploymentConfig::qualified_resource();
+    call.server.object(&resource, call.namespace(), name)?.as_ref().map(read).transpose()
+}
+
+/// A stored document as a configuration.
+fn read(document: &Value) -> Result<DeploymentConfig, ApiError> {
+    from_value(document).map_err(|error| ApiError::internal(&error))
+}
+
+/// The pull spec that an image stream tag means now; nothing while it has no image.
+fn resolve(call: &Call, namespace: &str, name: &str) -> Result<Option<String>, ApiError> {
+    match call.server.images.stream_tag(namespace, name) {
+        Ok(tag) => Ok(Some(tag.image.docker_image_reference).filter(|spec| !spec.is_empty())),
+        Err(
+            pierhead_images::StreamError::NotFound { .. } | pierhead_images::StreamError::BadRequest { .. },
+        ) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `status.latestVersion` counted up by one in a write of the object starts a rollout by hand.
+fn take_next_version(document: &mut Value, sent: &Value) {
+    let next = document.pointer(LATEST_VERSION).and_then(Value::as_i64).unwrap_or(0) + 1;
+    if sent.get("latestVersion").and_then(Value::as_i64) == Some(next) {
+        let manual = DeploymentCause { cause_type: trigger::MANUAL.to_owned(), image_trigger: None };
+        document["status"]["latestVersion"] = next.into();
+        document["status"]["details"] = json!(DeploymentDetails::of_causes(vec![manual]));
+    }
+}
+
+struct Configs;
+
+impl Strategy for Configs {
+    type Object = DeploymentConfig;
+
+    fn prepare_create(&self, config: &mut DeploymentConfig, change: &Change<'_>) {
+        config.begin();
+        config.set_defaults();
+        if !change.legacy {
+            config.limit_history();
+        }
+    }
+
+    fn prepare_update(&self, config: &mut DeploymentConfig, _: &DeploymentConfig, _: &Change<'_>) {
+        config.set_defaults();
+    }
+
+    fn validate(&self, config: &DeploymentConfig, _: &Change<'_>) -> FieldErrors {
+        config.validate()
+    }
+
+    fn validate_update(
+        &self,
+        config: &DeploymentConfig,
+        old: &DeploymentConfig,
+        _: &Change<'_>,
+    ) -> FieldErrors {
+        config.validate_update(old)
+    }
+
+    fn validate_status(
+        &self,
+        config: &DeploymentConfig,
+        old: &DeploymentConfig,
+        _: &Change<'_>,
+    ) -> FieldErrors {
+        config.validate_status_update(old)
+    }
+}
+
+/// How many pods, as `extensions/v1beta1` says it.
+struct Scale;
+
+impl Facet for Scale {
+    fn show(&self, object: &Value) -> Value {
+        // What cannot be read shows as an empty one; the store holds what this server wrote.
+        to_value(&from_value::<DeploymentConfig>(object).unwrap_or_default().scale())
+    }
+
+    fn write(&self, object: &mut Value, changed: &Value) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        match from_value::<ExtensionsScale>(changed) {
+            Ok(scale) if scale.spec.replicas < 0 => {
+                let detail = "must be greater than or equal to 0";
+                errors.invalid("spec.replicas", scale.spec.replicas, detail);
+            }
+            Ok(scale) => object["spec"]["replicas"] = scale.spec.replicas.into(),
+            Err(error) => errors.invalid(error.path, Value::Null, error.message),
+        }
+        errors
+    }
+}
