@@ -37,7 +37,8 @@ pub struct Pushed {
     pub tags: Vec<Tag>,
 }
 
-/// Everything a push needs inside its transaction, made before it.
+/// Everything a push needs inside its transaction, made before it; but for the image object, which is there already
+/// unless the manifest is new.
 struct PushPlan {
     namespace: String,
     name: String,
@@ -45,8 +46,15 @@ struct PushPlan {
     manifest: Manifest,
     tags: Vec<Tag>,
     may_create: bool,
-    image: Image,
     by: Authorship,
+}
+
+/// What became of a plan in its transaction.
+#[derive(PartialEq, Eq)]
+enum Applied {
+    All,
+    /// Nothing was done: the image object was thought to be there, and is not.
+    NeedsImage,
 }
 
 impl Images {
@@ -74,7 +82,6 @@ impl Images {
         tags.extend(extra_tags.iter().filter(|tag| Some(*tag) != tags.first()).cloned().collect::<Vec<_>>());
         let may_create = create.is_some_and(|create| create.namespace() == permit.namespace());
         let (namespace, name) = stream_key(permit.namespace(), permit.name());
-        let image = self.image_of_push(&namespace, &name, &digest, &manifest).await?;
         let subject = manifest.subject().map(|subject| subject.digest.clone());
         let by = self.authorship(permit);
 
@@ -82,41 +89,51 @@ impl Images {
         if manifest.bytes().len() > crate::manifest_record::INLINE_LIMIT {
             self.blobs().put(&digest, Bytes::from_owner(manifest.shared_bytes())).await?;
         }
-        let push = PushPlan {
+        let plan = PushPlan {
             namespace,
             name,
             digest: digest.clone(),
             manifest,
             tags: tags.clone(),
             may_create,
-            image,
             by,
         };
-        let shared = Arc::clone(&self.0);
-        self.write(move |tx| push.apply(tx, &Images(Arc::clone(&shared)))).await?;
+        self.carry_out(&Arc::new(plan)).await?;
         info!(repository = %format_args!("{}/{}", permit.namespace(), permit.name()), %digest, "Pushed manifest {digest}");
         Ok(Pushed { digest, subject, tags })
     }
 
-    /// The image object this push makes if there is none yet. Reads the config, which must not happen in the
-    /// transaction; a config that is missing or strange is no reason to refuse a manifest here.
-    async fn image_of_push(
-        &self,
-        namespace: &str,
-        name: &str,
-        digest: &Digest,
-        manifest: &Manifest,
-    ) -> Result<Image, PushError> {
-        let reference = self.pull_spec(namespace, name, &digest.to_string());
-        let known = self.store().read(|tx| tx.row(&IMAGES, &digest.to_string()))?;
-        if let Some(record) = known {
-            return Ok(record.image);
+    /// Writes a push. An image object that was there a moment ago is not looked for before the transaction, which looks
+    /// anyway.
+    async fn carry_out(&self, plan: &Arc<PushPlan>) -> Result<(), PushError> {
+        let digest = plan.digest.to_string();
+        let is_there =
+            self.0.pushed.contains_key(&plan.digest) || self.store().read(|tx| tx.has(&IMAGES, &digest))?;
+        let image = if is_there { None } else { Some(self.image_of(plan).await?) };
+        if self.apply(plan, image).await? == Applied::NeedsImage {
+            let image = self.image_of(plan).await?;
+            self.apply(plan, Some(image)).await?;
         }
+        self.0.pushed.insert(plan.digest.clone(), ());
+        Ok(())
+    }
+
+    async fn apply(&self, plan: &Arc<PushPlan>, image: Option<Image>) -> Result<Applied, PushError> {
+        let (plan, shared) = (Arc::clone(plan), Arc::clone(&self.0));
+        self.write(move |tx| plan.apply(tx, &Images(Arc::clone(&shared)), image.as_ref())).await
+    }
+
+    /// The image object of a push. Reads the config, which must not happen in the transaction; a config that is missing
+    /// or strange is no reason to refuse a manifest here.
+    async fn image_of(&self, plan: &PushPlan) -> Result<Image, PushError> {
+        let PushPlan { namespace, name, digest, manifest, .. } = plan;
+        let digest = digest.to_string();
         let config = match manifest.kind() {
             ManifestKind::Image { config, .. } => self.config_of(namespace, name, config).await?,
             ManifestKind::Index { .. } => None,
         };
-        Ok(pushed_image(&digest.to_string(), reference, self.0.clock.now(), manifest, config.as_ref()))
+        let reference = self.pull_spec(namespace, name, &digest);
+        Ok(pushed_image(&digest, reference, self.0.clock.now(), manifest, config.as_ref()))
     }
 
     async fn config_of(
@@ -152,29 +169,41 @@ impl Images {
 }
 
 impl PushPlan {
-    fn apply(&self, tx: &mut WriteTx<'_>, images: &Images) -> Result<(), PushError> {
-        let missing = || {
+    fn apply(
+        &self,
+        tx: &mut WriteTx<'_>,
+        images: &Images,
+        image: Option<&Image>,
+    ) -> Result<Applied, PushError> {
+        let digest = self.digest.to_string();
+        let image_is_there = tx.has(&IMAGES, &digest)?;
+        if !image_is_there && image.is_none() {
+            return Ok(Applied::NeedsImage);
+        }
+        let head = tx.head(&self.namespace, &self.name)?;
+        if head.is_none() && !self.may_create {
             let (namespace, name) = stream_key(&self.namespace, &self.name);
-            PushError::StreamMissing { namespace, name }
-        };
-        let exists = tx.head(&self.namespace, &self.name)?.is_some();
-        if !exists && !self.may_create {
-            return Err(missing());
+            return Err(PushError::StreamMissing { namespace, name });
         }
         let repository = crate::rows::obtain_repository(tx, &self.namespace, &self.name)?;
         let child_depth = self.check_children(tx, repository)?;
         let record = ManifestRecord::new(&self.manifest, child_depth);
         self.check_blobs(tx, repository, &record)?;
         self.store_manifest(tx, repository, &record)?;
-        self.store_image(tx)?;
-        let mut edit = if exists {
-            StreamEdit::open(tx, &self.namespace, &self.name, &self.by)?.ok_or_else(missing)?
-        } else {
-            let mut stream = empty_stream();
-            images.config().mark_checked(&mut stream.metadata, self.by.now);
-            StreamEdit::create(tx, &self.namespace, &self.name, stream, &self.by)?
+        // An image that exists stays as it is, also if it came by an import (images 11, 51).
+        if let Some(image) = image.filter(|_| !image_is_there) {
+            let mut image = image.clone();
+            image.metadata.resource_version = tx.next_revision().to_string();
+            tx.put(&IMAGES, &digest, &ImageRecord { image })?;
+        }
+        let mut edit = match head {
+            Some(head) => StreamEdit::of(tx, &self.namespace, &self.name, head, &self.by),
+            None => {
+                let mut stream = empty_stream();
+                images.config().mark_checked(&mut stream.metadata, self.by.now);
+                StreamEdit::create(tx, &self.namespace, &self.name, stream, &self.by)?
+            }
         };
-        let digest = self.digest.to_string();
         let item = Item {
             created: created_now(self.by.now),
             reference: images.pull_spec(&self.namespace, &self.name, &digest),
@@ -185,7 +214,7 @@ impl PushPlan {
             edit.add_item(tag.as_str(), &item, None)?;
         }
         edit.finish()?;
-        Ok(())
+        Ok(Applied::All)
     }
 
     /// The blobs of the manifest must be linked here and as long as it says. Their leases are renewed: what was
@@ -242,7 +271,7 @@ impl PushPlan {
         record: &ManifestRecord,
     ) -> Result<(), PushError> {
         let key = self.digest.to_key();
-        if tx.row(&MANIFESTS, &key)?.is_none() {
+        if !tx.has(&MANIFESTS, &key)? {
             tx.put(&MANIFESTS, &key, record)?;
         }
         hold(tx, repository, &self.digest, self.by.now.as_second())?;
@@ -253,18 +282,6 @@ impl PushPlan {
             descriptor.annotations = self.manifest.annotations().clone();
             refer(tx, repository, &subject.digest, descriptor)?;
         }
-        Ok(())
-    }
-
-    /// An image that exists stays as it is, also if it came by an import (images 11, 51).
-    fn store_image(&self, tx: &mut WriteTx<'_>) -> Result<(), StoreError> {
-        let name = self.digest.to_string();
-        if tx.row(&IMAGES, &name)?.is_some() {
-            return Ok(());
-        }
-        let mut image = self.image.clone();
-        image.metadata.resource_version = tx.next_revision().to_string();
-        tx.put(&IMAGES, &name, &ImageRecord { image })?;
         Ok(())
     }
 }

@@ -15,6 +15,8 @@ pub(crate) const ALL: usize = i32::MAX as usize;
 pub(crate) trait Rows {
     fn row<K: Key, R: Record>(&self, table: &Table<K, R>, key: &K) -> Result<Option<R>, StoreError>;
 
+    fn has_row<K: Key, R>(&self, table: &Table<K, R>, key: &K) -> Result<bool, StoreError>;
+
     fn rows<K: Key, R: Record>(
         &self,
         table: &Table<K, R>,
@@ -35,13 +37,17 @@ pub(crate) trait Rows {
     }
 
     fn holds(&self, repository: RepositoryId, digest: &Digest) -> Result<bool, StoreError> {
-        Ok(self.row(&HELD, &(repository, digest.to_key()))?.is_some())
+        self.has_row(&HELD, &(repository, digest.to_key()))
     }
 }
 
 impl Rows for ReadTx<'_> {
     fn row<K: Key, R: Record>(&self, table: &Table<K, R>, key: &K) -> Result<Option<R>, StoreError> {
         self.get(table, key)
+    }
+
+    fn has_row<K: Key, R>(&self, table: &Table<K, R>, key: &K) -> Result<bool, StoreError> {
+        self.has(table, key)
     }
 
     fn rows<K: Key, R: Record>(
@@ -57,6 +63,10 @@ impl Rows for ReadTx<'_> {
 impl Rows for WriteTx<'_> {
     fn row<K: Key, R: Record>(&self, table: &Table<K, R>, key: &K) -> Result<Option<R>, StoreError> {
         self.get(table, key)
+    }
+
+    fn has_row<K: Key, R>(&self, table: &Table<K, R>, key: &K) -> Result<bool, StoreError> {
+        self.has(table, key)
     }
 
     fn rows<K: Key, R: Record>(
