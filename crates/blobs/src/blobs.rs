@@ -86,6 +86,23 @@ impl Blobs {
         }
     }
 
+    /// Removes the one of `whose` uploads that has rested longest, if it rested since before `before` and nobody writes
+    /// to it.
+    pub async fn end_longest_idle(
+        &self,
+        before: Timestamp,
+        whose: impl Fn(&UploadOwner) -> bool,
+    ) -> Result<Option<OpenSession>, BlobError> {
+        match &self.0 {
+            Backend::Filesystem(files) => {
+                let ended = files.sessions().take_longest_idle(before, whose);
+                files.remove_parts(&ended).await?;
+                Ok(ended)
+            }
+            Backend::Memory(memory) => Ok(memory.sessions().take_longest_idle(before, whose)),
+        }
+    }
+
     /// How long the stored blob is; `None` when there is none.
     pub async fn stat(&self, digest: &Digest) -> Result<Option<u64>, BlobError> {
         match &self.0 {

@@ -133,10 +133,15 @@ impl Filesystem {
         before: Timestamp,
     ) -> Result<Vec<OpenSession>, BlobError> {
         let reaped = self.sessions.take_idle(before);
-        let paths: Vec<PathBuf> =
-            reaped.iter().map(|session| self.layout.part(session.id, &session.owner)).collect();
-        blocking(move || paths.iter().try_for_each(|path| remove(path))).await?;
+        self.remove_parts(&reaped).await?;
         Ok(reaped)
+    }
+
+    /// Removes the bytes of uploads that were taken out of the sessions.
+    pub(crate) async fn remove_parts(&self, ended: impl IntoIterator<Item = &OpenSession>) -> Result<(), BlobError> {
+        let parts = ended.into_iter().map(|session| self.layout.part(session.id, &session.owner));
+        let parts: Vec<PathBuf> = parts.collect();
+        blocking(move || parts.iter().try_for_each(|part| remove(part))).await
     }
 
     pub(crate) async fn stat(&self, digest: &Digest) -> Result<Option<u64>, BlobError> {

@@ -118,6 +118,23 @@ impl<P> Sessions<P> {
         let ids: Vec<UploadId> = slots.iter().filter(|(_, slot)| idle(slot)).map(|(id, _)| *id).collect();
         ids.into_iter().filter_map(|id| slots.remove(&id).map(|slot| slot.seen_as(id))).collect()
     }
+
+    /// Takes out the one of `whose` uploads that has not moved for longest, if that was before `before` and it is not
+    /// being written right now.
+    pub(crate) fn take_longest_idle(
+        &self,
+        before: Timestamp,
+        whose: impl Fn(&UploadOwner) -> bool,
+    ) -> Option<OpenSession> {
+        let mut slots = self.0.lock();
+        let idle = |slot: &Slot<P>| {
+            whose(&slot.owner) && slot.gauge.touched() < before && slot.part.try_lock().is_ok()
+        };
+        let idle = slots.iter().filter(|(_, slot)| idle(slot));
+        let (id, _) = idle.min_by_key(|(_, slot)| slot.gauge.touched())?;
+        let id = *id;
+        slots.remove(&id).map(|slot| slot.seen_as(id))
+    }
 }
 
 impl<P> Slot<P> {

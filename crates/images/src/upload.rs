@@ -5,6 +5,7 @@ use pierhead_auth::{Permit, Pull, Push};
 use pierhead_blobs::{Committed, Upload, UploadId, UploadOwner};
 use pierhead_oci::Digest;
 use pierhead_store::{KeyRange, StoreError};
+use tracing::info;
 
 use crate::Images;
 use crate::error::UploadError;
@@ -90,9 +91,13 @@ impl Images {
     pub async fn start_upload(&self, permit: &Permit<Push>) -> Result<UploadId, UploadError> {
         let limit = self.config().max_open_uploads;
         let principal = principal_tag(permit);
-        let open = self.blobs().count_sessions(|owner| owner.as_str().starts_with(&principal));
-        if open >= limit {
-            return Err(UploadError::TooMany { limit });
+        let theirs = |owner: &UploadOwner| owner.as_str().starts_with(&principal);
+        if self.blobs().count_sessions(theirs) >= limit {
+            let before = self.0.clock.now() - self.config().upload_rest;
+            let Some(ended) = self.blobs().end_longest_idle(before, theirs).await? else {
+                return Err(UploadError::TooMany { limit });
+            };
+            info!(id = %ended.id, "Upload {} gave way to a new one of the same principal", ended.id);
         }
         Ok(self.blobs().create_upload(owner_of(permit)).await?)
     }

@@ -2,12 +2,12 @@
 
 use pierhead_auth::Subject;
 use pierhead_blobs::Blobs;
-use pierhead_images::{PushError, UploadError, tables};
+use pierhead_images::{PushError, UploadError};
 use pierhead_oci::{Digest, Manifest, Reference, Tag};
 use pierhead_runtime::ManualClock;
 use pierhead_store::Store;
 
-use crate::world::{OCI_INDEX, REGISTRY, Sample, World};
+use crate::world::{OCI_INDEX, REGISTRY, Sample, World, all_tables};
 
 const AT: (&str, &str) = ("shop", "web");
 
@@ -165,6 +165,37 @@ async fn uploads_belong_to_one_principal_and_repository_and_are_counted() {
     assert_eq!(world.images.reap_uploads().await.unwrap(), 64);
 }
 
+/// Interrupted uploads lock nobody out: the one that rested longest gives way, but none that is being written, none that
+/// moved within the minute, and none of somebody else.
+#[tokio::test]
+async fn the_upload_that_rested_longest_gives_way() {
+    let world = World::new().await;
+    let permit = world.push("shop", "web");
+    let bob = Subject::system("bob", &["system:masters"]);
+    let foreign = world.auth.permit_push(&bob, "shop", "web").unwrap();
+    let bobs = world.images.start_upload(&foreign).await.unwrap();
+    let written = world.images.start_upload(&permit).await.unwrap();
+    let mut writer = world.images.upload(&permit, written).await.unwrap();
+    writer.append("half".into()).await.unwrap();
+    world.advance(std::time::Duration::from_secs(1));
+    let idle = world.images.start_upload(&permit).await.unwrap();
+    world.advance(std::time::Duration::from_secs(59));
+    for _ in 2..64 {
+        world.images.start_upload(&permit).await.unwrap();
+    }
+    let refused = world.images.start_upload(&permit).await;
+    assert!(matches!(refused, Err(UploadError::TooMany { limit: 64 })), "{refused:?}");
+    world.advance(std::time::Duration::from_secs(2));
+    let new = world.images.start_upload(&permit).await.unwrap();
+    let gone = world.images.upload_offset(&permit, idle);
+    assert!(matches!(gone, Err(UploadError::Unknown { .. })), "{gone:?}");
+    let refused = world.images.start_upload(&permit).await;
+    assert!(matches!(refused, Err(UploadError::TooMany { limit: 64 })), "the others moved a second ago");
+    assert_eq!(writer.suspend().await.unwrap(), 4);
+    assert_eq!(world.images.upload_offset(&permit, new).unwrap(), 0);
+    assert_eq!(world.images.upload_offset(&foreign, bobs).unwrap(), 0);
+}
+
 #[tokio::test]
 async fn what_was_pushed_survives_a_restart() {
     let directory = tempfile::tempdir().unwrap();
@@ -172,7 +203,7 @@ async fn what_was_pushed_survives_a_restart() {
     let sample = Sample::new("one");
     let (rows, bytes) = (directory.path().join("rows"), directory.path().join("bytes"));
     let open = || {
-        let store = Store::open(&rows, clock.shared(), &tables()).unwrap();
+        let store = Store::open(&rows, clock.shared(), &all_tables()).unwrap();
         (store, Blobs::filesystem(&bytes, clock.shared()).unwrap())
     };
     let (store, blobs) = open();
