@@ -18,6 +18,7 @@ mod events;
 mod grants;
 mod groups;
 mod identities;
+mod image_stream_imports;
 mod image_streams;
 mod image_tags;
 mod images;
@@ -59,6 +60,7 @@ pub(crate) fn all(images: &Images, auth: &Auth) -> Vec<Kind> {
     kinds.push(role_binding_restrictions::kind());
     kinds.push(image_streams::kind(images, auth));
     kinds.extend(image_streams::lookups());
+    kinds.push(image_stream_imports::kind());
     kinds.extend(image_tags::kinds(images, auth));
     kinds.extend(images::kinds(images));
     kinds.extend([project_requests::kind(), projects::kind()]);
