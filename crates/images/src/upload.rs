@@ -87,7 +87,8 @@ pub enum Mount {
 }
 
 impl Images {
-    /// Starts an upload of the caller to the repository.
+    /// Starts an upload of the caller to the repository. A caller who has as many as allowed loses the one that rested
+    /// longest, so that interrupted uploads lock nobody out; if all of them move, there is no further one.
     pub async fn start_upload(&self, permit: &Permit<Push>) -> Result<UploadId, UploadError> {
         let limit = self.config().max_open_uploads;
         let principal = principal_tag(permit);
