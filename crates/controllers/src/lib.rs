@@ -1,30 +1,47 @@
-//! Reconcilers: what keeps namespaces, service accounts and their secrets as a cluster's users expect them.
+//! Reconcilers: what keeps namespaces, service accounts, pods and deployments as a cluster's users expect them.
 //!
 //! Each is a pure plan and an idempotent doing over `client`, in a file of its own; `runner` decides when. They
 //! may be stopped and killed at any point. Nothing here sees the store, and nothing is authorized here: the
 //! client's identity is the server's choice.
 
 mod default_service_accounts;
+mod deployer_logs;
+mod endpoints;
+mod events;
+mod names;
 mod namespace_termination;
 mod namespaces;
+mod pod_end;
+mod pods;
 mod project_roles;
 mod registry_hosts;
+mod replication_controller;
 mod runner;
+mod scheduler;
 mod service_account_tokens;
 
 use std::sync::Arc;
 
-use pierhead_api::core::{Namespace, Secret as ApiSecret, Service, ServiceAccount};
+use pierhead_api::apps::DeploymentConfig;
+use pierhead_api::core::{
+    Endpoints, Namespace, Node, Pod, ReplicationController, Secret as ApiSecret, Service, ServiceAccount,
+};
 use pierhead_api::rbac::RoleBinding;
 use pierhead_api::route::Route;
 use pierhead_client::Client;
-use pierhead_runtime::{Secret, Tasks};
+use pierhead_runtime::{Secret, SharedClock, Tasks};
 
 use crate::default_service_accounts::DefaultServiceAccounts;
+use crate::endpoints::ServiceEndpoints;
 use crate::namespace_termination::NamespaceTermination;
+use crate::pod_end::PodEnd;
 use crate::project_roles::ProjectRoles;
 use crate::registry_hosts::RegistryHosts;
+use crate::replication_controller::Replication;
+use crate::scheduler::Scheduler;
 use crate::service_account_tokens::{ServiceAccountTokens, TokenData};
+
+pub use crate::deployer_logs::{DeployerLogs, LogQuery};
 
 /// What a token that is bound to a secret says about its bearer (platform 4.4, legacy form).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,12 +76,17 @@ pub struct Config {
     pub registry_hosts: Vec<String>,
     /// Ports other than 80 and 443 under which clients reach routes.
     pub route_ports: Vec<u16>,
+    /// Tells what time it is, for statuses and events.
+    pub clock: SharedClock,
+    /// Where deployers write what they do.
+    pub deployer_logs: DeployerLogs,
 }
 
 /// Starts all reconcilers in the background, until the tasks are shut down. Call it within a tokio runtime.
 ///
 /// `client` must act as somebody who may do everything.
 pub fn start(client: Client, config: Config, tasks: &Tasks) {
+    start_workloads(&client, &config, tasks);
     let namespaces = client.reflect::<Namespace>(None, tasks);
     let accounts = client.reflect::<ServiceAccount>(None, tasks);
     let secrets = client.reflect::<ApiSecret>(None, tasks);
@@ -97,4 +119,36 @@ pub fn start(client: Client, config: Config, tasks: &Tasks) {
     );
     runner::start(ProjectRoles { client: client.clone(), namespaces: namespaces.clone(), bindings }, tasks);
     runner::start(NamespaceTermination { client, namespaces }, tasks);
+}
+
+/// Starts what keeps pods, and what is made of them, as they should be.
+fn start_workloads(client: &Client, config: &Config, tasks: &Tasks) {
+    let clock = &config.clock;
+    let pods = client.reflect::<Pod>(None, tasks);
+    let nodes = client.reflect::<Node>(None, tasks);
+    let controllers = client.reflect::<ReplicationController>(None, tasks);
+    let configs = client.reflect::<DeploymentConfig>(None, tasks);
+    runner::start(
+        Scheduler { client: client.clone(), clock: clock.clone(), pods: pods.clone(), nodes: nodes.clone() },
+        tasks,
+    );
+    runner::start(
+        ServiceEndpoints {
+            client: client.clone(),
+            services: client.reflect::<Service>(None, tasks),
+            endpoints: client.reflect::<Endpoints>(None, tasks),
+            pods: pods.clone(),
+        },
+        tasks,
+    );
+    runner::start(
+        Replication {
+            client: client.clone(),
+            clock: clock.clone(),
+            controllers: controllers.clone(),
+            pods: pods.clone(),
+        },
+        tasks,
+    );
+    runner::start(PodEnd::new(client.clone(), pods, controllers, configs, nodes), tasks);
 }

@@ -59,6 +59,11 @@ pub(crate) trait Reconciler: Send + Sync + 'static {
     /// What does not look right in the caches. Pure looking; called often.
     fn due(&self) -> Vec<Self::Key>;
 
+    /// How soon something may become due because time went by and nothing else.
+    fn wake(&self) -> Option<Duration> {
+        None
+    }
+
     /// Puts one thing right. Safe to run again at any point, and to be cut off at any point.
     fn reconcile(&self, key: &Self::Key) -> impl Future<Output = Result<Outcome, Self::Error>> + Send;
 }
@@ -163,7 +168,8 @@ impl<R: Reconciler> Runner<R> {
 
     fn next_wake(&self, now: Instant) -> Instant {
         let retries = self.waiting.values().filter(|waiting| !waiting.runs).map(|waiting| waiting.until);
-        retries.fold(now + RESYNC, Instant::min)
+        let by_time = self.reconciler.wake().map(|wait| now + wait);
+        retries.chain(by_time).fold(now + RESYNC, Instant::min)
     }
 }
 

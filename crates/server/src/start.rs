@@ -12,6 +12,8 @@ use pierhead_auth::service_account::LegacyClaims;
 use pierhead_auth::{Auth, Era, Subject};
 use pierhead_blobs::Blobs;
 use pierhead_client::Client;
+use pierhead_client::egress::{Egress, EgressConfig};
+use pierhead_controllers::DeployerLogs;
 use pierhead_images::Images;
 use pierhead_registry::Registry;
 use pierhead_router::{ProxyConfig, Router, RouterName};
@@ -66,7 +68,9 @@ struct Parts {
     auth: Auth,
     images: Images,
     public_registry: PublicRegistry,
+    egress: Egress,
     metrics: Metrics,
+    deployer_logs: DeployerLogs,
     clock: SharedClock,
 }
 
@@ -109,7 +113,7 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
         metrics: metrics.local_addr(),
     };
     server.bootstrap(built_in(&addresses)).await.context("writing the built-in objects")?;
-    pierhead_controllers::start(client("controllers"), controllers(&pki, &addresses), &agents);
+    pierhead_controllers::start(client("controllers"), controllers(&pki, &addresses, &parts), &agents);
     let ports = RouterPorts { http: addresses.router_http.port(), https: addresses.router_https.port() };
     parts.public_registry.follow(&client("public-registry"), ports, &agents);
     maintenance::start(&parts.images, &parts.auth, &agents);
@@ -152,17 +156,36 @@ fn open(
     let auth = Auth::open(store.clone(), auth, Arc::clone(&clock))?;
     let blobs =
         Blobs::filesystem(&config.data.join("blobs"), Arc::clone(&clock)).context("opening the blobs")?;
-    let public_registry = PublicRegistry::default();
+    let public_registry = PublicRegistry::new(inside.registry);
+    let egress = egress(config, &public_registry)?;
     let mut images = pierhead_images::Config::new(inside.registry.to_string());
     images.public_registry = public_registry.reader();
     images.marks_checked_streams = config.compat == Compat::V3_2;
+    images.allowed_registries.clone_from(&config.imports.allowed);
+    let own = public_registry.own_hosts();
+    images.is_own_registry = Arc::new(move |host| own(host).is_some());
     let images = Images::open(store.clone(), blobs, images, Arc::clone(&clock))?;
-    Ok(Parts { store, auth, images, public_registry, metrics: Metrics::new(), clock })
+    let logs = config.data.join("deployer-logs");
+    let deployer_logs = DeployerLogs::open(&logs, Arc::clone(&clock))
+        .with_context(|| format!("opening {}", logs.display()))?;
+    Ok(Parts { store, auth, images, public_registry, egress, metrics: Metrics::new(), deployer_logs, clock })
+}
+
+/// The one way to other hosts.
+fn egress(config: &Config, registry: &PublicRegistry) -> Result<Egress> {
+    Ok(Egress::new(EgressConfig {
+        addresses: config.outside.addresses.clone(),
+        authorities: config.outside.authorities()?,
+        own: registry.own_hosts(),
+        ..EgressConfig::default()
+    }))
 }
 
 fn api_server(parts: &Parts, config: &Config, inside: &Inside<'_>) -> ApiServer {
     let mut settings = pierhead_apiserver::Config::new(inside.public_url, &config.router_domain);
     settings.era = era(config.compat);
+    settings.egress = config.imports.enabled.then(|| parts.egress.clone());
+    settings.tags_per_repository = config.imports.tags_per_repository;
     let Parts { store, auth, images, clock, .. } = parts;
     ApiServer::new(store.clone(), auth.clone(), images.clone(), settings, Arc::clone(clock))
 }
@@ -173,7 +196,7 @@ fn built_in(addresses: &Addresses) -> pierhead_apiserver::Addresses {
     pierhead_apiserver::Addresses { registry, router_http, router_https, api }
 }
 
-fn controllers(pki: &Pki, addresses: &Addresses) -> pierhead_controllers::Config {
+fn controllers(pki: &Pki, addresses: &Addresses, parts: &Parts) -> pierhead_controllers::Config {
     let signer = pki.service_accounts.clone();
     let well_known = [80, 443];
     let route_ports = [addresses.router_http.port(), addresses.router_https.port()];
@@ -190,6 +213,8 @@ fn controllers(pki: &Pki, addresses: &Addresses) -> pierhead_controllers::Config
         service_ca: Some(pki.authority().to_owned()),
         registry_hosts: Vec::new(),
         route_ports: route_ports.into_iter().filter(|port| !well_known.contains(port)).collect(),
+        clock: Arc::clone(&parts.clock),
+        deployer_logs: parts.deployer_logs.clone(),
     }
 }
 

@@ -9,8 +9,8 @@ use pierhead_api::rbac::RoleBinding;
 use pierhead_api::route::Route;
 use pierhead_api::{Object, from_value};
 use pierhead_client::Client;
-use pierhead_controllers::{Config, LegacyTokenRequest};
-use pierhead_runtime::{Secret, Tasks};
+use pierhead_controllers::{Config, DeployerLogs, LegacyTokenRequest};
+use pierhead_runtime::{Secret, SystemClock, Tasks};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -20,12 +20,14 @@ struct Cluster {
     api: FakeApi,
     client: Client,
     tasks: Tasks,
+    logs: tempfile::TempDir,
 }
 
 impl Cluster {
     fn start() -> Self {
         let api = FakeApi::default();
-        let cluster = Self { client: api.client(), api, tasks: Tasks::new() };
+        let logs = tempfile::tempdir().unwrap();
+        let cluster = Self { client: api.client(), api, tasks: Tasks::new(), logs: logs };
         let sign = |request: &LegacyTokenRequest| {
             let LegacyTokenRequest { namespace, service_account_name, secret_name, .. } = request;
             Ok(Secret::new(format!("{namespace}/{service_account_name}/{secret_name}")))
@@ -36,6 +38,8 @@ impl Cluster {
             service_ca: None,
             registry_hosts: vec!["127.0.0.1:5000".into()],
             route_ports: Vec::new(),
+            clock: SystemClock::shared(),
+            deployer_logs: DeployerLogs::open(cluster.logs.path(), SystemClock::shared()).unwrap(),
         };
         pierhead_controllers::start(cluster.client.clone(), config, &cluster.tasks);
         cluster
