@@ -138,7 +138,10 @@ impl Filesystem {
     }
 
     /// Removes the bytes of uploads that were taken out of the sessions.
-    pub(crate) async fn remove_parts(&self, ended: impl IntoIterator<Item = &OpenSession>) -> Result<(), BlobError> {
+    pub(crate) async fn remove_parts(
+        &self,
+        ended: impl IntoIterator<Item = &OpenSession>,
+    ) -> Result<(), BlobError> {
         let parts = ended.into_iter().map(|session| self.layout.part(session.id, &session.owner));
         let parts: Vec<PathBuf> = parts.collect();
         blocking(move || parts.iter().try_for_each(|part| remove(part))).await

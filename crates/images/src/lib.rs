@@ -18,6 +18,7 @@ mod links;
 mod manifest_record;
 mod pull;
 mod push;
+mod remote;
 mod repository_end;
 mod rows;
 mod small_blobs;
@@ -40,6 +41,7 @@ pub use import::{
 };
 pub use pull::{Blob, Page, StoredManifest};
 pub use push::Pushed;
+pub use remote::{MissingBlob, MissingManifest, RemoteFetch, RemoteSource};
 pub use source_permission::MayPull;
 pub use stream::{DryRun, ObjectPage, StreamChange, StreamEvent, StreamPart};
 pub use stream_tag::Created;

@@ -7,6 +7,7 @@ use pierhead_oci::Digest;
 use pierhead_store::{KeyRange, StoreError, WriteTx};
 
 use crate::manifest_record::{ManifestHeader, ManifestRecord};
+use crate::remote::name_missing_parts;
 use crate::rows::Rows;
 use crate::tables::{
     HELD, HeldRecord, LINKED, LINKS, LinkRecord, MANIFESTS, REFERRERS, ReferrerRecord, RepositoryId,
@@ -82,6 +83,7 @@ pub(crate) fn adopt(
                 link(tx, repository, &part.digest, part.size, now_s)?;
             }
         }
+        name_missing_parts(tx, repository, &digest, &record.header)?;
         pending.extend(record.header.children);
     }
     Ok(())

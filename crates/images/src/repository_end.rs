@@ -11,8 +11,8 @@ use crate::links::unlink;
 use crate::rows::{ALL, Rows, stream_key};
 use crate::stream::DryRun;
 use crate::tables::{
-    DEAD_REPOSITORIES, HEADS, HELD, LINKS, REFERRERS, REPOSITORIES, REPOSITORY_NAMES, RepositoryId,
-    SPEC_TAGS, STREAMS, TAG_EVENTS, TAG_IMAGES, TAGS,
+    DEAD_REPOSITORIES, HEADS, HELD, LINKS, REFERRERS, REMOTE_PARTS, REPOSITORIES, REPOSITORY_NAMES,
+    RepositoryId, SPEC_TAGS, STREAMS, TAG_EVENTS, TAG_IMAGES, TAGS,
 };
 
 /// Rows removed in one transaction, so that pushes wait a few milliseconds at most.
@@ -73,6 +73,7 @@ fn purge_some(tx: &mut WriteTx<'_>, repository: RepositoryId) -> Result<bool, St
         || purge_table(tx, &TAGS, &range)?
         || purge_table(tx, &SPEC_TAGS, &range)?
         || purge_table(tx, &REFERRERS, &range)?
+        || purge_table(tx, &REMOTE_PARTS, &range)?
         || purge_table(tx, &HELD, &range)?;
     if !left {
         tx.delete(&DEAD_REPOSITORIES, &repository)?;

@@ -53,6 +53,9 @@ pub(crate) static TAG_EVENTS: Table<(RepositoryId, String, u64), TagEventRecord>
 /// The tags in whose history a digest is.
 pub(crate) static TAG_IMAGES: Table<(RepositoryId, DigestKey, String), ()> =
     Table::silent("image_tag_digests");
+/// What manifests refer to that came without it: repository, part, manifest. Pull-through fetches these parts only.
+pub(crate) static REMOTE_PARTS: Table<(RepositoryId, DigestKey, DigestKey), RemotePart> =
+    Table::silent("remote_parts");
 /// Repositories whose stream was deleted, and whose rows are still being removed.
 pub(crate) static DEAD_REPOSITORIES: Table<RepositoryId, ()> = Table::silent("dead_repositories");
 /// Images by name.
@@ -76,19 +79,20 @@ pub fn tables() -> Vec<TableName> {
         TAGS.name(),
         TAG_EVENTS.name(),
         TAG_IMAGES.name(),
+        REMOTE_PARTS.name(),
         DEAD_REPOSITORIES.name(),
         IMAGES.name(),
     ]
 }
 
-/// The bytes of a small blob: a byte of version, and they.
-#[derive(Clone, Debug)]
-pub(crate) struct SmallBlob(pub(crate) Bytes);
-
 /// Those of them that watches follow.
 pub const fn logged_tables() -> [TableName; 2] {
     [HEADS.name(), IMAGES.name()]
 }
+
+/// The bytes of a small blob: a byte of version, and they.
+#[derive(Clone, Debug)]
+pub(crate) struct SmallBlob(pub(crate) Bytes);
 
 impl Record for SmallBlob {
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), RecordError> {
@@ -131,6 +135,7 @@ first_version!(
     SpecTagRecord,
     TagRecord,
     TagEventRecord,
+    RemotePart,
     ImageRecord
 );
 
@@ -249,6 +254,14 @@ pub(crate) struct TagEventRecord {
     /// When; differs from the item's `created` when it was copied from another tag.
     #[serde(rename = "at")]
     pub(crate) at: Timestamp,
+}
+
+/// A blob or manifest that was not here when the manifest came that names it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct RemotePart {
+    /// Of a blob; manifests say 0.
+    #[serde(rename = "s")]
+    pub(crate) size: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -177,7 +177,7 @@ impl Images {
     }
 
     /// Lets a repository serve a blob; a small one is stored with the link.
-    async fn link_blob(
+    pub(crate) async fn link_blob(
         &self,
         (namespace, name): (String, String),
         digest: &Digest,
