@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use pierhead_images::Images;
 use pierhead_oci::Digest;
 
-use crate::body::ResponseBody;
 use crate::call::Call;
+use crate::contents::{Contents, Looking};
 use crate::error::RegistryError;
 use crate::ranges::{Wanted, wanted};
 use crate::response::{self, DOCKER_CONTENT_DIGEST, Response};
@@ -17,14 +17,16 @@ use crate::route::Repository;
 
 /// `GET` and `HEAD /v2/<name>/blobs/<digest>`.
 pub(crate) async fn get(
-    images: &Images,
+    contents: Contents<'_>,
     call: &Call<'_>,
     repository: &Repository,
     digest: &Digest,
 ) -> Result<Response, RegistryError> {
     let permit = call.permit_pull(repository)?;
-    let blob = images.blob(&permit, digest).await?;
-    if response::is_known(call.headers().get(IF_NONE_MATCH), digest) {
+    let is_known = response::is_known(call.headers().get(IF_NONE_MATCH), digest);
+    let wanted = if call.is_head() || is_known { Looking::AtHead } else { Looking::AtBytes };
+    let blob = contents.blob(&permit, digest, wanted).await?;
+    if is_known {
         return Ok(with_headers(response::empty(StatusCode::NOT_MODIFIED), digest));
     }
     let size = blob.size();
@@ -38,10 +40,10 @@ pub(crate) async fn get(
             answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(size));
             answer
         }
-        Wanted::All => response::with_body(StatusCode::OK, ResponseBody::blob(blob.open(None).await?)),
+        Wanted::All => response::with_body(StatusCode::OK, blob.open(None).await?),
         Wanted::Part(range) => {
             let content_range = header(&format!("bytes {}-{}/{size}", range.start, range.end - 1));
-            let body = ResponseBody::blob(blob.open(Some(range)).await?);
+            let body = blob.open(Some(range)).await?;
             let mut answer = response::with_body(StatusCode::PARTIAL_CONTENT, body);
             answer.headers_mut().insert(CONTENT_RANGE, content_range);
             answer

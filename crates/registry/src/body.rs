@@ -14,6 +14,7 @@ use pierhead_blobs::BlobBody;
 use pierhead_runtime::listen::BoxError;
 
 use crate::metrics::Observation;
+use crate::pull_through::ArrivingBody;
 
 /// The body of a request.
 pub(crate) struct RequestBody(Option<UnsyncBoxBody<Bytes, BoxError>>);
@@ -91,6 +92,7 @@ enum Content {
     Empty,
     Bytes(Bytes),
     Blob(Box<BlobBody>),
+    Arriving(Box<ArrivingBody>),
 }
 
 impl ResponseBody {
@@ -104,12 +106,18 @@ impl ResponseBody {
         Self { content: Content::Blob(Box::new(blob)), observation: None }
     }
 
+    /// An answer that arrives from elsewhere while the client takes it.
+    pub(crate) fn arriving(body: ArrivingBody) -> Self {
+        Self { content: Content::Arriving(Box::new(body)), observation: None }
+    }
+
     /// How long the answer is.
     pub(crate) fn length(&self) -> u64 {
         match &self.content {
             Content::Empty => 0,
             Content::Bytes(bytes) => bytes.len() as u64,
             Content::Blob(blob) => blob.remaining(),
+            Content::Arriving(body) => body.remaining(),
         }
     }
 
@@ -132,9 +140,13 @@ impl Body for ResponseBody {
             Content::Empty => None,
             Content::Bytes(_) => match std::mem::take(&mut self.content) {
                 Content::Bytes(bytes) if !bytes.is_empty() => Some(Ok(Frame::data(bytes))),
-                Content::Bytes(_) | Content::Empty | Content::Blob(_) => None,
+                Content::Bytes(_) | Content::Empty | Content::Blob(_) | Content::Arriving(_) => None,
             },
             Content::Blob(blob) => match Pin::new(blob.as_mut()).poll_frame(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(frame) => frame.map(|frame| frame.map_err(Into::into)),
+            },
+            Content::Arriving(body) => match Pin::new(body.as_mut()).poll_frame(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(frame) => frame.map(|frame| frame.map_err(Into::into)),
             },
@@ -153,6 +165,7 @@ impl Body for ResponseBody {
             Content::Empty => true,
             Content::Bytes(bytes) => bytes.is_empty(),
             Content::Blob(blob) => blob.is_end_stream(),
+            Content::Arriving(body) => body.is_end_stream(),
         }
     }
 

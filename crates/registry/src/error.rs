@@ -18,6 +18,7 @@ use tracing::{error, info};
 use crate::access::Access;
 use crate::body::BodyError;
 use crate::origin::Origin;
+use crate::pull_through::{Cause, UpstreamError};
 use crate::registry::Config;
 use crate::response::{self, Response};
 use crate::route::RouteError;
@@ -185,6 +186,56 @@ impl RegistryError {
     pub(crate) fn signature_invalid(error: &dyn Error) -> Self {
         let item = signature_item("SIGNATURE_INVALID", "signature is invalid", error);
         Self::new(StatusCode::BAD_REQUEST, vec![item])
+    }
+
+    /// A manifest that could not be fetched from where it is (images 6.7).
+    pub(crate) fn upstream_manifest(error: &UpstreamError) -> Self {
+        Self::upstream_trouble(error).unwrap_or_else(|| {
+            let item = ErrorItem {
+                code: "OPENSHIFT_PULLTHROUGH_MANIFEST".into(),
+                message: "unable to pull manifest".into(),
+                detail: Value::String(error.to_string()),
+            };
+            Self::new(StatusCode::NOT_FOUND, vec![item])
+        })
+    }
+
+    /// A blob that could not be fetched from where it is. Clients try again where that may help.
+    pub(crate) fn upstream_blob(error: &UpstreamError) -> Self {
+        Self::upstream_trouble(error).unwrap_or_else(|| {
+            let code = if error.is_passing() { ErrorCode::Unavailable } else { ErrorCode::BlobUnknown };
+            Self::client(code, error)
+        })
+    }
+
+    /// What is the same for manifests and blobs: the source has had enough, or we are in trouble ourselves.
+    fn upstream_trouble(error: &UpstreamError) -> Option<Self> {
+        if let Some(rest) = error.too_many() {
+            let seconds = rest.map_or(1, |rest| rest.as_secs().max(1));
+            let retry_after = HeaderValue::from(seconds);
+            return Some(
+                Self::client(ErrorCode::TooManyRequests, error).with_header(RETRY_AFTER, retry_after),
+            );
+        }
+        match &error.cause {
+            Cause::Storing(UploadError::OutOfSpace) => Some(Self::no_space(error)),
+            Cause::Storing(UploadError::Store(source)) if source.is_full() => Some(Self::no_space(error)),
+            Cause::Storing(UploadError::Blob(_) | UploadError::Store(_))
+            | Cause::Credentials(_)
+            | Cause::Look(_) => Some(Self::internal(error)),
+            Cause::Storing(
+                UploadError::Unknown { .. }
+                | UploadError::Busy { .. }
+                | UploadError::TooMany { .. }
+                | UploadError::TooLarge { .. }
+                | UploadError::DigestMismatch { .. },
+            )
+            | Cause::Remote { .. }
+            | Cause::OtherSize { .. }
+            | Cause::Nowhere
+            | Cause::Busy { .. }
+            | Cause::Interrupted => None,
+        }
     }
 
     /// The answer.

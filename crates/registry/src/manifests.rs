@@ -3,12 +3,13 @@
 use http::header::{CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
 use pierhead_auth::{Permit, Pull};
-use pierhead_images::{Images, StoredManifest};
+use pierhead_images::{Images, PushError, StoredManifest};
 use pierhead_oci::{MAX_MANIFEST_BYTES, Manifest, ManifestKind, Reference, ReferenceError, Tag};
 
 use crate::accept::{Accept, Verdict};
 use crate::body::{RequestBody, ResponseBody};
 use crate::call::Call;
+use crate::contents::Contents;
 use crate::error::RegistryError;
 use crate::response::{self, DOCKER_CONTENT_DIGEST, Response};
 use crate::route::Repository;
@@ -21,17 +22,17 @@ const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 
 /// `GET` and `HEAD /v2/<name>/manifests/<reference>`.
 pub(crate) async fn get(
-    images: &Images,
+    contents: Contents<'_>,
     call: &Call<'_>,
     repository: &Repository,
     reference: &Reference,
 ) -> Result<Response, RegistryError> {
     let permit = call.permit_pull(repository)?;
-    let stored = images.manifest(&permit, reference).await?;
+    let stored = contents.manifest(&permit, reference).await?;
     let manifest = match Accept::of(call.headers()).verdict(&stored.media_type) {
         Verdict::Hide(message) => return Err(RegistryError::unacceptable(message)),
         Verdict::SendChild if matches!(reference, Reference::Tag(_)) => {
-            common_child(images, &permit, &stored).await?
+            common_child(contents, &permit, &stored).await?
         }
         Verdict::Send | Verdict::SendChild => stored,
     };
@@ -51,7 +52,7 @@ pub(crate) async fn get(
 
 /// The image that clients without lists expect: for linux on amd64.
 async fn common_child(
-    images: &Images,
+    contents: Contents<'_>,
     permit: &Permit<Pull>,
     list: &StoredManifest,
 ) -> Result<StoredManifest, RegistryError> {
@@ -69,13 +70,13 @@ async fn common_child(
     let child = children.iter().find(is_common).ok_or_else(|| {
         RegistryError::unacceptable("manifest list found, but it has no image for linux on amd64")
     })?;
-    Ok(images.manifest(permit, &Reference::Digest(child.digest.clone())).await?)
+    contents.manifest(permit, &Reference::Digest(child.digest.clone())).await
 }
 
 /// `PUT /v2/<name>/manifests/<reference>?tag=…` stores a manifest and moves every tag that is named. The stream is
 /// created with the first push, by the caller's own right.
 pub(crate) async fn put(
-    images: &Images,
+    contents: Contents<'_>,
     call: &Call<'_>,
     body: RequestBody,
     repository: &Repository,
@@ -87,7 +88,16 @@ pub(crate) async fn put(
     let bytes = body.gather(MAX_MANIFEST_BYTES).await?;
     let manifest = Manifest::parse(content_type.unwrap_or_default(), &bytes[..])?;
     let create = call.permit_create_stream(&permit);
-    let pushed = images.push_manifest(&permit, create.as_ref(), reference, &extra_tags, manifest).await?;
+    let images = contents.images;
+    let push = |manifest| images.push_manifest(&permit, create.as_ref(), reference, &extra_tags, manifest);
+    let pushed = match push(manifest.clone()).await {
+        // We may have told the client that these are here, since they can be fetched.
+        Err(PushError::MissingBlobs { digests }) if contents.can_fetch() => {
+            contents.fetch_blobs(&call.permit_pull(repository)?, &digests).await?;
+            push(manifest).await?
+        }
+        pushed => pushed?,
+    };
 
     let location = format!("/v2/{repository}/manifests/{}", pushed.digest);
     let mut answer = response::created(&location, &pushed.digest);

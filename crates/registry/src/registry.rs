@@ -14,8 +14,10 @@ use pierhead_runtime::telemetry::Metrics;
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::call::Call;
+use crate::contents::Contents;
 use crate::error::RegistryError;
 use crate::metrics::RequestMetrics;
+use crate::pull_through::PullThrough;
 use crate::response::Response;
 use crate::route::Route;
 use crate::{base, blobs, catalog, manifests, referrers, signatures, tags, token, uploads};
@@ -49,12 +51,22 @@ pub struct Registry {
     images: Images,
     config: Config,
     metrics: RequestMetrics,
+    pull_through: Option<PullThrough>,
 }
 
 impl Registry {
     /// Puts the parts together; its counters are shown in `metrics`.
     pub fn new(auth: Auth, images: Images, config: Config, metrics: &Metrics) -> Self {
-        Self { auth, images, config, metrics: RequestMetrics::register(metrics) }
+        let metrics = RequestMetrics::register(metrics);
+        Self { auth, images, config, metrics, pull_through: None }
+    }
+
+    /// Also serves what repositories name and do not have, by fetching it from where it is. Without this, such content
+    /// is unknown.
+    #[must_use]
+    pub fn with_pull_through(mut self, pull_through: PullThrough) -> Self {
+        self.pull_through = Some(pull_through);
+        self
     }
 
     /// Answers a request. Its `ConnectionInfo` extension, where there is one, says whether the client's connection is
@@ -92,6 +104,7 @@ impl Registry {
         body: RequestBody,
     ) -> Result<Response, RegistryError> {
         let images = &self.images;
+        let contents = Contents { images, pull_through: self.pull_through.as_ref() };
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         match (route, method) {
             (Route::Health, &Method::GET) => Ok(base::health()),
@@ -101,15 +114,15 @@ impl Registry {
             (Route::Tags(name), &Method::GET) => tags::get(images, call, &name),
             (Route::Referrers(name, digest), &Method::GET) => referrers::get(images, call, &name, &digest),
             (Route::Manifest(name, reference), &Method::GET) => {
-                manifests::get(images, call, &name, &reference).await
+                manifests::get(contents, call, &name, &reference).await
             }
             (Route::Manifest(name, reference), &Method::PUT) => {
-                manifests::put(images, call, body, &name, &reference).await
+                manifests::put(contents, call, body, &name, &reference).await
             }
             (Route::Manifest(name, reference), &Method::DELETE) => {
                 manifests::delete(images, call, &name, &reference).await
             }
-            (Route::Blob(name, digest), &Method::GET) => blobs::get(images, call, &name, &digest).await,
+            (Route::Blob(name, digest), &Method::GET) => blobs::get(contents, call, &name, &digest).await,
             (Route::Blob(name, digest), &Method::DELETE) => blobs::delete(images, call, &name, &digest).await,
             (Route::Uploads(name), &Method::POST) => uploads::post(images, call, body, &name).await,
             (Route::Upload(name, id), &Method::GET) => uploads::get(images, call, &name, id),
