@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::admission::{Admission, Operation};
 use crate::call::Call;
+use crate::catalog::Resource;
 use crate::error::ApiError;
 use crate::gc;
 use crate::kind::{Backing, Kind};
@@ -29,6 +30,8 @@ pub(crate) use selector::Selector;
 /// How often a write begins again because somebody else was faster. Writers are served one after the other, so each
 /// round at least one of the contenders gets through.
 const ATTEMPTS: usize = 32;
+/// How long a create waits for what it needs.
+const READY_WAIT: std::time::Duration = std::time::Duration::from_secs(3);
 /// How often a generated name is drawn again.
 const NAME_ATTEMPTS: usize = 8;
 
@@ -69,8 +72,13 @@ struct Canonical {
 impl<'a> Collection<'a> {
     /// The collection `call` is about; 405 where the kind has no objects.
     pub(crate) fn of(call: &'a Call) -> Result<Self, ApiError> {
-        let kind = &call.resource.kind;
-        match (&kind.backing, &call.resource.storage) {
+        Self::on(call, &call.resource)
+    }
+
+    /// The collection of another kind, for a call that changes objects of that.
+    pub(crate) fn on(call: &'a Call, resource: &'a Resource) -> Result<Self, ApiError> {
+        let kind = &resource.kind;
+        match (&kind.backing, &resource.storage) {
             (Backing::Stored { hooks, .. }, Some(storage)) => {
                 Ok(Self { call, kind, hooks: hooks.as_ref(), storage })
             }
@@ -105,6 +113,7 @@ impl<'a> Collection<'a> {
             "" => metadata::text(&sent, "generateName").to_owned(),
             _ => String::new(),
         };
+        self.wait_until_ready(namespace, &sent).await?;
         for _ in 0..NAME_ATTEMPTS {
             let mut sent = sent.clone();
             if !prefix.is_empty() {
@@ -125,6 +134,28 @@ impl<'a> Collection<'a> {
             }
         }
         Err(Status::name_not_generated(self.kind.plural, self.kind.gvk.group, &prefix).into())
+    }
+
+    /// Waits for what the kind says a new object needs; goes on without it after a few seconds.
+    async fn wait_until_ready(&self, namespace: &str, sent: &Value) -> Result<(), ApiError> {
+        let Some(ready) = self.kind.ready else { return Ok(()) };
+        let mut revisions = self.call.server.store.subscribe();
+        let limit = tokio::time::sleep(READY_WAIT);
+        tokio::pin!(limit);
+        loop {
+            revisions.borrow_and_update();
+            if ready(self.call, namespace, sent)? {
+                return Ok(());
+            }
+            tokio::select! {
+                changed = revisions.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                }
+                () = &mut limit => return Ok(()),
+            }
+        }
     }
 
     fn prepare_new(
@@ -200,6 +231,7 @@ impl<'a> Collection<'a> {
                 Seen { resource_version: metadata::text(&document, "resourceVersion").to_owned(), part };
             let finished = metadata::is_terminating(&document)
                 && metadata::finalizers(&document).is_empty()
+                && metadata::grace_seconds(&document) == 0
                 && !self.holds(&mut document.clone());
             let outcome = if finished {
                 self.storage.remove(&self.call.permit, key.clone(), seen, dry_run).await?
@@ -244,7 +276,7 @@ impl<'a> Collection<'a> {
                 }
                 document
             }
-            Part::Computed => {
+            Part::Computed | Part::Placed => {
                 let mut document = sent;
                 errors.append(metadata::keep(&mut document, old));
                 document
@@ -302,14 +334,15 @@ impl<'a> Collection<'a> {
             self.check_preconditions(&old, options)?;
             self.admit(&key.namespace, Operation::Delete { old: &old })?;
             let mut doomed = old.clone();
-            let held = self.holds(&mut doomed) || !metadata::finalizers(&doomed).is_empty();
+            let grace = self.kind.grace.map_or(0, |grace| grace(&old, options.grace_period_seconds));
+            let held = self.holds(&mut doomed) || !metadata::finalizers(&doomed).is_empty() || grace > 0;
             let dry_run = if options.dry_run.is_empty() { DryRun::No } else { DryRun::All };
             let seen = Seen {
                 resource_version: metadata::text(&old, "resourceVersion").to_owned(),
                 part: Part::Main,
             };
             if held {
-                metadata::mark_deleted(&mut doomed, self.call.now, 0);
+                metadata::mark_deleted(&mut doomed, self.call.now, grace);
                 if doomed == old {
                     return Ok(Deleted { document: old, gone: false });
                 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::call::Call;
 use crate::error::ApiError;
-use crate::kind::Backing;
+use crate::kind::{Backing, Grace};
 use crate::metadata;
 use crate::storage::objects::put;
 
@@ -46,14 +46,14 @@ pub(crate) fn release<'a>(
         if uid.is_empty() {
             return Ok(());
         }
-        for key in find(call, uid, metadata::text(removed, "namespace"))? {
+        for (key, grace) in find(call, uid, metadata::text(removed, "namespace"))? {
             let uid = uid.to_owned();
             let now = call.now;
             let gone = call
                 .server
                 .store
                 .write(move |tx| -> Result<Option<Value>, ApiError> {
-                    settle(tx, &key, &uid, dependents, now)
+                    settle(tx, (&key, grace), &uid, dependents, now)
                 })
                 .await?;
             if let Some(gone) = gone {
@@ -66,7 +66,7 @@ pub(crate) fn release<'a>(
 }
 
 /// Objects in `namespace` that say the object `uid` owns them. Bytes are searched before anything is parsed.
-fn find(call: &Call, uid: &str, namespace: &str) -> Result<Vec<ObjectKey>, ApiError> {
+fn find(call: &Call, uid: &str, namespace: &str) -> Result<Vec<(ObjectKey, Option<Grace>)>, ApiError> {
     let mut found = Vec::new();
     for resource in call.server.catalog.resources() {
         let Backing::Stored { storage: None, stored_as, view: None, .. } = &resource.kind.backing else {
@@ -83,7 +83,7 @@ fn find(call: &Call, uid: &str, namespace: &str) -> Result<Vec<ObjectKey>, ApiEr
         let rows = call.server.store.read(|tx| tx.scan(&OBJECTS, &range, usize::MAX))?;
         for (key, record) in rows {
             if contains(&record.0, uid.as_bytes()) && owned_by(&serde_json::from_slice(&record.0)?, uid) {
-                found.push(key);
+                found.push((key, resource.kind.grace));
             }
         }
     }
@@ -105,7 +105,7 @@ fn owned_by(document: &Value, uid: &str) -> bool {
 /// Takes the reference from one dependent, or deletes it; gives back what was removed for good.
 fn settle(
     tx: &mut WriteTx<'_>,
-    key: &ObjectKey,
+    (key, grace): (&ObjectKey, Option<Grace>),
     uid: &str,
     dependents: Dependents,
     now: jiff::Timestamp,
@@ -129,6 +129,14 @@ fn settle(
     if !metadata::finalizers(&document).is_empty() {
         if !metadata::is_terminating(&document) {
             metadata::mark_deleted(&mut document, now, 0);
+            put(tx, key, document)?;
+        }
+        return Ok(None);
+    }
+    let left = grace.map_or(0, |grace| grace(&document, None));
+    if left > 0 {
+        if !metadata::is_terminating(&document) {
+            metadata::mark_deleted(&mut document, now, left);
             put(tx, key, document)?;
         }
         return Ok(None);

@@ -141,6 +141,13 @@ pub(crate) type StoredName = fn(name: &str) -> Option<String>;
 /// the status the client wrote.
 pub(crate) type TakesStatus = fn(document: &mut Value, sent: &Value);
 
+/// How many seconds an object that is to be deleted gets to end; 0: none. `asked` is what the deletion asks for.
+pub(crate) type Grace = fn(object: &Value, asked: Option<i64>) -> i64;
+
+/// Whether an object can be created in the namespace already, or should wait for others to be made; see
+/// [`Kind::waits_until`].
+pub(crate) type Ready = fn(call: &Call, namespace: &str, object: &Value) -> Result<bool, ApiError>;
+
 /// Answers a GET, or leaves it to the collection.
 pub(crate) type AnswersGet = fn(call: &Call) -> Result<Option<Value>, ApiError>;
 
@@ -208,6 +215,10 @@ pub(crate) struct Kind {
     pub(crate) admission: Vec<Admit>,
     /// Called with an object whose deletion was asked for: true keeps it until something finishes it.
     pub(crate) holds_deletion: Option<fn(&mut Value) -> bool>,
+    /// How long objects get to end; whoever ends them deletes them again, with no grace.
+    pub(crate) grace: Option<Grace>,
+    /// What a create waits for, a few seconds at most.
+    pub(crate) ready: Option<Ready>,
     /// Answers a GET of a name that means something else than an object.
     pub(crate) answers_get: Option<AnswersGet>,
     /// Turns the name of a DELETE that finds nothing into the one the object is stored under.
@@ -253,6 +264,8 @@ impl Kind {
             visible: None,
             admission: Vec::new(),
             holds_deletion: None,
+            grace: None,
+            ready: None,
             answers_get: None,
             deleted_as: None,
             backing,
@@ -335,6 +348,18 @@ impl Kind {
     /// Objects to be deleted stay until something finishes them.
     pub(crate) fn holds_deletion(mut self, holds: fn(&mut Value) -> bool) -> Self {
         self.holds_deletion = Some(holds);
+        self
+    }
+
+    /// Objects to be deleted are marked and get the time that `grace` says to end.
+    pub(crate) fn graceful(mut self, grace: Grace) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// A create waits until `ready`, a few seconds at most: what is not there then is for admission to refuse.
+    pub(crate) fn waits_until(mut self, ready: Ready) -> Self {
+        self.ready = Some(ready);
         self
     }
 

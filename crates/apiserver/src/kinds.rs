@@ -23,6 +23,12 @@ mod image_streams;
 mod image_tags;
 mod images;
 mod namespaces;
+mod nodes;
+mod pod_accounts;
+mod pod_bindings;
+mod pod_images;
+mod pod_output;
+mod pods;
 mod oauth_client_authorizations;
 mod oauth_clients;
 mod oauth_tokens;
@@ -33,6 +39,7 @@ pub(crate) mod project_requests;
 mod projects;
 mod rbac_bindings;
 mod rbac_roles;
+mod replication_controllers;
 mod role_binding_restrictions;
 mod routes;
 mod secrets;
@@ -46,7 +53,8 @@ mod users;
 /// Every kind this server has. Kinds of images keep their objects in `images`.
 pub(crate) fn all(images: &Images, auth: &Auth) -> Vec<Kind> {
     // Kube's kinds.
-    let mut kinds = vec![config_maps::kind(), namespaces::kind(), service_accounts::kind()];
+    let mut kinds = vec![pod_bindings::kind(), config_maps::kind(), namespaces::kind(), nodes::kind()];
+    kinds.extend([pods::kind(), replication_controllers::kind(), service_accounts::kind()]);
     kinds.extend([endpoints::kind(), events::kind(), secrets::kind(), services::kind()]);
     kinds.extend([rbac_roles::roles(), rbac_roles::cluster_roles()]);
     kinds.extend([rbac_bindings::role_bindings(), rbac_bindings::cluster_role_bindings()]);

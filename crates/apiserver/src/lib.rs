@@ -25,6 +25,7 @@ mod metadata;
 mod oauth;
 mod openapi;
 mod path;
+mod pod_logs;
 mod protobuf;
 mod query;
 mod server;
@@ -33,6 +34,7 @@ mod strategy;
 mod tables;
 
 pub use crate::bootstrap::{Addresses, BootstrapError};
+pub use crate::pod_logs::{LogBody, LogError, LogOptions, PodLogs};
 pub use crate::server::{ApiServer, Config};
 
 /// The error of a body.

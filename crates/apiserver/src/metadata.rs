@@ -120,19 +120,26 @@ pub(crate) fn count_generation(document: &mut Value, old: &Value, also: &[&str])
         rest
     };
     let generation = of(old).get("generation").and_then(Value::as_i64).unwrap_or(1);
-    let same = spec(document) == spec(old)
-        && also.iter().all(|field| document.pointer(field) == old.pointer(field));
+    let same =
+        spec(document) == spec(old) && also.iter().all(|field| document.pointer(field) == old.pointer(field));
     let next = if same { generation } else { generation + 1 };
     of_mut(document).insert("generation".to_owned(), next.into());
 }
 
-/// Marks an object for deletion.
+/// The seconds a marked object gets to end.
+pub(crate) fn grace_seconds(document: &Value) -> i64 {
+    of(document).get("deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0)
+}
+
+/// Marks an object for deletion at the end of its grace. A second deletion can only shorten the grace.
 pub(crate) fn mark_deleted(document: &mut Value, now: Timestamp, grace_seconds: i64) {
-    if !is_terminating(document) {
-        let metadata = of_mut(document);
-        metadata.insert("deletionTimestamp".to_owned(), Time(now).to_string().into());
-        metadata.insert("deletionGracePeriodSeconds".to_owned(), grace_seconds.into());
+    if is_terminating(document) && self::grace_seconds(document) <= grace_seconds {
+        return;
     }
+    let end = now.checked_add(jiff::SignedDuration::from_secs(grace_seconds)).unwrap_or(now);
+    let metadata = of_mut(document);
+    metadata.insert("deletionTimestamp".to_owned(), Time(end).to_string().into());
+    metadata.insert("deletionGracePeriodSeconds".to_owned(), grace_seconds.into());
 }
 
 /// Whether two documents are equal but for their resourceVersion.

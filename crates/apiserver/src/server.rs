@@ -25,6 +25,7 @@ use crate::catalog::Catalog;
 use crate::continue_token::TokenKey;
 use crate::discovery::Discovery;
 use crate::error::ApiError;
+use crate::pod_logs::PodLogs;
 use crate::storage::Head;
 use crate::storage::objects::NAMESPACES;
 use crate::strategy::Settings;
@@ -47,6 +48,8 @@ pub struct Config {
     pub project_wait: Duration,
     /// The way to other registries; without one nothing is imported.
     pub egress: Option<Egress>,
+    /// Who has the output of containers; without it there is none to show.
+    pub pod_logs: Option<Arc<dyn PodLogs>>,
     /// Most tags that are imported of a whole repository; `None`: all that it lists.
     pub tags_per_repository: Option<usize>,
 }
@@ -62,6 +65,7 @@ impl Config {
             commit: String::new(),
             project_wait: Duration::from_secs(10),
             egress: None,
+            pod_logs: None,
             tags_per_repository: Some(50),
         }
     }

@@ -112,6 +112,8 @@ pub(crate) enum Part {
     Finalize,
     /// Both, computed by a call of ours from what was stored; never a document of a client.
     Computed,
+    /// The node of a pod, by a binding: rules of updates do not hold for it.
+    Placed,
 }
 
 /// A [`Strategy`] that can be called with untyped documents.
@@ -164,7 +166,7 @@ impl<S: Strategy> Hooks for Typed<S> {
                 self.0.prepare_status(&mut object, &old, change);
                 self.0.validate_status(&object, &old, change)
             }
-            Part::Finalize => FieldErrors::default(),
+            Part::Finalize | Part::Placed => FieldErrors::default(),
         };
         Ok(Hooked { document: to_value(&object), errors, warnings: self.0.warnings(&object) })
     }

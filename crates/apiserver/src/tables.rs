@@ -19,6 +19,7 @@ mod oauth;
 mod projects;
 mod routes;
 mod users;
+mod workloads;
 
 /// The columns of a kind.
 pub(crate) trait Columns: Send + Sync + 'static {
@@ -39,6 +40,7 @@ pub(crate) fn columns_of(qualified: &str) -> &'static dyn Columns {
         projects::SETS,
         routes::SETS,
         images::SETS,
+        workloads::SETS,
     ];
     let mut all = sets.into_iter().flatten();
     match all.find(|(name, _)| *name == qualified) {
@@ -188,6 +190,7 @@ pub(crate) mod tests {
             super::projects::SETS,
             super::routes::SETS,
             super::images::SETS,
+            super::workloads::SETS,
         ];
         for (kind, set) in sets.into_iter().flatten() {
             for object in [json!({}), json!({"metadata": {"name": 5}, "spec": [], "status": "x", "data": 1})]

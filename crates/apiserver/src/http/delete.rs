@@ -31,7 +31,7 @@ pub(super) async fn one(call: &Call, head: &Head, body: RequestBody) -> Result<A
         (deleted, _) => deleted,
     };
     let Deleted { document, gone } = deleted?;
-    if !gone && kind.holds_deletion.is_none() {
+    if kind.grace.is_some() || !gone && kind.holds_deletion.is_none() {
         return Ok(Answer::Object {
             code: StatusCode::OK,
             document: Document::Tree(document),
@@ -80,6 +80,12 @@ async fn options(call: &Call, head: &Head, body: RequestBody) -> Result<DeleteOp
     let from_query = WriteOptions::parse(&call.query, "DeleteOptions")?;
     if from_query.dry_run == DryRun::All {
         options.dry_run = vec!["All".to_owned()];
+    }
+    if let Some(seconds) = call.query.get("gracePeriodSeconds") {
+        let seconds = seconds
+            .parse()
+            .map_err(|error| Status::bad_request(format!("gracePeriodSeconds cannot be read: {error}")))?;
+        options.grace_period_seconds = Some(seconds);
     }
     if let Some(policy) = call.query.get("propagationPolicy") {
         options.propagation_policy = Some(policy.to_owned());

@@ -108,7 +108,7 @@ impl Storage for ImageStreams {
     ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
         async move {
             let part = match seen.part {
-                Part::Main | Part::Finalize | Part::Computed => StreamPart::Spec,
+                Part::Main | Part::Finalize | Part::Computed | Part::Placed => StreamPart::Spec,
                 Part::Status => StreamPart::Status,
             };
             metadata::of_mut(&mut object).insert("resourceVersion".to_owned(), seen.resource_version.into());
