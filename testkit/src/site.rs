@@ -10,29 +10,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{Actor, HostName, Machine, OwnAddress, Process, eventually_within};
+use crate::{Actor, Addresses, HostName, Machine, OwnAddress, Process, eventually_within};
 
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
 static STARTED: AtomicU32 = AtomicU32::new(0);
-
-/// Where the site listens, as it wrote into `addresses.json`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Addresses {
-    /// API and OAuth, TLS.
-    pub api: SocketAddr,
-    /// The registry service.
-    pub registry: SocketAddr,
-    /// Routes on plain HTTP.
-    pub router_http: SocketAddr,
-    /// Routes on TLS.
-    pub router_https: SocketAddr,
-    /// Metrics and health.
-    pub metrics: SocketAddr,
-}
 
 /// What a test may want otherwise.
 #[derive(Clone, Debug, Default)]
@@ -129,7 +113,7 @@ impl Site {
         }
         command.args(&options.arguments);
         let mut process = Process::start(&mut command, &root.join("log"))?;
-        let addresses = ready(&mut process, &root.join("data/addresses.json")).await?;
+        let addresses = ready(&mut process, &root.join("data")).await?;
         Ok(Self { folder: Some(folder), root, binary, process, addresses, domain, outside, stopped: false })
     }
 
@@ -229,14 +213,13 @@ impl Drop for Site {
     }
 }
 
-async fn ready(process: &mut Process, file: &Path) -> Result<Addresses> {
+async fn ready(process: &mut Process, data: &Path) -> Result<Addresses> {
     let mut found = None;
     let ready = eventually_within(READY_LIMIT, "the site is ready", async || {
         if let Ok(Some(status)) = process.ended() {
             return Some(Err(status));
         }
-        let text = std::fs::read_to_string(file).ok()?;
-        let addresses: Addresses = serde_json::from_str(&text).ok()?;
+        let addresses = Addresses::of(data)?;
         found = Some(addresses);
         is_ready(addresses.metrics).await.then_some(Ok(addresses))
     })

@@ -5,9 +5,10 @@
 
 use crate::wire::Wire;
 use anyhow::{Context, Result, bail};
+use pierhead_testkit::{Addresses, Process, serve_anywhere};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -19,7 +20,7 @@ pub struct Server {
     pub address: SocketAddr,
     /// What to send as `Authorization`.
     pub authorization: Option<String>,
-    process: Child,
+    process: Process,
     launch: Launch,
     folder: TempDir,
 }
@@ -61,7 +62,7 @@ impl Server {
 
     /// Ends the process and starts it again; how long until it answered `/v2/`.
     pub async fn restart(&mut self) -> Result<Duration> {
-        stop(&mut self.process)?;
+        self.process.stop()?;
         let began = tokio::time::Instant::now();
         (self.process, self.address) = self.launch.start(self.folder.path()).await?;
         Ok(began.elapsed())
@@ -93,8 +94,8 @@ impl Server {
 
     /// Logs a user in, lets it create a project, and returns its token.
     fn project_owner(&self, binary: &Path) -> Result<String> {
-        let addresses = addresses(self.folder.path())?;
-        let api = addresses["api"].as_str().context("addresses.json has no api")?;
+        let Addresses { api, .. } =
+            Addresses::of(&self.folder.path().join("data")).context("it says where it listens")?;
         let run = |args: &[&str]| -> Result<String> {
             let output = Command::new(binary)
                 .args(args)
@@ -113,27 +114,14 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        stop(&mut self.process).ok();
-    }
-}
-
 impl Launch {
-    async fn start(&self, folder: &Path) -> Result<(Child, SocketAddr)> {
-        let log = std::fs::File::create(folder.join("log"))?;
+    async fn start(&self, folder: &Path) -> Result<(Process, SocketAddr)> {
+        let (data, peer_address) = (folder.join("data"), free_address()?);
         let mut command;
-        let peer_address = free_address()?;
         match self {
             Self::Ours { binary } => {
                 command = Command::new(binary);
-                std::fs::remove_file(folder.join("data/addresses.json")).ok();
-                command
-                    .args(["serve", "--allow-any-password", "--log", "warn", "--data"])
-                    .arg(folder.join("data"));
-                for flag in ["--api", "--registry", "--router-http", "--router-https", "--metrics"] {
-                    command.args([flag, "127.0.0.1:0"]);
-                }
+                serve_anywhere(&mut command, &data).args(["--allow-any-password", "--log", "warn"]);
             }
             Self::Peer { binary } => {
                 let config = folder.join("config.yml");
@@ -142,17 +130,14 @@ impl Launch {
                 command.arg("serve").arg(config).env("OTEL_TRACES_EXPORTER", "none");
             }
         }
-        let mut process = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        let mut process = Process::start(&mut command, &folder.join("log"))?;
         for _ in 0..6000 {
-            if let Some(status) = process.try_wait()? {
-                let log = std::fs::read_to_string(folder.join("log"))?;
-                bail!("the server ended with {status}: {log}");
+            if let Some(status) = process.ended()? {
+                bail!("the server ended with {status}: {}", process.log_tail());
             }
             let address = match self {
                 Self::Peer { .. } => Some(peer_address),
-                Self::Ours { .. } => {
-                    addresses(folder).ok().and_then(|all| all["registry"].as_str()?.parse().ok())
-                }
+                Self::Ours { .. } => Addresses::of(&data).map(|addresses| addresses.registry),
             };
             if let Some(address) = address
                 && let Ok(mut wire) = Wire::connect(address, "localhost", None).await
@@ -167,10 +152,6 @@ impl Launch {
     }
 }
 
-fn addresses(folder: &Path) -> Result<serde_json::Value> {
-    Ok(serde_json::from_str(&std::fs::read_to_string(folder.join("data/addresses.json"))?)?)
-}
-
 fn peer_config(folder: &Path, address: SocketAddr) -> String {
     let root = folder.join("registry");
     format!(
@@ -182,11 +163,4 @@ fn peer_config(folder: &Path, address: SocketAddr) -> String {
 
 fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-fn stop(process: &mut Child) -> Result<()> {
-    let pid = process.id().to_string();
-    Command::new("kill").args(["-TERM", &pid]).status()?;
-    process.wait()?;
-    Ok(())
 }

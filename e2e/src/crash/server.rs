@@ -2,10 +2,10 @@
 
 use crate::wire::Wire;
 use anyhow::{Context, Result, bail};
-use std::fs::File;
+use pierhead_testkit::{Addresses, Process, serve_anywhere};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ pub struct CrashServer {
     data: PathBuf,
     /// Log, kubeconfig and other things that must survive the data's disk.
     beside: PathBuf,
-    process: Option<Child>,
+    process: Option<Process>,
     /// Where the registry listens since the last start.
     pub registry: SocketAddr,
     authorization: Option<String>,
@@ -66,20 +66,14 @@ impl CrashServer {
     pub async fn restart(&mut self, prefix: &[&str]) -> Result<()> {
         let mut words = prefix.iter().map(std::ffi::OsString::from).chain([binary()?]);
         let mut command = Command::new(words.next().context("a binary")?);
-        command.args(words).args(["serve", "--data"]).arg(&self.data);
-        for flag in ["--api", "--registry", "--router-http", "--router-https", "--metrics"] {
-            command.args([flag, "127.0.0.1:0"]);
-        }
-        let addresses = self.data.join("addresses.json");
-        std::fs::remove_file(&addresses).ok();
-        let log = File::options().create(true).append(true).open(self.beside.join("log"))?;
+        serve_anywhere(command.args(words), &self.data);
         let began = Instant::now();
-        let mut process = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+        let mut process = Process::start(&mut command, &self.beside.join("log"))?;
         for _ in 0..POLLS {
-            if let Some(status) = process.try_wait()? {
-                return Err(Ended(status)).context(self.log_tail());
+            if let Some(status) = process.ended()? {
+                return Err(Ended(status)).context(process.log_tail());
             }
-            if let Some(registry) = registry_address(&addresses)
+            if let Some(Addresses { registry, .. }) = Addresses::of(&self.data)
                 && let Ok(mut wire) = Wire::connect(registry, "localhost", None).await
                 && wire.get("/v2/").await.is_ok()
             {
@@ -91,7 +85,7 @@ impl CrashServer {
             tokio::time::sleep(POLL).await;
         }
         process.kill()?;
-        bail!("the server did not answer in time:\n{}", self.log_tail())
+        bail!("the server did not answer in time:\n{}", process.log_tail())
     }
 
     /// Makes the project with a service account that may push to it, as which the registry is then used.
@@ -154,29 +148,24 @@ impl CrashServer {
     /// The process's id; with a tracer in front, the tracer's.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.process.as_ref().map_or(0, Child::id)
+        self.process.as_ref().map_or(0, Process::id)
     }
 
     /// SIGKILL, and the wait for it.
     pub fn kill(&mut self) -> Result<()> {
-        let mut process = self.process.take().context("the server runs")?;
-        process.kill()?;
-        process.wait()?;
-        Ok(())
+        self.process.take().context("the server runs")?.kill()
     }
 
     /// SIGTERM, and how the process ended.
     pub fn stop(&mut self) -> Result<ExitStatus> {
-        let mut process = self.process.take().context("the server runs")?;
-        Command::new("kill").args(["-TERM", &process.id().to_string()]).status()?;
-        Ok(process.wait()?)
+        self.process.take().context("the server runs")?.stop()
     }
 
     /// Waits for a process that is expected to end by itself.
     pub async fn ended(&mut self) -> Result<ExitStatus> {
         let process = self.process.as_mut().context("the server runs")?;
         for _ in 0..POLLS {
-            if let Some(status) = process.try_wait()? {
+            if let Some(status) = process.ended()? {
                 self.process = None;
                 return Ok(status);
             }
@@ -188,7 +177,7 @@ impl CrashServer {
     /// Whether the process still runs.
     pub fn runs(&mut self) -> Result<bool> {
         Ok(match self.process.as_mut() {
-            Some(process) => process.try_wait()?.is_none(),
+            Some(process) => process.ended()?.is_none(),
             None => false,
         })
     }
@@ -204,9 +193,7 @@ impl CrashServer {
     /// The end of the log.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        let log = std::fs::read_to_string(self.beside.join("log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        pierhead_testkit::log_tail(&self.beside.join("log"))
     }
 
     /// The data folder.
@@ -219,9 +206,8 @@ impl CrashServer {
 impl Drop for CrashServer {
     fn drop(&mut self) {
         if let Some(mut process) = self.process.take() {
-            // The test is over; a process that is already gone is what is wanted.
+            // Not SIGTERM: its disk may be gone, and the test is over. One that is gone already is what is wanted.
             process.kill().ok();
-            process.wait().ok();
         }
     }
 }
@@ -233,9 +219,4 @@ fn binary() -> Result<std::ffi::OsString> {
 /// A connection to a registry with these credentials.
 pub async fn connect(registry: SocketAddr, authorization: Option<String>) -> Result<Wire> {
     Wire::connect(registry, "localhost", authorization.as_deref()).await
-}
-
-fn registry_address(file: &Path) -> Option<SocketAddr> {
-    let addresses: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()?;
-    addresses["registry"].as_str()?.parse().ok()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use futures_util::future::try_join_all;
-use pierhead_testkit::{Process, Site, eventually_within};
+use pierhead_testkit::{Addresses, Process, Site, eventually_within, serve_anywhere};
 
 /// How long a start may take, well or not.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -16,18 +16,13 @@ const LIMIT: Duration = Duration::from_secs(30);
 async fn start(binary: &Path, data: &Path) -> Result<(bool, String)> {
     let log = data.with_extension("log");
     let mut command = Command::new(binary);
-    command.arg("serve").arg("--data").arg(data).arg("--allow-any-password");
-    for listener in ["--api", "--registry", "--router-http", "--router-https", "--metrics"] {
-        command.args([listener, "127.0.0.1:0"]);
-    }
-    let addresses = data.join("addresses.json");
-    std::fs::remove_file(&addresses).ok();
+    serve_anywhere(&mut command, data).arg("--allow-any-password");
     let mut process = Process::start(&mut command, &log)?;
     let ready = eventually_within(LIMIT, "the server is ready or has ended", async || {
         if process.ended().ok()?.is_some() {
             return Some(false);
         }
-        addresses.exists().then_some(true)
+        Addresses::of(data).map(|_| true)
     })
     .await?;
     let status = process.stop()?;

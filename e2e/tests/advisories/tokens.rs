@@ -277,7 +277,8 @@ async fn say_password(door: &Door, account: &str, password: &str) -> Result<Answ
 async fn advisories_e10_guessing_passwords_leads_nowhere() -> Result<()> {
     let options = SiteOptions { htpasswd: Some(USERS.to_owned()), ..SiteOptions::default() };
     let site = Site::start_with(options).await?;
-    let (door, [api, authority]) = (api_door(&site)?, [site.api_url(), site.authority().display().to_string()]);
+    let (door, [api, authority]) =
+        (api_door(&site)?, [site.api_url(), site.authority().display().to_string()]);
     let log_in = |user, password| {
         ["login", &api, "--certificate-authority", &authority, "-u", user, "-p", password].map(str::to_owned)
     };
@@ -298,7 +299,8 @@ async fn advisories_e10_guessing_passwords_leads_nowhere() -> Result<()> {
         let wait: u64 = refused.header("retry-after").context("no Retry-After")?.parse()?;
         ensure!((1..=6).contains(&wait), "Retry-After: {wait}");
         // Not even the right password is looked at now.
-        let told = guesser.oc(log_in(account, "right")).await.fails_with("Login failed (429 Too Many Requests)");
+        let told =
+            guesser.oc(log_in(account, "right")).await.fails_with("Login failed (429 Too Many Requests)");
         ensure!(told.contains("Too many passwords were wrong; try again in "), "{account}: {told}");
         answers.push((told, refused.body));
     }
