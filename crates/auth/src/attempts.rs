@@ -336,7 +336,10 @@ mod tests {
         assert!(attempts.check(&Attempt::new("dev", v4(2)), at(0)).is_err());
         attempts.check(&home, at(0)).unwrap();
         let later = 8 * 24 * 3_600_000;
-        assert_eq!((10..1_000).map(|address| taken(&attempts, "dev", v4(address), later, 10)).sum::<u32>(), 100);
+        assert_eq!(
+            (10..1_000).map(|address| taken(&attempts, "dev", v4(address), later, 10)).sum::<u32>(),
+            100
+        );
         assert!(attempts.check(&home, at(later)).is_err(), "it was long ago");
     }
 

@@ -35,11 +35,7 @@ pub(crate) struct Interests(RwLock<Vec<Interest>>);
 
 impl Interests {
     /// `newest` is asked while no commit is being told: what comes after it will be.
-    pub(crate) fn subscribe(
-        &self,
-        tables: &[TableName],
-        newest: impl FnOnce() -> Revision,
-    ) -> Subscription {
+    pub(crate) fn subscribe(&self, tables: &[TableName], newest: impl FnOnce() -> Revision) -> Subscription {
         let mut tables: Vec<&'static str> = tables.iter().map(|table| table.name).collect();
         tables.sort_unstable();
         tables.dedup();
@@ -116,7 +112,13 @@ mod tests {
     fn commit(interests: &Interests, changes: &[(u64, &str)]) {
         let change = |(revision, table): &(u64, &str)| {
             let revision = Revision::new(*revision);
-            Arc::new(Change { revision, table: (*table).into(), key: Bytes::new(), value: None, previous: None })
+            Arc::new(Change {
+                revision,
+                table: (*table).into(),
+                key: Bytes::new(),
+                value: None,
+                previous: None,
+            })
         };
         let changes: Vec<_> = changes.iter().map(change).collect();
         interests.tell(&changes, changes.last().unwrap().revision);

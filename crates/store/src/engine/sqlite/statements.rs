@@ -35,7 +35,8 @@ pub(super) const SCHEMA: &str = "
 ";
 
 /// The newest revision is that of the newest change; `marks` has it for a log that was dropped to its end.
-const MARKS: &str = "SELECT max(revision, coalesce((SELECT max(revision) FROM change_log), 0)), compacted, history
+const MARKS: &str =
+    "SELECT max(revision, coalesce((SELECT max(revision) FROM change_log), 0)), compacted, history
     FROM marks WHERE id = 1";
 const SET_COMPACTED: &str = "UPDATE marks SET compacted = ?1, revision = ?2 WHERE id = 1";
 const ADD_CHANGE: &str = "INSERT INTO change_log (revision, logged_at, table_name, key, value, previous)
