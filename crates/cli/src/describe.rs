@@ -5,7 +5,7 @@
 
 mod config_map;
 mod deployment_config;
-mod event;
+pub(crate) mod event;
 mod fields;
 mod image;
 mod image_stream;
@@ -37,6 +37,7 @@ use crate::{
 pub(crate) use image::image;
 pub(crate) use image_stream::image_stream;
 pub(crate) use rollouts::rollout_lines;
+pub(crate) use service::all_addresses as service_addresses;
 
 /// What describers may ask for beyond the object.
 pub(crate) struct Context<'c> {

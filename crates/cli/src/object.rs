@@ -87,3 +87,46 @@ pub(crate) fn strip_managed_fields(value: &mut Value) {
         metadata.remove("managedFields");
     }
 }
+
+/// The merge patch that makes `before` be as `after`; empty where they are the same.
+pub(crate) fn difference(before: &Value, after: &Value) -> Value {
+    let nothing = Map::new();
+    let (before, after) = (before.as_object().unwrap_or(&nothing), after.as_object().unwrap_or(&nothing));
+    let mut patch = Map::new();
+    for (key, value) in after {
+        match before.get(key) {
+            Some(known) if known == value => {}
+            Some(known @ Value::Object(_)) if value.is_object() => {
+                patch.insert(key.clone(), difference(known, value));
+            }
+            _ => {
+                patch.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    for key in before.keys().filter(|key| !after.contains_key(*key)) {
+        patch.insert(key.clone(), Value::Null);
+    }
+    Value::Object(patch)
+}
+
+/// The list at a path, made where it is missing.
+pub(crate) fn list_mut<'v>(value: &'v mut Value, path: &str) -> &'v mut Vec<Value> {
+    let (parent, field) = path.rsplit_once('.').unwrap_or(("", path));
+    let parent = if parent.is_empty() { value } else {
+        object_mut(value, parent);
+        path_mut(value, parent)
+    };
+    if !parent.get(field).is_some_and(Value::is_array) {
+        parent[field] = Value::Array(Vec::new());
+    }
+    match &mut parent[field] {
+        Value::Array(items) => items,
+        other => unreachable!("made a list above, found {other}"),
+    }
+}
+
+/// The value at a path that exists.
+fn path_mut<'v>(value: &'v mut Value, path: &str) -> &'v mut Value {
+    path.split('.').fold(value, |value, field| &mut value[field])
+}

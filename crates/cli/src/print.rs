@@ -6,6 +6,7 @@ pub(crate) mod age;
 pub(crate) mod columns;
 pub(crate) mod jsonpath;
 pub(crate) mod output;
+mod rows;
 pub(crate) mod sanitize;
 pub(crate) mod table;
 pub(crate) mod tabwriter;

@@ -27,6 +27,7 @@ mod rollout;
 pub(crate) mod sa;
 mod scale;
 mod secrets;
+mod set;
 mod tag;
 mod version;
 mod whoami;
@@ -73,6 +74,7 @@ pub(crate) enum Verb {
     Scale(scale::ScaleArgs),
     Deploy(deploy::DeployArgs),
     Logs(logs::LogsArgs),
+    Set(set::SetArgs),
     Expose(expose::ExposeArgs),
     Tag(tag::TagArgs),
     ImportImage(import_image::ImportImageArgs),
@@ -110,6 +112,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> anyhow::Result<Exi
         Verb::Scale(args) => scale::run(args, session).await,
         Verb::Deploy(args) => deploy::run(args, session).await,
         Verb::Logs(args) => logs::run(args, session).await,
+        Verb::Set(args) => set::run(args, session).await,
         Verb::Expose(args) => expose::run(args, session).await,
         Verb::Tag(args) => tag::run(args, session).await,
         Verb::ImportImage(args) => import_image::run(args, session).await,

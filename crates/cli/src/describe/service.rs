@@ -90,3 +90,18 @@ pub(super) fn describe_endpoints(endpoints: &Value) -> String {
     }
     text
 }
+
+/// `IP:port` of every ready address.
+pub(crate) fn all_addresses(endpoints: &Value) -> Vec<String> {
+    let mut out = Vec::new();
+    for subset in object::list(endpoints, "subsets") {
+        for port in object::list(subset, "ports") {
+            for address in object::list(subset, "addresses") {
+                let ip = object::text(address, "ip");
+                let number = port.get("port").map(plain).unwrap_or_default();
+                out.push(if ip.contains(':') { format!("[{ip}]:{number}") } else { format!("{ip}:{number}") });
+            }
+        }
+    }
+    out
+}

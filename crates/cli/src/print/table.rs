@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use pierhead_api::meta::{Table, TableRow};
 use serde_json::Value;
 
-use super::{age, sanitize::sanitize_cell, tabwriter};
+use super::{rows, sanitize::sanitize_cell, tabwriter};
 use crate::{discovery::ApiKind, object};
 
 /// What flags change about a table.
@@ -21,7 +21,7 @@ pub(crate) struct TableStyle {
 }
 
 /// The rows that a server's answer holds: a `Table`, or a list or object of a server that does not render.
-pub(crate) fn of_answer(answer: &Value, now: Timestamp) -> Table {
+pub(crate) fn of_answer(answer: &Value, kind: &str, now: Timestamp) -> Table {
     if object::text(answer, "kind") == "Table"
         && let Ok(table) = serde_json::from_value::<Table>(answer.clone())
     {
@@ -29,24 +29,7 @@ pub(crate) fn of_answer(answer: &Value, now: Timestamp) -> Table {
     }
     let single = [answer.clone()];
     let objects: &[Value] = if object::is_list(answer) { object::list(answer, "items") } else { &single };
-    let column = |name: &str| {
-        let mut column = pierhead_api::meta::TableColumnDefinition::default();
-        name.clone_into(&mut column.name);
-        column
-    };
-    let rows = objects.iter().map(|object| TableRow {
-        cells: vec![
-            Value::from(object::name(object)),
-            Value::from(age::short(Some(object::text(object, "metadata.creationTimestamp")), now)),
-        ],
-        object: Some(object.clone()),
-        ..TableRow::default()
-    });
-    Table {
-        column_definitions: vec![column("Name"), column("Age")],
-        rows: rows.collect(),
-        ..Table::default()
-    }
+    rows::table(objects, kind, now)
 }
 
 /// Renders tables of one kind, pages or single objects, under one header.

@@ -184,7 +184,7 @@ impl View {
         for target in &selection.targets {
             match self.fetch(target, AS_TABLE, extra).await {
                 Ok(pages) => {
-                    let tables = pages.iter().map(|page| table::of_answer(page, now));
+                    let tables = pages.iter().map(|page| table::of_answer(page, &target.kind.kind, now));
                     match groups.last_mut().filter(|(kind, _)| *kind == target.kind) {
                         Some((_, group)) => group.extend(tables),
                         None => groups.push((target.kind.clone(), tables.collect())),
@@ -256,7 +256,7 @@ impl View {
             for page in self.fetch(target, accept, "").await? {
                 object::text(&page, "metadata.resourceVersion").clone_into(&mut version);
                 if is_table {
-                    let table = table::of_answer(&page, now());
+                    let table = table::of_answer(&page, &target.kind.kind, now());
                     if !table.rows.is_empty() {
                         session.print(&table::render(&target.kind, std::slice::from_ref(&table), &style))?;
                         style.no_headers = true;
@@ -289,7 +289,7 @@ impl View {
                 WatchEventKind::Added | WatchEventKind::Modified | WatchEventKind::Deleted => {}
             }
             if is_table {
-                let mut table = table::of_answer(&event.object, now());
+                let mut table = table::of_answer(&event.object, &target.kind.kind, now());
                 if table.column_definitions.is_empty() {
                     table.column_definitions.clone_from(&columns);
                 } else {
