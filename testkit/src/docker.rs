@@ -135,11 +135,23 @@ impl DockerEngine {
     /// # Errors
     /// There is no static busybox, or files cannot be written.
     pub async fn make_image(&self, name: &str, text: &str) -> Result<String> {
+        self.import(name, text, r#"CMD ["/bin/cat", "/message"]"#).await
+    }
+
+    /// A small image with a web server that answers `GET /message` on port 8080 with `text`.
+    ///
+    /// # Errors
+    /// As [`DockerEngine::make_image`].
+    pub async fn make_web_image(&self, name: &str, text: &str) -> Result<String> {
+        let serve = r#"CMD ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/"]"#;
+        self.import(name, text, serve).await
+    }
+
+    async fn import(&self, name: &str, text: &str, change: &str) -> Result<String> {
         let archive = self.folder.path().join("root.tar");
         std::fs::write(&archive, crate::layout::busybox_layer(text)?)?;
         let archive = archive.to_str().context("temporary folders have UTF-8 names")?;
-        let made =
-            self.docker(["import", "--change", r#"CMD ["/bin/cat", "/message"]"#, archive, name]).await;
+        let made = self.docker(["import", "--change", change, archive, name]).await;
         Ok(made.succeeds().trim().to_owned())
     }
 }

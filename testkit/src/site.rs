@@ -27,6 +27,8 @@ pub struct SiteOptions {
     pub htpasswd: Option<String>,
     /// The machine it runs on, in place of this one.
     pub machine: Option<Machine>,
+    /// Its configuration file.
+    pub config: Option<String>,
 }
 
 /// A running site.
@@ -110,6 +112,11 @@ impl Site {
             None => {
                 command.arg("--allow-any-password");
             }
+        }
+        if let Some(config) = &options.config {
+            let file = root.join("config.toml");
+            std::fs::write(&file, config)?;
+            command.arg("--config").arg(file);
         }
         command.args(&options.arguments);
         let mut process = Process::start(&mut command, &root.join("log"))?;
