@@ -142,16 +142,22 @@ impl DeploymentConfigSpec {
             let detail = "`selector` does not match template `labels`";
             errors.invalid(format!("{FIELD}.metadata.labels"), json!(labels), detail);
         }
-        // An image may be left to a trigger, which is not known to the rules of pods.
+        // An image may be left to a trigger, and may be blank or have blanks around it, as clients of 2016 wrote it: the
+        // rollout trims it. The rules of pods know neither.
         let from_triggers: BTreeSet<&str> = self
             .image_triggers()
             .flat_map(|params| params.container_names.iter().map(String::as_str))
             .collect();
         let mut template = template.clone();
-        for container in &mut template.spec.containers {
-            if container.image.is_empty() && from_triggers.contains(container.name.as_str()) {
-                container.image = "unset".into();
-            }
+        let pod = &mut template.spec;
+        for container in pod.containers.iter_mut().chain(&mut pod.init_containers) {
+            let image = container.image.trim();
+            container.image = match image {
+                "" if from_triggers.contains(container.name.as_str()) || !container.image.is_empty() => {
+                    "unset".into()
+                }
+                image => image.into(),
+            };
         }
         errors.append(template.validate_for_controller(FIELD));
     }

@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod access;
+mod deployments;
 mod discovery;
 mod exposing;
 mod images;
 mod lists;
 mod oauth;
+mod pods;
 mod projects;
 mod reviews;
 mod verbs;

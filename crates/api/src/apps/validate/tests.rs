@@ -40,6 +40,11 @@ fn checks_template_selector_and_numbers() {
         "spec.selector: Invalid value: {}: selector cannot be empty",
     );
     check(json!({"template": null}), "spec.template: Required value");
+    let image =
+        |image: &str| json!({"template": {"spec": {"containers": [{"name": "web", "image": image}]}}});
+    check(image(" "), "");
+    check(image(" web:v1"), "");
+    check(image(""), "spec.template.spec.containers[0].image: Required value");
     check(
         json!({"minReadySeconds": 600}),
         "spec.minReadySeconds: Invalid value: 600: must be less than the deployment timeout (600s)",
