@@ -27,8 +27,14 @@ enum Field {
     MicroTime,
     IntOrString,
     Message(&'static Message),
+    /// A message whose fields stand among those of the one that holds it.
+    Inline(&'static Message),
     Texts,
+    Ints,
     Messages(&'static Message),
+    /// A message that is written as one text.
+    Quantity,
+    QuantityMap,
     TextMap,
     BytesMap,
     ListMap,
@@ -118,7 +124,19 @@ fn read_into(
             (Field::Message(message), Wire::Bytes(bytes)) => {
                 set(map, name, object(bytes, message, depth + 1)?);
             }
+            (Field::Inline(message), Wire::Bytes(bytes)) => {
+                if depth >= MAX_DEPTH {
+                    return Err(ProtobufError::Malformed("depth"));
+                }
+                read_into(map, bytes, message, depth + 1)?;
+            }
             (Field::Texts, Wire::Bytes(bytes)) => push(map, name, string(bytes)?.into()),
+            (Field::Ints, Wire::Number(number)) => push(map, name, signed(number).into()),
+            (Field::Quantity, Wire::Bytes(bytes)) => set(map, name, quantity(bytes)?),
+            (Field::QuantityMap, Wire::Bytes(bytes)) => {
+                let (key, value) = entry(bytes)?;
+                insert(map, name, key, quantity(value)?);
+            }
             (Field::Messages(message), Wire::Bytes(bytes)) => {
                 push(map, name, object(bytes, message, depth + 1)?)
             }
@@ -176,6 +194,18 @@ fn entry(bytes: &[u8]) -> Result<(String, &[u8]), ProtobufError> {
         }
     }
     Ok((key, value))
+}
+
+/// Field 1 is the text of a quantity.
+fn quantity(bytes: &[u8]) -> Result<Value, ProtobufError> {
+    let mut reader = Reader { rest: bytes };
+    let mut text = String::new();
+    while let Some((number, wire)) = reader.next()? {
+        if let (1, Wire::Bytes(bytes)) = (number, wire) {
+            text = string(bytes)?;
+        }
+    }
+    Ok(if text.is_empty() { "0".into() } else { text.into() })
 }
 
 fn texts(bytes: &[u8]) -> Result<Value, ProtobufError> {
@@ -306,6 +336,39 @@ mod tests {
     }
 
     #[test]
+    fn reads_a_pod_whose_parts_are_inlined() {
+        let quantity = field(1, b"64Mi");
+        let limit = [field(1, b"memory"), field(2, &quantity)].concat();
+        let port = [vec![1 << 3, 0, 2 << 3, 80], field(3, b"")].concat();
+        let handler = field(2, &[field(1, b"/live"), field(2, &port)].concat());
+        let probe = [field(1, &handler), vec![3 << 3, 2]].concat();
+        let container =
+            [field(1, b"c"), field(2, b"i"), field(8, &field(1, &limit)), field(10, &probe)].concat();
+        let secret = field(6, &field(1, b"s"));
+        let volume = [field(1, b"v"), field(2, &secret)].concat();
+        let groups = vec![4 << 3, 5, 4 << 3, 6];
+        let spec = [field(1, &volume), field(2, &container), {
+            let mut bytes = vec![14 << 3 | 2, u8::try_from(groups.len()).unwrap()];
+            bytes.extend(groups);
+            bytes
+        }]
+        .concat();
+        let pod =
+            decode(&envelope("v1", "Pod", &[field(1, &field(1, b"p")), field(2, &spec)].concat())).unwrap();
+        assert_eq!(
+            pod["spec"],
+            json!({
+                "volumes": [{"name": "v", "secret": {"secretName": "s"}}],
+                "containers": [{
+                    "name": "c", "image": "i", "resources": {"limits": {"memory": "64Mi"}},
+                    "livenessProbe": {"httpGet": {"path": "/live", "port": 80}, "timeoutSeconds": 2},
+                }],
+                "securityContext": {"supplementalGroups": [5, 6]},
+            })
+        );
+    }
+
+    #[test]
     fn refuses_what_it_cannot_read() {
         let check = |bytes: &[u8], expected: ProtobufError| assert_eq!(decode(bytes).unwrap_err(), expected);
         check(b"{}", ProtobufError::NoMagic);
@@ -313,8 +376,8 @@ mod tests {
         check(b"k8s\0\x0a\x7f", ProtobufError::Truncated);
         check(b"k8s\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", ProtobufError::Malformed("number"));
         check(
-            &envelope("v1", "Pod", b""),
-            ProtobufError::UnknownKind { api_version: "v1".into(), kind: "Pod".into() },
+            &envelope("v1", "PodTemplate", b""),
+            ProtobufError::UnknownKind { api_version: "v1".into(), kind: "PodTemplate".into() },
         );
     }
 }

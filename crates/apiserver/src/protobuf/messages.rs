@@ -4,6 +4,8 @@
 
 use super::{Field, Message};
 
+mod pods;
+
 /// The message of a kind, where we read it.
 pub(super) fn message_of(api_version: &str, kind: &str) -> Option<Message> {
     Some(match (api_version, kind) {
@@ -14,6 +16,12 @@ pub(super) fn message_of(api_version: &str, kind: &str) -> Option<Message> {
         ("v1", "Service") => SERVICE,
         ("v1", "Endpoints") => ENDPOINTS,
         ("v1", "Event") => EVENT,
+        ("v1", "Pod") => pods::POD,
+        ("v1", "ReplicationController") => pods::REPLICATION_CONTROLLER,
+        ("v1", "Node") => pods::NODE,
+        ("v1", "Binding") => pods::BINDING,
+        ("autoscaling/v1", "Scale") => SCALE,
+        ("policy/v1", "Eviction") => EVICTION,
         ("rbac.authorization.k8s.io/v1", "Role") => ROLE,
         ("rbac.authorization.k8s.io/v1", "ClusterRole") => CLUSTER_ROLE,
         ("rbac.authorization.k8s.io/v1", "RoleBinding") => ROLE_BINDING,
@@ -362,3 +370,12 @@ static DELETE_OPTIONS: Message = &[
     (5, "dryRun", Field::Texts),
     (6, "ignoreStoreReadErrorWithClusterBreakingPotential", Field::Bool),
 ];
+static SCALE_SPEC: Message = &[(1, "replicas", Field::Int)];
+static SCALE_STATUS: Message = &[(1, "replicas", Field::Int), (2, "selector", Field::Text)];
+static SCALE: Message = &[
+    (1, "metadata", Field::Message(&OBJECT_META)),
+    (2, "spec", Field::Message(&SCALE_SPEC)),
+    (3, "status", Field::Message(&SCALE_STATUS)),
+];
+static EVICTION: Message =
+    &[(1, "metadata", Field::Message(&OBJECT_META)), (2, "deleteOptions", Field::Message(&DELETE_OPTIONS))];

@@ -4,9 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use pierhead_apiserver::{Addresses, ApiServer, Config, ResponseBody};
+use pierhead_api::core::Pod;
+use pierhead_apiserver::{
+    Addresses, ApiServer, Config, LogBody, LogError, LogOptions, PodLogs, ResponseBody,
+};
 use pierhead_auth::service_account::TokenSigner;
 use pierhead_auth::{Auth, Subject};
 use pierhead_blobs::Blobs;
@@ -27,6 +32,16 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
+}
+
+/// Containers that say what they were asked.
+struct Chatty;
+
+impl PodLogs for Chatty {
+    fn log(&self, _: Pod, options: LogOptions) -> BoxFuture<'static, Result<LogBody, LogError>> {
+        let line = format!("{} says: tail {}\n", options.container, options.tail_lines.unwrap_or_default());
+        async move { Ok(stream::iter([Ok(Bytes::from(line))]).boxed()) }.boxed()
+    }
 }
 
 /// A signer is slow to make, and every test may have the same.
@@ -67,6 +82,7 @@ impl World {
         .unwrap();
         let mut config = Config::new(url, "apps.example.com");
         config.project_wait = Duration::from_millis(1);
+        config.pod_logs = Some(Arc::new(Chatty));
         let server = ApiServer::new(store.clone(), auth.clone(), images, config, clock);
         server.bootstrap(addresses).await.unwrap();
         Self { server, store, auth }
