@@ -17,8 +17,19 @@ const VARIABLE_NAME: &str = "a valid environment variable name must consist of a
 or '.', and must not start with a digit (e.g. 'my.env-name',  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for \
 validation is '[-._a-zA-Z][-._a-zA-Z0-9]*')";
 
-/// What containers may refer to.
+/// What a pod spec is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// A pod.
+    Pod,
+    /// A template, whose images may be one blank until a trigger fills them in.
+    Template,
+}
+
+/// What containers may refer to, and where they are.
 pub(super) struct Names<'a> {
+    /// What they are part of.
+    pub(super) holder: Holder,
     /// Volumes of the pod.
     pub(super) volumes: &'a BTreeSet<&'a str>,
     /// Whether host ports are the container's ports.
@@ -64,7 +75,7 @@ impl Check<'_> {
         let image = self.field("image");
         if container.image.is_empty() {
             self.errors.required(image, "");
-        } else if container.image.trim() != container.image {
+        } else if names.holder == Holder::Pod && container.image.trim() != container.image {
             let detail = "must not have leading or trailing whitespace";
             self.errors.invalid(image, container.image.as_str(), detail);
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::containers::{Names, validate_containers};
+use super::containers::{Holder, Names, validate_containers};
 use crate::core::{Pod, PodSpec, PodTemplateSpec, Volume};
 use crate::field::FieldErrors;
 use crate::name;
@@ -18,7 +18,7 @@ impl Pod {
     pub fn validate(&self) -> FieldErrors {
         let mut errors =
             name::validate_metadata(&self.metadata, name::Scope::Namespaced, name::dns1123_subdomain);
-        self.spec.validate_into("spec", &mut errors);
+        self.spec.validate_into("spec", Holder::Pod, &mut errors);
         errors
     }
 
@@ -53,7 +53,7 @@ impl PodTemplateSpec {
     pub fn validate(&self, path: &str) -> FieldErrors {
         let mut errors = FieldErrors::new();
         name::validate_labels(&self.metadata.labels, &format!("{path}.metadata.labels"), &mut errors);
-        self.spec.validate_into(&format!("{path}.spec"), &mut errors);
+        self.spec.validate_into(&format!("{path}.spec"), Holder::Template, &mut errors);
         errors
     }
 
@@ -73,9 +73,9 @@ impl PodTemplateSpec {
 }
 
 impl PodSpec {
-    fn validate_into(&self, path: &str, errors: &mut FieldErrors) {
+    fn validate_into(&self, path: &str, holder: Holder, errors: &mut FieldErrors) {
         let volumes = validate_volumes(&self.volumes, path, errors);
-        let names = Names { volumes: &volumes, host_network: self.host_network };
+        let names = Names { volumes: &volumes, host_network: self.host_network, holder };
         validate_containers(self, &names, path, errors);
         one_of(
             errors,
