@@ -174,6 +174,7 @@ fn observed(answer: ContainerInspectResponse, network: &str) -> Option<Observed>
     let endpoint = answer.network_settings.and_then(|settings| settings.networks?.remove(network));
     let EndpointSettings { ip_address, gateway, .. } = endpoint.unwrap_or_default();
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let made = answer.created.as_deref().and_then(time);
     let started = state.started_at.as_deref().and_then(time);
     let run_state = match state.status {
         _ if state.running == Some(true) => RunState::Running,
@@ -181,6 +182,12 @@ fn observed(answer: ContainerInspectResponse, network: &str) -> Option<Observed>
         Some(ContainerStateStatusEnum::STOPPING) => RunState::Running,
         Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD) => RunState::Exited,
         _ if started.is_some() => RunState::Exited,
+        // Docker's word for a container whose program could not be started.
+        _ if state.exit_code.unwrap_or_default() != 0
+            && !state.error.as_deref().unwrap_or_default().is_empty() =>
+        {
+            RunState::Exited
+        }
         _ => RunState::Created,
     };
     Some(Observed {
@@ -188,7 +195,11 @@ fn observed(answer: ContainerInspectResponse, network: &str) -> Option<Observed>
         identity,
         state: run_state,
         started,
-        finished: state.finished_at.as_deref().and_then(time),
+        finished: state
+            .finished_at
+            .as_deref()
+            .and_then(time)
+            .or(made.filter(|_| run_state == RunState::Exited)),
         exit_code: state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or_default(),
         out_of_memory: state.oom_killed.unwrap_or_default(),
         error: state.error.unwrap_or_default(),

@@ -38,4 +38,16 @@ impl Engine {
         let parts = docker.logs(id, Some(options.build()));
         Ok(parts.map(|part| part.map(bollard::container::LogOutput::into_bytes).map_err(EngineError::from)))
     }
+
+    /// The end of a container's log as text.
+    pub(crate) async fn log_end(&self, id: &str, lines: u64, limit: usize) -> Result<String, EngineError> {
+        let range = LogRange { tail_lines: Some(lines), ..LogRange::default() };
+        let mut parts = std::pin::pin!(self.container_log(id, &range).await?);
+        let mut log = Vec::new();
+        while let Some(part) = parts.next().await {
+            log.extend(part?);
+        }
+        let end: Vec<u8> = log.split_off(log.len().saturating_sub(limit));
+        Ok(String::from_utf8_lossy(&end).into_owned())
+    }
 }

@@ -2,6 +2,7 @@
 //! whoever owns it.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder};
@@ -63,6 +64,12 @@ impl Engine {
         let listed = self.docker().await?.list_volumes(Some(options)).await?;
         let volumes = listed.volumes.unwrap_or_default().into_iter();
         Ok(volumes.filter_map(|volume| Some((volume.name, PodIdentity::read(&volume.labels)?))).collect())
+    }
+
+    /// Where the engine keeps a volume of a pod on this machine.
+    pub(crate) async fn volume_path(&self, pod: &PodIdentity, name: &str) -> Result<PathBuf, EngineError> {
+        let found = self.docker().await?.inspect_volume(&pod.volume_name(name)).await?;
+        Ok(PathBuf::from(found.mountpoint))
     }
 
     /// Removes a volume; one that is gone is fine.
