@@ -2,16 +2,19 @@
 
 mod config;
 mod data;
+mod demo;
 mod health;
 mod maintenance;
 mod passwords;
 mod pki;
 mod public_registry;
+mod pull_credentials;
 mod serve;
 mod start;
 
 use anyhow::Result;
 use clap::{Args as _, Command, FromArgMatches as _};
+use demo::DemoArgs;
 use pierhead_cli::Environment;
 use serve::{CheckConfigArgs, ServeArgs, Surroundings};
 use std::collections::BTreeMap;
@@ -22,6 +25,7 @@ use std::process::ExitCode;
 
 const SERVE: &str = "serve";
 const CHECK_CONFIG: &str = "check-config";
+const DEMO: &str = "demo";
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -31,7 +35,7 @@ fn main() -> ExitCode {
     let typed = arguments.next().unwrap_or_default();
     let name = if Path::new(&typed).file_name().is_some_and(|name| name == "oc") { "oc" } else { "pierhead" };
     let arguments: Vec<OsString> = [OsString::from(name)].into_iter().chain(arguments).collect();
-    let ours = arguments.get(1).is_some_and(|verb| verb == SERVE || verb == CHECK_CONFIG);
+    let ours = arguments.get(1).is_some_and(|verb| [SERVE, CHECK_CONFIG, DEMO].iter().any(|own| verb == own));
     let command = if ours { server_command(name) } else { listing(pierhead_cli::command(name)) };
     let matches = match command.try_get_matches_from(arguments) {
         Ok(matches) => matches,
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Some((CHECK_CONFIG, matches)) => CheckConfigArgs::from_arg_matches(matches)
             .map_err(Into::into)
             .and_then(|args| serve::check_config(&args, &surroundings(), &mut std::io::stdout())),
+        Some((DEMO, matches)) => DemoArgs::from_arg_matches(matches).map_err(Into::into).and_then(tell),
         _ => client(&matches),
     };
     match outcome {
@@ -56,13 +61,21 @@ fn main() -> ExitCode {
     }
 }
 
+fn tell(args: DemoArgs) -> Result<ExitCode> {
+    pierhead_runtime::tls::install_provider();
+    let (mut input, mut out) = (std::io::stdin().lock(), std::io::stdout());
+    let interactive = input.is_terminal() && out.is_terminal();
+    demo::demo(&args, &surroundings().variables, &mut input, &mut out, interactive)
+}
+
 /// The server's own verbs. They take none of the client's global flags: a server has no kubeconfig.
 fn server_command(name: &'static str) -> Command {
-    let [serve, check] = server_verbs();
+    let [serve, check, demo] = server_verbs();
     Command::new(name)
         .subcommand_required(true)
         .subcommand(ServeArgs::augment_args(serve))
         .subcommand(CheckConfigArgs::augment_args(check))
+        .subcommand(DemoArgs::augment_args(demo))
 }
 
 /// The client's command, whose help names the server's verbs as well.
@@ -70,10 +83,11 @@ fn listing(command: Command) -> Command {
     command.subcommands(server_verbs())
 }
 
-fn server_verbs() -> [Command; 2] {
+fn server_verbs() -> [Command; 3] {
     [
         Command::new(SERVE).about("Start everything on one machine, with one folder"),
         Command::new(CHECK_CONFIG).about("Say what is wrong with a configuration file"),
+        Command::new(DEMO).about("Tell the whole story on this machine, with two clusters"),
     ]
 }
 
