@@ -5,9 +5,14 @@
 //! client's identity is the server's choice.
 
 mod default_service_accounts;
+mod deployer;
 mod deployer_logs;
+mod deployment_config;
 mod endpoints;
 mod events;
+mod image_import;
+mod image_schedule;
+mod import_queue;
 mod names;
 mod namespace_termination;
 mod namespaces;
@@ -16,23 +21,32 @@ mod pods;
 mod project_roles;
 mod registry_hosts;
 mod replication_controller;
+mod rollout_limits;
 mod runner;
 mod scheduler;
 mod service_account_tokens;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::Mutex;
 use pierhead_api::apps::DeploymentConfig;
 use pierhead_api::core::{
     Endpoints, Namespace, Node, Pod, ReplicationController, Secret as ApiSecret, Service, ServiceAccount,
 };
+use pierhead_api::image::ImageStream;
 use pierhead_api::rbac::RoleBinding;
 use pierhead_api::route::Route;
 use pierhead_client::Client;
 use pierhead_runtime::{Secret, SharedClock, Tasks};
 
 use crate::default_service_accounts::DefaultServiceAccounts;
+use crate::deployer::Deployer;
+use crate::deployment_config::Deployments;
 use crate::endpoints::ServiceEndpoints;
+use crate::image_import::ImageImport;
+use crate::image_schedule::{ImageSchedule, Schedule};
+use crate::import_queue::ImportQueue;
 use crate::namespace_termination::NamespaceTermination;
 use crate::pod_end::PodEnd;
 use crate::project_roles::ProjectRoles;
@@ -80,6 +94,17 @@ pub struct Config {
     pub clock: SharedClock,
     /// Where deployers write what they do.
     pub deployer_logs: DeployerLogs,
+    /// What is imported without being asked for; `None`: nothing.
+    pub imports: Option<ImportConfig>,
+}
+
+/// How image streams follow other registries.
+#[derive(Clone, Copy, Debug)]
+pub struct ImportConfig {
+    /// How often scheduled tags are looked at; `None`: neither they nor failed ones are.
+    pub interval: Option<Duration>,
+    /// Whether streams that import nothing are marked as looked at, as in 2016.
+    pub marks_checked_streams: bool,
 }
 
 /// Starts all reconcilers in the background, until the tasks are shut down. Call it within a tokio runtime.
@@ -87,6 +112,9 @@ pub struct Config {
 /// `client` must act as somebody who may do everything.
 pub fn start(client: Client, config: Config, tasks: &Tasks) {
     start_workloads(&client, &config, tasks);
+    if let Some(imports) = config.imports {
+        start_imports(&client, imports, &config.clock, tasks);
+    }
     let namespaces = client.reflect::<Namespace>(None, tasks);
     let accounts = client.reflect::<ServiceAccount>(None, tasks);
     let secrets = client.reflect::<ApiSecret>(None, tasks);
@@ -121,6 +149,20 @@ pub fn start(client: Client, config: Config, tasks: &Tasks) {
     runner::start(NamespaceTermination { client, namespaces }, tasks);
 }
 
+/// Starts what brings image streams up to date.
+fn start_imports(client: &Client, imports: ImportConfig, clock: &SharedClock, tasks: &Tasks) {
+    let streams = client.reflect::<ImageStream>(None, tasks);
+    let queue = ImportQueue::default();
+    if let Some(interval) = imports.interval {
+        let schedule = Mutex::new(Schedule::new(interval));
+        let (client, streams, queue) = (client.clone(), streams.clone(), queue.clone());
+        runner::start(ImageSchedule { client, streams, queue, schedule }, tasks);
+    }
+    let marks_checked_streams = imports.marks_checked_streams;
+    let (client, clock) = (client.clone(), clock.clone());
+    runner::start(ImageImport { client, clock, streams, queue, marks_checked_streams }, tasks);
+}
+
 /// Starts what keeps pods, and what is made of them, as they should be.
 fn start_workloads(client: &Client, config: &Config, tasks: &Tasks) {
     let clock = &config.clock;
@@ -147,6 +189,26 @@ fn start_workloads(client: &Client, config: &Config, tasks: &Tasks) {
             clock: clock.clone(),
             controllers: controllers.clone(),
             pods: pods.clone(),
+        },
+        tasks,
+    );
+    runner::start(
+        Deployments {
+            client: client.clone(),
+            clock: clock.clone(),
+            configs: configs.clone(),
+            controllers: controllers.clone(),
+            pods: pods.clone(),
+        },
+        tasks,
+    );
+    deployer::start(
+        Deployer {
+            client: client.clone(),
+            clock: clock.clone(),
+            logs: config.deployer_logs.clone(),
+            pods: pods.clone(),
+            controllers: controllers.clone(),
         },
         tasks,
     );

@@ -50,6 +50,9 @@ pub(crate) trait Reconciler: Send + Sync + 'static {
     /// For the log and for shutdown.
     const NAME: &'static str;
 
+    /// Runs at a time. More is for what mostly waits.
+    const AT_ONCE: usize = MOST_AT_ONCE;
+
     /// Caches that may know of new work when they change.
     fn triggers(&self) -> Vec<watch::Receiver<u64>>;
 
@@ -141,7 +144,7 @@ impl<R: Reconciler> Runner<R> {
         let due: BTreeSet<R::Key> = self.reconciler.due().into_iter().collect();
         self.waiting.retain(|key, waiting| waiting.runs || due.contains(key));
         for key in due {
-            if self.running.len() >= MOST_AT_ONCE {
+            if self.running.len() >= R::AT_ONCE {
                 break;
             }
             let waiting = self.waiting.entry(key.clone()).or_insert_with(|| Waiting {
