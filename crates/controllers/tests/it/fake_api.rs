@@ -1,7 +1,10 @@
 //! A small API server in memory: the verbs, conflicts, watches and discovery that reconcilers rely on.
 //!
 //! It knows no kinds, validates nothing and authorizes everybody. What it must get right is what the real one
-//! promises: one revision for all changes, conflicts on old versions, watches without gaps.
+//! promises: one revision for all changes, conflicts on old versions, watches without gaps, a status that is
+//! written apart, pods on nodes that are asked to go before they go, dependents that go with their owner.
+//! It can fail at a chosen write, before or after having done it, and stay silent from then on: as a process that
+//! was killed sees it.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -44,9 +47,25 @@ impl Watcher {
     }
 }
 
+/// At which write a client's process dies, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// The write is not done.
+    Before(u64),
+    /// The write is done, and nobody hears of it.
+    After(u64),
+}
+
 #[derive(Default)]
 struct State {
     revision: u64,
+    death: Option<Death>,
+    /// Writes of mortal clients.
+    writes: u64,
+    /// How many processes died; clients of a dead one are not answered.
+    deaths: u64,
+    /// `resource/name` of everything that was ever made.
+    made: Vec<String>,
     objects: BTreeMap<Key, Value>,
     events: Vec<Event>,
     watchers: Vec<Watcher>,
@@ -74,7 +93,60 @@ impl State {
         self.revision += 1;
         object["metadata"]["resourceVersion"] = self.revision.to_string().into();
         self.record("DELETED", key, &object);
+        let uid = object["metadata"]["uid"].clone();
+        let is_owned = |object: &Value| {
+            let owners = object["metadata"]["ownerReferences"].as_array();
+            owners.is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == uid))
+        };
+        let owned: Vec<Key> =
+            self.objects.iter().filter(|(_, object)| is_owned(object)).map(|(key, _)| key.clone()).collect();
+        for key in owned {
+            self.delete(&key, &Value::Null);
+        }
         Some(object)
+    }
+
+    /// A pod on a node is asked to go; everything else is gone.
+    fn delete(&mut self, key: &Key, options: &Value) -> Option<Value> {
+        let mut object = self.objects.get(key)?.clone();
+        let on_node = key.0 == "pods" && object["spec"]["nodeName"].is_string();
+        if !on_node || options["gracePeriodSeconds"] == 0 {
+            return self.remove(key);
+        }
+        if object["metadata"]["deletionTimestamp"].is_null() {
+            object["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+            object = self.store(key, object);
+        }
+        Some(object)
+    }
+
+    /// What a PUT makes of an object: the status is written apart, and versions of the rest are counted.
+    fn replaced(&self, current: &Value, sent: Value, part: Option<&str>) -> Value {
+        if part == Some("status") {
+            let mut object = current.clone();
+            object["status"] = sent["status"].clone();
+            return object;
+        }
+        let mut object = sent;
+        if current["status"].is_object() {
+            object["status"] = current["status"].clone();
+        }
+        object["metadata"]["generation"] = current["metadata"]["generation"].clone();
+        if object["spec"] != current["spec"] {
+            let generation = current["metadata"]["generation"].as_i64().unwrap_or_default();
+            object["metadata"]["generation"] = (generation + 1).into();
+        }
+        object
+    }
+
+    fn bind(&mut self, key: &Key, binding: &Value) -> Response<Body> {
+        let Some(mut pod) = self.objects.get(key).cloned() else { return failure(404, "NotFound") };
+        if pod["spec"]["nodeName"].is_string() {
+            return failure(409, "Conflict");
+        }
+        pod["spec"]["nodeName"] = binding["target"]["name"].clone();
+        self.store(key, pod);
+        answer(201, &json!({"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Success"}))
     }
 
     fn list(&self, resource: &str, namespace: &str) -> Vec<Value> {
@@ -95,16 +167,87 @@ pub(crate) struct FakeApi {
 }
 
 impl FakeApi {
+    /// A client that is always answered.
     pub(crate) fn client(&self) -> Client {
+        self.client_of(None)
+    }
+
+    /// A client of a process that can die.
+    pub(crate) fn mortal_client(&self) -> Client {
+        let deaths = self.state.lock().deaths;
+        self.client_of(Some(deaths))
+    }
+
+    fn client_of(&self, life: Option<u64>) -> Client {
         let api = self.clone();
         Client::in_process(tower::service_fn(move |request: Request<Full<Bytes>>| {
             let api = api.clone();
             async move {
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await?.to_bytes();
-                Ok::<_, Infallible>(api.answer(&parts.method, &parts.uri, &body))
+                Ok::<_, Infallible>(match life {
+                    Some(life) => api.answer_mortal(life, &parts.method, &parts.uri, &body),
+                    None => api.answer(&parts.method, &parts.uri, &body),
+                })
             }
         }))
+    }
+
+    /// Lets the process of mortal clients die at a write; writes are counted from now on.
+    pub(crate) fn let_die(&self, death: Option<Death>) {
+        let mut state = self.state.lock();
+        state.death = death;
+        state.writes = 0;
+    }
+
+    /// How many processes died so far.
+    pub(crate) fn deaths(&self) -> u64 {
+        self.state.lock().deaths
+    }
+
+    /// Writes of mortal clients since `let_die`.
+    pub(crate) fn writes(&self) -> u64 {
+        self.state.lock().writes
+    }
+
+    /// An object as it is now.
+    pub(crate) fn object(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+        self.state.lock().objects.get(&key(resource, namespace, name)).cloned()
+    }
+
+    /// Puts an object there that says nothing but its name.
+    pub(crate) fn put(&self, resource: &str, namespace: &str, name: &str) {
+        let object = json!({"metadata": {"namespace": namespace, "name": name}});
+        self.state.lock().store(&key(resource, namespace, name), object);
+    }
+
+    /// `resource/name` of everything that was ever made, in order.
+    pub(crate) fn made(&self) -> Vec<String> {
+        self.state.lock().made.clone()
+    }
+
+    fn answer_mortal(&self, life: u64, method: &Method, uri: &http::Uri, body: &[u8]) -> Response<Body> {
+        let (dies_before, dies_after) = {
+            let mut state = self.state.lock();
+            if state.deaths != life {
+                return failure(500, "Dead");
+            }
+            if *method != Method::GET {
+                state.writes += 1;
+            }
+            let (death, writes) = (state.death.filter(|_| *method != Method::GET), state.writes);
+            let (before, after) = (death == Some(Death::Before(writes)), death == Some(Death::After(writes)));
+            if before || after {
+                state.deaths += 1;
+                state.death = None;
+            }
+            (before, after)
+        };
+        if dies_before {
+            return failure(500, "Dead");
+        }
+        let answer = self.answer(method, uri, body);
+        if dies_after { failure(500, "Dead") } else { answer }
     }
 
     /// Everything in a namespace, as `resource/name`.
@@ -136,6 +279,9 @@ impl FakeApi {
             ["apis"] => return answer(200, &groups()),
             ["api", "v1"] => return answer(200, &resources(&["secrets", "serviceaccounts", "services"])),
             ["apis", "rbac.authorization.k8s.io", "v1"] => return answer(200, &resources(&["rolebindings"])),
+            ["apis", "authorization.k8s.io", "v1", "subjectaccessreviews"] => {
+                return answer(201, &json!({"metadata": {}, "status": {"allowed": true}}));
+            }
             ["api", "v1", rest @ ..] | ["apis", _, "v1", rest @ ..] => rest,
             _ => return failure(404, "NotFound"),
         };
@@ -146,12 +292,17 @@ impl FakeApi {
             (&Method::POST, ["namespaces", namespace, resource]) => self.create((resource, namespace), body),
             (&Method::POST, [resource]) => self.create((resource, ""), body),
             (&Method::PUT, ["namespaces", name, "finalize"]) => self.finalize(name, &body),
+            (&Method::POST, ["namespaces", namespace, "pods", name, "binding"]) => {
+                self.state.lock().bind(&key("pods", namespace, name), &body)
+            }
+            (&Method::GET, ["namespaces", _, "pods", name, "log"]) => text(&format!("{name} says hello\n")),
             (_, ["namespaces", namespace, resource, name]) => {
-                self.one(method, &(resource.to_string(), namespace.to_string(), name.to_string()), body)
+                self.one(method, &key(resource, namespace, name), body, None)
             }
-            (_, [resource, name]) => {
-                self.one(method, &(resource.to_string(), String::new(), name.to_string()), body)
+            (&Method::PUT, ["namespaces", namespace, resource, name, part]) => {
+                self.one(method, &key(resource, namespace, name), body, Some(part))
             }
+            (_, [resource, name]) => self.one(method, &key(resource, "", name), body, None),
             _ => failure(405, "MethodNotAllowed"),
         }
     }
@@ -162,7 +313,12 @@ impl FakeApi {
             query.split('&').find_map(|pair| pair.strip_prefix(name)).and_then(|rest| rest.strip_prefix('='))
         };
         if parameter("watch") != Some("true") {
-            let items = state.list(resource, namespace);
+            let mut items = state.list(resource, namespace);
+            if let Some(selector) = parameter("labelSelector") {
+                let selector = percent_encoding::percent_decode_str(selector).decode_utf8().unwrap();
+                let (label, value) = selector.split_once('=').unwrap();
+                items.retain(|item| item["metadata"]["labels"][label] == value);
+            }
             let metadata = json!({"resourceVersion": state.revision.to_string()});
             return answer(
                 200,
@@ -191,8 +347,10 @@ impl FakeApi {
         if !namespace.is_empty() && state.is_terminating(namespace) {
             return failure(403, "Forbidden");
         }
-        let key =
-            (resource.to_owned(), namespace.to_owned(), object["metadata"]["name"].as_str().unwrap().into());
+        if let Some(prefix) = object["metadata"]["generateName"].as_str() {
+            object["metadata"]["name"] = format!("{prefix}{:05}", state.revision).into();
+        }
+        let key = key(resource, namespace, object["metadata"]["name"].as_str().unwrap());
         if state.objects.contains_key(&key) {
             return failure(409, "AlreadyExists");
         }
@@ -200,10 +358,12 @@ impl FakeApi {
             object["metadata"]["namespace"] = namespace.into();
         }
         object["metadata"]["uid"] = format!("uid-{}", state.revision + 1).into();
+        object["metadata"]["generation"] = 1.into();
+        state.made.push(format!("{resource}/{}", key.2));
         answer(201, &state.store(&key, object))
     }
 
-    fn one(&self, method: &Method, key: &Key, object: Value) -> Response<Body> {
+    fn one(&self, method: &Method, key: &Key, object: Value, part: Option<&str>) -> Response<Body> {
         let mut state = self.state.lock();
         let Some(current) = state.objects.get(key).cloned() else { return failure(404, "NotFound") };
         match *method {
@@ -213,6 +373,7 @@ impl FakeApi {
                 if version.is_string() && *version != current["metadata"]["resourceVersion"] {
                     return failure(409, "Conflict");
                 }
+                let object = state.replaced(&current, object, part);
                 answer(200, &state.store(key, object))
             }
             Method::DELETE if key.0 == "namespaces" => {
@@ -226,7 +387,7 @@ impl FakeApi {
                 if uid.is_string() && *uid != current["metadata"]["uid"] {
                     return failure(409, "Conflict");
                 }
-                answer(200, &state.remove(key).unwrap())
+                answer(200, &state.delete(key, &object).unwrap())
             }
             _ => failure(405, "MethodNotAllowed"),
         }
@@ -244,6 +405,10 @@ impl FakeApi {
     }
 }
 
+fn key(resource: &str, namespace: &str, name: &str) -> Key {
+    (resource.to_owned(), namespace.to_owned(), name.to_owned())
+}
+
 fn groups() -> Value {
     let version = json!({"groupVersion": "rbac.authorization.k8s.io/v1", "version": "v1"});
     let group =
@@ -256,6 +421,10 @@ fn resources(plurals: &[&str]) -> Value {
     let verbs = ["create", "delete", "deletecollection", "get", "list", "update", "watch"];
     let described = plurals.iter().map(|plural| json!({"name": plural, "namespaced": true, "verbs": verbs}));
     json!({"kind": "APIResourceList", "resources": described.collect::<Vec<_>>()})
+}
+
+fn text(body: &str) -> Response<Body> {
+    Response::new(Full::from(body.to_owned()).boxed_unsync())
 }
 
 fn answer(code: u16, body: &Value) -> Response<Body> {

@@ -40,6 +40,7 @@ impl Cluster {
             route_ports: Vec::new(),
             clock: SystemClock::shared(),
             deployer_logs: DeployerLogs::open(cluster.logs.path(), SystemClock::shared()).unwrap(),
+            imports: None,
         };
         pierhead_controllers::start(cluster.client.clone(), config, &cluster.tasks);
         cluster
