@@ -14,3 +14,4 @@ mod door;
 mod large_push;
 mod seed_story;
 mod skopeo_podman_push_pull;
+mod two_clusters;

@@ -19,17 +19,17 @@ metadata:
 const OLDER_WAY: &str = "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: older\n";
 
 /// The text after `label` on the line that starts with it.
-fn field<'a>(text: &'a str, label: &str) -> Option<&'a str> {
+pub(crate) fn field<'a>(text: &'a str, label: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.trim_start().strip_prefix(label)).map(str::trim)
 }
 
 /// The first word that starts with `prefix`.
-fn word<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+pub(crate) fn word<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     text.split_whitespace().find(|word| word.starts_with(prefix))
 }
 
 /// Waits until a route of project `default` is admitted, and gives its host.
-async fn admitted(admin: &Actor, route: &str) -> Result<String> {
+pub(crate) async fn admitted(admin: &Actor, route: &str) -> Result<String> {
     let path = "{.status.ingress[0].conditions[0].status} {.spec.host}";
     let output = format!("jsonpath={path}");
     eventually("the route is admitted", async || {
@@ -53,7 +53,7 @@ async fn token_of(actor: &Actor, account: &str) -> Result<String> {
 }
 
 /// Project `pushed` with an image stream and a service account that may push, made by its owner.
-async fn prepare_project(site: &Site) -> Result<(Actor, String)> {
+pub(crate) async fn prepare_project(site: &Site) -> Result<(Actor, String)> {
     let (admin, ed) = (site.admin()?, site.user("ed").await?);
     let made = ed.oc(["new-project", "pushed"]).await.succeeds();
     ensure!(made.contains("Now using project \"pushed\" on server"), "{made}");
@@ -117,7 +117,7 @@ async fn pull_and_run(docker: &DockerEngine, registry: &str) -> Result<()> {
     Ok(())
 }
 
-fn host_port(host: &HostName, address: std::net::SocketAddr) -> String {
+pub(crate) fn host_port(host: &HostName, address: std::net::SocketAddr) -> String {
     format!("{}:{}", host.as_str(), address.port())
 }
 
@@ -137,7 +137,7 @@ fn without_age(line: &str) -> String {
 }
 
 /// `oc describe is` and what kubectl shows of the same stream.
-async fn look_at_the_stream(site: &Site, ed: &Actor, digest: &str) -> Result<()> {
+pub(crate) async fn look_at_the_stream(site: &Site, ed: &Actor, digest: &str) -> Result<()> {
     let described = ed.oc(["describe", "is", "myimage"]).await.succeeds();
     let repository = format!("{}/pushed/myimage", site.addresses().registry);
     let expected = [
