@@ -24,10 +24,14 @@ pub(crate) struct Base {
     pub(crate) challenge: Option<Challenge>,
 }
 
+/// What a ping found, and when.
+type Pinged = (Instant, Arc<Base>);
+
 /// Shared by all who use one way out.
 #[derive(Default)]
 pub(crate) struct KnownHosts {
-    bases: Mutex<HashMap<(String, bool), (Instant, Arc<Base>)>>,
+    /// By host, and whether it was called insecure.
+    bases: Mutex<HashMap<(String, bool), Pinged>>,
     /// By host and user.
     resting: Mutex<HashMap<(String, String), Instant>>,
 }

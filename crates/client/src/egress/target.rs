@@ -100,7 +100,7 @@ fn canonical_host(host: &str) -> Option<String> {
             && label.len() <= 63
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
-    if host.len() > 253 || !labels.iter().all(|label| is_label(&label)) {
+    if host.len() > 253 || !labels.iter().all(is_label) {
         return None;
     }
     // What ends in a number is an address, or an attempt to look like something else than one.

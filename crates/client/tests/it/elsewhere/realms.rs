@@ -33,17 +33,11 @@ fn sink(name: &str, security: Security) -> Host {
     Host::start(name, security, |_| reply(200, &[], r#"{"token":"stolen"}"#))
 }
 
-#[tokio::test]
-async fn b1_no_realm_gets_credentials_that_are_not_for_it() {
-    let realm = Arc::new(Mutex::new(String::new()));
-    let home = registry("registry.test", Arc::clone(&realm));
-    let evil = sink("evil.test", Security::Trusted);
-    let plain = sink("registry.test", Security::Plain);
-    let untrusted = sink("registry.test", Security::Untrusted);
-    let (h, e, p, u) =
-        (home.address.port(), evil.address.port(), plain.address.port(), untrusted.address.port());
+/// Realms that a hostile registry may name. Ports: of the registry, of a stranger, and of the registry's name without TLS
+/// and with a certificate of nobody.
+fn hostile_realms(h: u16, e: u16, p: u16, u: u16) -> Vec<String> {
     let long = "a".repeat(20_000);
-    let realms = [
+    vec![
         format!("https://evil.test:{e}/token"),
         format!("HTTPS://EVIL.test:{e}/token"),
         format!("http://evil.test:{e}/token"),
@@ -108,7 +102,19 @@ async fn b1_no_realm_gets_credentials_that_are_not_for_it() {
         format!("https://registry.test:{h}/hop"),
         format!("https://{long}.test/token"),
         format!("https://evil.test:{e}/{long}"),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn b1_no_realm_gets_credentials_that_are_not_for_it() {
+    let realm = Arc::new(Mutex::new(String::new()));
+    let home = registry("registry.test", Arc::clone(&realm));
+    let evil = sink("evil.test", Security::Trusted);
+    let plain = sink("registry.test", Security::Plain);
+    let untrusted = sink("registry.test", Security::Untrusted);
+    let (h, e, p, u) =
+        (home.address.port(), evil.address.port(), plain.address.port(), untrusted.address.port());
+    let realms = hostile_realms(h, e, p, u);
     assert!(realms.len() >= 60);
     for row in realms {
         let header = format!("Bearer realm=\"{row}\",service=\"s\"");
