@@ -9,6 +9,12 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+mod node;
+mod outside;
+
+pub(crate) use node::{NodeSection, NodeSettings};
+pub(crate) use outside::{EgressSection, ImportSection, Imports, Outside};
+
 /// The keys of `pierhead serve`; the same words are flags, keys of the file and, as `PIERHEAD_…`, variables.
 #[derive(Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -50,12 +56,21 @@ pub(crate) struct Settings {
     /// What is logged, as tracing's filters are written [default: info]
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,
+    /// What comes from other registries; in the file only.
+    #[arg(skip)]
+    pub(crate) import: Option<ImportSection>,
+    /// How other hosts are reached; in the file only.
+    #[arg(skip)]
+    pub(crate) egress: Option<EgressSection>,
+    /// What runs pods; in the file only.
+    #[arg(skip)]
+    pub(crate) node: Option<NodeSection>,
 }
 
 /// A wrong setting; says which key and why.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    #[error("reading the configuration file {path}")]
+    #[error("reading {path}")]
     Read { path: PathBuf, source: std::io::Error },
     #[error("in {path}")]
     Parse { path: PathBuf, source: toml::de::Error },
@@ -89,6 +104,9 @@ pub(crate) struct Config {
     pub(crate) api_names: Vec<String>,
     pub(crate) compat: Compat,
     pub(crate) log: String,
+    pub(crate) imports: Imports,
+    pub(crate) outside: Outside,
+    pub(crate) node: Option<NodeSettings>,
 }
 
 /// Which OpenShift's rules hold where its versions differ (`design.md` 3.11).
@@ -124,6 +142,9 @@ impl Settings {
             api_names: own("API_NAMES").map(|names| names.split(',').map(str::to_owned).collect()),
             compat: own("COMPAT"),
             log: own("LOG"),
+            import: None,
+            egress: None,
+            node: None,
         })
     }
 
@@ -142,6 +163,9 @@ impl Settings {
             api_names: self.api_names.or(other.api_names),
             compat: self.compat.or(other.compat),
             log: self.log.or(other.log),
+            import: self.import.or(other.import),
+            egress: self.egress.or(other.egress),
+            node: self.node.or(other.node),
         }
     }
 
@@ -160,7 +184,11 @@ impl Settings {
             let why = format!("there is no file {}", path.display());
             return Err(ConfigError::Value { key: "htpasswd", why });
         }
+        let compat = compat(self.compat.as_deref())?;
         Ok(Config {
+            imports: self.import.unwrap_or_default().checked(compat)?,
+            outside: self.egress.unwrap_or_default().checked()?,
+            node: self.node.unwrap_or_default().checked()?,
             data: self.data.map_or_else(|| default_data(home, root), Ok)?,
             api: self.api.unwrap_or_else(|| local(8443)),
             registry,
@@ -171,7 +199,7 @@ impl Settings {
             htpasswd,
             allow_any_password: self.allow_any_password.unwrap_or(false),
             api_names: self.api_names.unwrap_or_default(),
-            compat: compat(self.compat.as_deref())?,
+            compat,
             log: self.log.unwrap_or_else(|| "info".to_owned()),
         })
     }
@@ -260,6 +288,43 @@ mod tests {
         );
         check("compat = \"5\"", Err("compat: `5` is neither 3.2 nor 4"));
         check("htpasswd = \"/nowhere/users\"", Err("htpasswd: there is no file /nowhere/users"));
+        check(
+            "[import]\nscheduled-interval = \"0s\"",
+            Err("import.scheduled-interval: `0s` is no time of a second or more, such as `90s`, `15m` or `2h`"),
+        );
+        check(
+            "[import]\ntags-per-repository = 0",
+            Err("import.tags-per-repository: `0` is neither a number of tags nor -1 for all"),
+        );
+        check(
+            "[import]\nallowed-registries = [\"quay.io\", {domain = \"a b\", insecure = true}]",
+            Err("import.allowed-registries: `a b` is no registry: write a host such as `*.example.com`, with a \
+                 port where it has one of its own"),
+        );
+        check("[node]\nengine = \"lxc\"", Err("node.engine: `lxc` is none of docker, podman, none"));
+        check(
+            "[node]\nengine = \"docker\"\nsocket = \"sock\"",
+            Err("node.socket: `sock` is not an absolute path"),
+        );
+        check(
+            "[egress]\nca-files = [\"/nowhere/ca.crt\"]",
+            Err("reading /nowhere/ca.crt"),
+        );
+    }
+
+    #[test]
+    fn imports_are_as_the_era_had_them_unless_told_otherwise() {
+        let imports = |file: &str| {
+            let settings: Settings = toml::from_str(file).unwrap();
+            let imports = settings.checked(None, true).unwrap().imports;
+            let seconds = imports.interval.map(|interval| interval.as_secs());
+            (imports.enabled, seconds, imports.tags_per_repository, imports.allowed.map(|list| list.len()))
+        };
+        assert_eq!(imports(""), (true, Some(900), Some(5), None));
+        assert_eq!(imports("compat = \"4\""), (true, Some(900), Some(50), None));
+        let file = "[import]\nscheduled-interval = \"2h\"\ntags-per-repository = -1\nallowed-registries = []";
+        assert_eq!(imports(file), (true, Some(7200), None, Some(0)));
+        assert_eq!(imports("[import]\nenabled = false\nscheduled = false"), (false, None, Some(5), None));
     }
 
     #[test]

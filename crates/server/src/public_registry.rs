@@ -1,24 +1,50 @@
-//! The host by which the registry is reached from outside: that of the oldest admitted route to its service.
+//! The hosts by which the registry is reached: from outside those of the admitted routes to its service, and inside those
+//! of the service.
 //!
-//! Image streams show it as `status.publicDockerImageRepository`. It has a port unless the route has TLS and the router
+//! Image streams show the oldest route's as `status.publicDockerImageRepository`. It has a port unless the route has TLS and the router
 //! has port 443: to every client a host without a port means HTTPS on that port.
 
 use pierhead_api::route::Route;
 use pierhead_client::Client;
 use pierhead_runtime::Tasks;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
 
 /// Where the service of the registry is.
 const NAMESPACE: &str = "default";
 const SERVICE: &str = "docker-registry";
 
-/// The newest known host. Clones are the same.
-#[derive(Clone, Default)]
+/// The newest known hosts. Clones are the same.
+#[derive(Clone)]
 pub(crate) struct PublicRegistry {
     host: Arc<RwLock<Option<String>>>,
+    /// All that lead to us by a route.
+    routed: Arc<RwLock<BTreeSet<String>>>,
+    /// Where the service listens.
+    service: SocketAddr,
 }
 
 impl PublicRegistry {
+    /// Knows the names of the service, and nothing of routes yet.
+    pub(crate) fn new(service: SocketAddr) -> Self {
+        Self { host: Arc::default(), routed: Arc::default(), service }
+    }
+
+    /// A function that tells where a host, with its port where it has one, leads to if it is one of our own names.
+    pub(crate) fn own_hosts(&self) -> Arc<dyn Fn(&str) -> Option<SocketAddr> + Send + Sync> {
+        let (routed, service) = (Arc::clone(&self.routed), self.service);
+        let port = service.port();
+        let name = format!("{SERVICE}.{NAMESPACE}.svc");
+        let inside =
+            [service.to_string(), format!("{name}:{port}"), format!("{name}.cluster.local:{port}")];
+        Arc::new(move |host| {
+            let host = host.to_ascii_lowercase();
+            let ours = inside.contains(&host) || routed.read().is_ok_and(|routed| routed.contains(&host));
+            ours.then_some(service)
+        })
+    }
+
     /// A function that tells the newest known host.
     pub(crate) fn reader(&self) -> Arc<dyn Fn() -> Option<String> + Send + Sync> {
         let host = Arc::clone(&self.host);
@@ -28,11 +54,14 @@ impl PublicRegistry {
     /// Follows the routes until `tasks` stops.
     pub(crate) fn follow(&self, client: &Client, ports: RouterPorts, tasks: &Tasks) {
         let routes = client.reflect::<Route>(Some(NAMESPACE), tasks);
-        let host = Arc::clone(&self.host);
+        let (host, routed) = (Arc::clone(&self.host), Arc::clone(&self.routed));
         tasks.spawn("public registry host", |stop| async move {
             let mut changed = routes.changed();
             loop {
                 let newest = host_of(&routes.list(), ports);
+                if let Ok(mut routed) = routed.write() {
+                    *routed = all_hosts(&routes.list(), ports);
+                }
                 if let Ok(mut host) = host.write() {
                     *host = newest;
                 }
@@ -67,6 +96,19 @@ fn host_of(routes: &[Arc<Route>], ports: RouterPorts) -> Option<String> {
     })
 }
 
+/// Every spelling under which a route leads to the registry.
+fn all_hosts(routes: &[Arc<Route>], ports: RouterPorts) -> BTreeSet<String> {
+    let exposing = routes.iter().filter(|route| route.spec.to.name == SERVICE);
+    let hosts = exposing.filter_map(|route| admitted_host(route));
+    hosts
+        .flat_map(|host| {
+            let host = host.to_ascii_lowercase();
+            let with_ports = [80, 443, ports.http, ports.https].map(|port| format!("{host}:{port}"));
+            with_ports.into_iter().chain([host])
+        })
+        .collect()
+}
+
 fn admitted_host(route: &Route) -> Option<String> {
     let admitted = |ingress: &&pierhead_api::route::RouteIngress| {
         ingress
@@ -79,7 +121,7 @@ fn admitted_host(route: &Route) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RouterPorts, host_of};
+    use super::{PublicRegistry, RouterPorts, all_hosts, host_of};
     use pierhead_api::route::Route;
     use std::sync::Arc;
 
@@ -91,7 +133,15 @@ mod tests {
             "status": {"ingress": [{"host": "r.x", "conditions": [{"type": "Admitted", "status": "True"}]}]},
         }))
         .unwrap();
-        assert_eq!(host_of(&[Arc::new(route)], ports).as_deref(), expected);
+        let routes = [Arc::new(route)];
+        assert_eq!(host_of(&routes, ports).as_deref(), expected);
+        let registry = PublicRegistry::new(([127, 0, 0, 1], 5000).into());
+        *registry.routed.write().unwrap() = all_hosts(&routes, ports);
+        let own = registry.own_hosts();
+        for host in ["R.x", "r.x:80", "r.x:443", expected.unwrap_or("r.x"), "docker-registry.default.svc:5000"] {
+            assert_eq!(own(host), Some(([127, 0, 0, 1], 5000).into()), "{host}");
+        }
+        assert_eq!((own("r.x:81"), own("quay.io"), own("127.0.0.1")), (None, None, None));
     }
 
     #[test]
