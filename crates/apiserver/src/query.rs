@@ -37,6 +37,11 @@ impl Query {
         self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
+    /// The query without some keys.
+    pub(crate) fn without(&self, keys: &[&str]) -> Self {
+        Self(self.0.iter().filter(|(name, _)| !keys.contains(&name.as_str())).cloned().collect())
+    }
+
     /// True for `key`, `key=1`, `key=true` and their kin.
     pub(crate) fn flag(&self, key: &str) -> bool {
         self.0.iter().any(|(name, value)| name == key && !matches!(value.as_str(), "false" | "0"))

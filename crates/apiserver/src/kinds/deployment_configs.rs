@@ -6,12 +6,15 @@
 
 use std::sync::Arc;
 
-use pierhead_api::apps::{DeploymentCause, DeploymentConfig, DeploymentDetails, trigger};
+use pierhead_api::apps::{DeploymentCause, DeploymentConfig, DeploymentDetails, annotations, trigger};
 use pierhead_api::core::ExtensionsScale;
 use pierhead_api::field::FieldErrors;
+use pierhead_api::meta::ObjectMeta;
 use pierhead_api::{Object, from_value, to_value};
 use serde_json::{Value, json};
 
+use super::pod_images;
+use crate::admission::Admission;
 use crate::call::Call;
 use crate::error::ApiError;
 use crate::kind::{Connect, Facet, GroupVersionKind, Kind, SubBehaviour, Subresource, Verb};
@@ -19,6 +22,7 @@ use crate::strategy::{Change, Strategy};
 
 mod generate;
 mod instantiate;
+mod log;
 mod rollback;
 
 const GROUP: &str = "apps.openshift.io";
@@ -32,9 +36,11 @@ pub(crate) fn kinds() -> Vec<Kind> {
         .also_counts(&[LATEST_VERSION])
         .takes_status(take_next_version)
         .old_delete_orphans()
+        .admit(resolve_template)
         .status()
         .subresource(scale())
         .subresource(connect("instantiate", "DeploymentRequest", Verb::Create, instantiate::Instantiate))
+        .subresource(connect("log", "DeploymentLog", Verb::Get, log::Log))
         .subresource(connect("rollback", "DeploymentConfigRollback", Verb::Create, rollback::OfConfig));
     vec![configs, rollback::kind(), generate::kind()]
 }
@@ -58,6 +64,17 @@ fn scale() -> Subresource {
         verbs: &[Verb::Get, Verb::Patch, Verb::Update],
         behaviour: SubBehaviour::Facet(Arc::new(Scale)),
     }
+}
+
+/// Short image names may mean streams of the project (images 5.8).
+fn resolve_template(admission: &mut Admission<'_>) -> Result<(), ApiError> {
+    pod_images::resolve(admission, |config: &mut DeploymentConfig| {
+        let asks = |metadata: &ObjectMeta| metadata.annotation(annotations::RESOLVE_NAMES) == Some("*");
+        let asked = asks(&config.metadata);
+        let template = config.spec.template.as_mut()?;
+        let asked = asked || asks(&template.metadata);
+        Some((&mut template.spec, asked))
+    })
 }
 
 /// The stored configuration of a name.
