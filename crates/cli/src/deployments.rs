@@ -1,9 +1,9 @@
 //! What replication controllers say about the rollouts that they stand for (platform 8.2).
 
+use pierhead_api::apps::annotations::CONFIG_VERSION;
 pub(crate) use pierhead_api::apps::annotations::{
     CANCELLED, CANCELLED_BY_USER, CONFIG, DEPLOYER_POD_FOR, PHASE, STATUS_REASON,
 };
-use pierhead_api::apps::annotations::CONFIG_VERSION;
 use pierhead_client::{Client, ClientError};
 use serde_json::Value;
 
@@ -103,7 +103,5 @@ pub(crate) async fn patch(
     patch: &Value,
 ) -> Result<Value, ClientError> {
     let path = kind.resource().item(object::namespace(object), object::name(object), None);
-    client
-        .request(http::Method::PATCH, &path, Some("application/merge-patch+json"), Some(patch))
-        .await
+    client.request(http::Method::PATCH, &path, Some("application/merge-patch+json"), Some(patch)).await
 }

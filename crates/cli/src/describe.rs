@@ -36,7 +36,7 @@ use crate::{
 
 pub(crate) use image::image;
 pub(crate) use image_stream::image_stream;
-pub(crate) use rollouts::rollout_lines;
+pub(crate) use rollouts::{pod_count, rollout_lines};
 pub(crate) use service::all_addresses as service_addresses;
 
 /// What describers may ask for beyond the object.
@@ -147,7 +147,9 @@ fn map_line(object: &Value, path: &str) -> String {
 /// Every line that is not empty, moved to the right.
 fn indent(text: &str, columns: usize) -> String {
     let space = " ".repeat(columns);
-    text.lines().map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{space}{line}\n") }).collect()
+    text.lines()
+        .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("{space}{line}\n") })
+        .collect()
 }
 
 /// `Wed, 30 Mar 2016 12:00:00 +0000`.

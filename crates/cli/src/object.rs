@@ -113,7 +113,9 @@ pub(crate) fn difference(before: &Value, after: &Value) -> Value {
 /// The list at a path, made where it is missing.
 pub(crate) fn list_mut<'v>(value: &'v mut Value, path: &str) -> &'v mut Vec<Value> {
     let (parent, field) = path.rsplit_once('.').unwrap_or(("", path));
-    let parent = if parent.is_empty() { value } else {
+    let parent = if parent.is_empty() {
+        value
+    } else {
         object_mut(value, parent);
         path_mut(value, parent)
     };

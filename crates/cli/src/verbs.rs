@@ -9,7 +9,9 @@ mod create;
 mod delete;
 mod deploy;
 mod describe;
+mod edit;
 mod expose;
+mod extract;
 pub(crate) mod get;
 mod import_image;
 mod label;
@@ -24,12 +26,15 @@ mod registry;
 mod replace;
 mod rollback;
 mod rollout;
+pub(crate) mod run;
 pub(crate) mod sa;
 mod scale;
 mod secrets;
 mod set;
+mod status;
 mod tag;
 mod version;
+mod wait;
 mod whoami;
 
 use clap::{Parser, Subcommand};
@@ -68,7 +73,12 @@ pub(crate) enum Verb {
     Patch(patch::PatchArgs),
     Label(label::LabelArgs),
     Annotate(label::AnnotateArgs),
+    Edit(edit::EditArgs),
     Delete(delete::DeleteArgs),
+    Wait(wait::WaitArgs),
+    Extract(extract::ExtractArgs),
+    Status(status::StatusArgs),
+    Run(run::RunArgs),
     Rollout(rollout::RolloutArgs),
     Rollback(rollback::RollbackArgs),
     Scale(scale::ScaleArgs),
@@ -106,7 +116,12 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> anyhow::Result<Exi
         Verb::Patch(args) => patch::run(args, session).await,
         Verb::Label(args) => label::run_label(args, session).await,
         Verb::Annotate(args) => label::run_annotate(args, session).await,
+        Verb::Edit(args) => edit::run(args, session).await,
+        Verb::Wait(args) => wait::run(args, session).await,
+        Verb::Extract(args) => extract::run(args, session).await,
         Verb::Delete(args) => delete::run(args, session).await,
+        Verb::Status(args) => status::run(args, session).await,
+        Verb::Run(args) => run::run(args, session).await,
         Verb::Rollout(args) => rollout::run(args, session).await,
         Verb::Rollback(args) => rollback::run(args, session).await,
         Verb::Scale(args) => scale::run(args, session).await,

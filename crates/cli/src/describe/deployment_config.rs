@@ -102,10 +102,7 @@ fn strategy(config: &Value) -> String {
         _ => "customParams",
     };
     if kind == "Custom" {
-        text.push_str(&format!(
-            "  Image:\t{}\n",
-            object::text(config, "spec.strategy.customParams.image")
-        ));
+        text.push_str(&format!("  Image:\t{}\n", object::text(config, "spec.strategy.customParams.image")));
     }
     for (title, hook) in [("Pre-deployment", "pre"), ("Mid-deployment", "mid"), ("Post-deployment", "post")] {
         let Some(hook) = object::at(config, &format!("spec.strategy.{parameters}.{hook}")) else { continue };

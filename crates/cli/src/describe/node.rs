@@ -28,7 +28,11 @@ pub(super) async fn describe(context: &Context<'_>, node: &Value) -> String {
     }
     text.push_str("Addresses:\n");
     for address in object::list(node, "status.addresses") {
-        text.push_str(&format!("  {}:\t{}\n", object::text(address, "type"), object::text(address, "address")));
+        text.push_str(&format!(
+            "  {}:\t{}\n",
+            object::text(address, "type"),
+            object::text(address, "address")
+        ));
     }
     for (title, field) in [("Capacity", "status.capacity"), ("Allocatable", "status.allocatable")] {
         let amounts = object::string_map(node, field);
@@ -65,10 +69,8 @@ async fn pods(context: &Context<'_>, node: &str) -> String {
         .iter()
         .filter(|pod| !matches!(object::text(pod, "status.phase"), "Succeeded" | "Failed"))
         .collect();
-    let mut text = format!(
-        "Non-terminated Pods:\t({} in total)\n  Namespace\tName\n  ---------\t----\n",
-        running.len()
-    );
+    let mut text =
+        format!("Non-terminated Pods:\t({} in total)\n  Namespace\tName\n  ---------\t----\n", running.len());
     for pod in running {
         text.push_str(&format!("  {}\t{}\n", object::namespace(pod).unwrap_or_default(), object::name(pod)));
     }

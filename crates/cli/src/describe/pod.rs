@@ -6,11 +6,8 @@ use super::pod_template;
 use crate::{globals::Era, object};
 
 pub(super) fn describe(pod: &Value, era: Era) -> String {
-    let mut text = format!(
-        "Name:\t{}\nNamespace:\t{}\n",
-        object::name(pod),
-        object::namespace(pod).unwrap_or_default()
-    );
+    let mut text =
+        format!("Name:\t{}\nNamespace:\t{}\n", object::name(pod), object::namespace(pod).unwrap_or_default());
     if era == Era::V4 {
         let priority = object::at(pod, "spec.priority").and_then(Value::as_i64).unwrap_or(0);
         text.push_str(&format!("Priority:\t{priority}\n"));
@@ -79,7 +76,10 @@ fn status(pod: &Value) -> String {
     } else {
         let grace =
             object::at(pod, "metadata.deletionGracePeriodSeconds").and_then(Value::as_u64).unwrap_or(0);
-        format!("Status:\tTerminating (since {})\nTermination Grace Period:\t{grace}s\n", super::long_time(since))
+        format!(
+            "Status:\tTerminating (since {})\nTermination Grace Period:\t{grace}s\n",
+            super::long_time(since)
+        )
     };
     for (title, field) in [("Reason", "status.reason"), ("Message", "status.message")] {
         let value = object::text(pod, field);
@@ -92,11 +92,9 @@ fn status(pod: &Value) -> String {
 
 fn owner(pod: &Value, era: Era) -> String {
     let owners = object::list(pod, "metadata.ownerReferences");
-    let is_controller =
-        |owner: &&Value| owner.get("controller").and_then(Value::as_bool).unwrap_or(false);
+    let is_controller = |owner: &&Value| owner.get("controller").and_then(Value::as_bool).unwrap_or(false);
     let owner = owners.iter().find(is_controller);
-    let shown =
-        owner.map(|owner| format!("{}/{}", object::text(owner, "kind"), object::text(owner, "name")));
+    let shown = owner.map(|owner| format!("{}/{}", object::text(owner, "kind"), object::text(owner, "name")));
     match (era, shown) {
         (Era::V3_2, shown) => format!("Controllers:\t{}\n", shown.as_deref().unwrap_or("<none>")),
         (Era::V4, Some(shown)) => format!("Controlled By:\t{shown}\n"),
@@ -125,5 +123,9 @@ fn tolerations(pod: &Value) -> String {
             line
         })
         .collect();
-    if lines.is_empty() { "Tolerations:\t<none>\n".to_owned() } else { format!("Tolerations:\t{}\n", lines.join("\n\t")) }
+    if lines.is_empty() {
+        "Tolerations:\t<none>\n".to_owned()
+    } else {
+        format!("Tolerations:\t{}\n", lines.join("\n\t"))
+    }
 }

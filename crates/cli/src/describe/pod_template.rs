@@ -61,10 +61,18 @@ fn one(container: &Value, state: Option<&Value>) -> String {
             };
             format!("{number}/{protocol}")
         };
-        if ports.is_empty() { "<none>".to_owned() } else { ports.iter().map(one).collect::<Vec<_>>().join(", ") }
+        if ports.is_empty() {
+            "<none>".to_owned()
+        } else {
+            ports.iter().map(one).collect::<Vec<_>>().join(", ")
+        }
     };
     let plural = if ports.len() > 1 { "s" } else { "" };
-    text.push_str(&format!("Port{plural}:\t{}\nHost Port{plural}:\t{}\n", shown("containerPort"), shown("hostPort")));
+    text.push_str(&format!(
+        "Port{plural}:\t{}\nHost Port{plural}:\t{}\n",
+        shown("containerPort"),
+        shown("hostPort")
+    ));
     for (title, field) in [("Command", "command"), ("Args", "args")] {
         let words: Vec<&str> = object::list(container, field).iter().filter_map(Value::as_str).collect();
         if !words.is_empty() {
@@ -81,7 +89,10 @@ fn one(container: &Value, state: Option<&Value>) -> String {
         }
         let ready = object::at(state, "ready").and_then(Value::as_bool).unwrap_or(false);
         let restarts = state.get("restartCount").and_then(Value::as_u64).unwrap_or(0);
-        text.push_str(&format!("Ready:\t{}\nRestart Count:\t{restarts}\n", if ready { "True" } else { "False" }));
+        text.push_str(&format!(
+            "Ready:\t{}\nRestart Count:\t{restarts}\n",
+            if ready { "True" } else { "False" }
+        ));
     }
     for (title, field) in [("Limits", "resources.limits"), ("Requests", "resources.requests")] {
         let amounts = object::string_map(container, field);
@@ -131,8 +142,7 @@ fn container_state(title: &str, state: Option<&Value>) -> String {
 
 /// `http-get http://:8080/ delay=0s timeout=1s period=10s #success=1 #failure=3`.
 fn probe(probe: &Value) -> String {
-    let number =
-        |field: &str, default: u64| probe.get(field).and_then(Value::as_u64).unwrap_or(default);
+    let number = |field: &str, default: u64| probe.get(field).and_then(Value::as_u64).unwrap_or(default);
     let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let what = if let Some(exec) = object::at(probe, "exec") {
         let words: Vec<&str> = object::list(exec, "command").iter().filter_map(Value::as_str).collect();
@@ -145,7 +155,11 @@ fn probe(probe: &Value) -> String {
         let port = get.get("port").map(plain).unwrap_or_default();
         format!("http-get {scheme}://{}:{port}{}", object::text(get, "host"), object::text(get, "path"))
     } else if let Some(socket) = object::at(probe, "tcpSocket") {
-        format!("tcp-socket {}:{}", object::text(socket, "host"), socket.get("port").map(plain).unwrap_or_default())
+        format!(
+            "tcp-socket {}:{}",
+            object::text(socket, "host"),
+            socket.get("port").map(plain).unwrap_or_default()
+        )
     } else {
         "unknown".to_owned()
     };
@@ -167,8 +181,12 @@ fn environment(container: &Value) -> String {
         for source in sources {
             for (field, title) in [("configMapRef", "ConfigMap"), ("secretRef", "Secret")] {
                 if let Some(reference) = object::at(source, field) {
-                    let optional = object::at(reference, "optional").and_then(Value::as_bool).unwrap_or(false);
-                    text.push_str(&format!("  {}\t{title}\tOptional: {optional}\n", object::text(reference, "name")));
+                    let optional =
+                        object::at(reference, "optional").and_then(Value::as_bool).unwrap_or(false);
+                    text.push_str(&format!(
+                        "  {}\t{title}\tOptional: {optional}\n",
+                        object::text(reference, "name")
+                    ));
                 }
             }
         }
@@ -191,9 +209,8 @@ fn environment(container: &Value) -> String {
 
 /// Where a variable's value comes from.
 pub(crate) fn source_of(from: &Value) -> String {
-    let optional = |reference: &Value| {
-        object::at(reference, "optional").and_then(Value::as_bool).unwrap_or(false)
-    };
+    let optional =
+        |reference: &Value| object::at(reference, "optional").and_then(Value::as_bool).unwrap_or(false);
     if let Some(reference) = object::at(from, "secretKeyRef") {
         let (key, name) = (object::text(reference, "key"), object::text(reference, "name"));
         return format!("<set to the key '{key}' in secret '{name}'>  Optional: {}", optional(reference));

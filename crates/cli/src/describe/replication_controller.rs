@@ -21,7 +21,11 @@ pub(super) async fn describe(context: &Context<'_>, controller: &Value) -> Strin
 
 /// `1 current / 2 desired`.
 pub(super) fn replicas(controller: &Value) -> String {
-    format!("{} current / {} desired", number(controller, "status.replicas"), number(controller, "spec.replicas"))
+    format!(
+        "{} current / {} desired",
+        number(controller, "status.replicas"),
+        number(controller, "spec.replicas")
+    )
 }
 
 /// `1 Running / 0 Waiting / 0 Succeeded / 0 Failed`, of the pods that it selects.

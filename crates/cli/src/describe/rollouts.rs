@@ -71,13 +71,22 @@ fn line(rollout: &Value, is_latest: bool, is_test: bool, now: Timestamp) -> Stri
         "Complete" => format!("deployment #{version} deployed {since} ago{}", pods(is_latest)),
         "Running" => format!("{test}deployment #{version} running{cancelling} for {since}{}", pods(false)),
         other => {
-            format!("{test}deployment #{version} {}{cancelling} {since} ago{}", other.to_lowercase(), pods(false))
+            format!(
+                "{test}deployment #{version} {}{cancelling} {since} ago{}",
+                other.to_lowercase(),
+                pods(false)
+            )
         }
     }
 }
 
+/// How many pods there are and should be.
+pub(crate) fn pod_count(actual: u64, wanted: u64) -> String {
+    pods(actual, wanted, true)
+}
+
 /// ` - 2 pods`, ` - 1/2 pods growing to 2`.
-pub(super) fn pods(actual: u64, wanted: u64, include_none: bool) -> String {
+fn pods(actual: u64, wanted: u64, include_none: bool) -> String {
     match (actual, wanted) {
         (0, 0) if !include_none => String::new(),
         (1, 1) => " - 1 pod".to_owned(),
@@ -106,7 +115,8 @@ mod tests {
 
     #[track_caller]
     fn check(latest: u64, rollouts: &[Value], expected: &[&str]) {
-        let config = json!({"spec": {"triggers": [{"type": "ConfigChange"}]}, "status": {"latestVersion": latest}});
+        let config =
+            json!({"spec": {"triggers": [{"type": "ConfigChange"}]}, "status": {"latestVersion": latest}});
         let now = "2016-03-30T12:00:00Z".parse().unwrap();
         assert_eq!(rollout_lines(&config, rollouts, 9, now), expected);
     }
@@ -117,13 +127,22 @@ mod tests {
         check(1, &[rollout(1, "Complete", 1, 1)], &["deployment #1 deployed 3 minutes ago - 1 pod"]);
         check(
             3,
-            &[rollout(3, "Running", 1, 2), rollout(2, "Failed", 0, 0), rollout(1, "Complete", 2, 1), rollout(0, "Complete", 0, 0)],
+            &[
+                rollout(3, "Running", 1, 2),
+                rollout(2, "Failed", 0, 0),
+                rollout(1, "Complete", 2, 1),
+                rollout(0, "Complete", 0, 0),
+            ],
             &[
                 "deployment #3 running for 3 minutes - 1/2 pods growing to 2",
                 "deployment #2 failed 3 minutes ago: no image",
                 "deployment #1 deployed 3 minutes ago - 2/1 pods reducing to 1",
             ],
         );
-        check(2, &[rollout(1, "Complete", 0, 0)], &["deployment #2 pending on update", "deployment #1 deployed 3 minutes ago"]);
+        check(
+            2,
+            &[rollout(1, "Complete", 0, 0)],
+            &["deployment #2 pending on update", "deployment #1 deployed 3 minutes ago"],
+        );
     }
 }

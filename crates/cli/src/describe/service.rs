@@ -99,7 +99,11 @@ pub(crate) fn all_addresses(endpoints: &Value) -> Vec<String> {
             for address in object::list(subset, "addresses") {
                 let ip = object::text(address, "ip");
                 let number = port.get("port").map(plain).unwrap_or_default();
-                out.push(if ip.contains(':') { format!("[{ip}]:{number}") } else { format!("{ip}:{number}") });
+                out.push(if ip.contains(':') {
+                    format!("[{ip}]:{number}")
+                } else {
+                    format!("{ip}:{number}")
+                });
             }
         }
     }

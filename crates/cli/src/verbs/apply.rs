@@ -1,10 +1,13 @@
 //! `apply`: make objects be as documents say.
 //!
 //! Client-side: the document that was applied last is kept in an annotation; what it had and the new one lacks
-//! is removed, what others set is left alone. With `--server-side` the server does it.
+//! is removed, what others set is left alone; items of lists with a key are merged one by one. With `--server-side` the server does it.
+
+mod three_way;
 
 use clap::Args;
 use http::Method;
+use pierhead_api::patch::PatchSchema;
 use pierhead_client::{Client, ClientError};
 use serde_json::{Map, Value};
 
@@ -76,6 +79,7 @@ async fn apply(
     // Only the latest attempt sees the state that its patch was computed for.
     let mut attempts = 0;
     remember(&mut document);
+    let mut schema = schema_of(kind);
     loop {
         attempts += 1;
         let current = match client.request(Method::GET, &path, None, None).await {
@@ -91,7 +95,7 @@ async fn apply(
             Err(error) => return Err(error),
         };
         let before = last_applied(&current);
-        let patch = three_way(before.as_ref(), &document, &current);
+        let patch = three_way::patch(before.as_ref(), &document, &current, schema.as_ref());
         if patch.as_object().is_some_and(Map::is_empty) {
             return Ok((current, "unchanged"));
         }
@@ -99,8 +103,13 @@ async fn apply(
             return Ok((document, "configured"));
         }
         let patch_path = format!("{path}?{}", options.query());
-        let content_type = Some("application/merge-patch+json");
-        match client.request(Method::PATCH, &patch_path, content_type, Some(&patch)).await {
+        let content_type = match schema {
+            Some(_) => "application/strategic-merge-patch+json",
+            None => "application/merge-patch+json",
+        };
+        match client.request(Method::PATCH, &patch_path, Some(content_type), Some(&patch)).await {
+            // Servers that serve such kinds as custom ones know no strategic patches.
+            Err(error) if error.code() == Some(415) && schema.is_some() => schema = None,
             Ok(stored) => return Ok((stored, "configured")),
             Err(error) if error.is_conflict() && attempts < 5 => {}
             Err(error) => return Err(error),
@@ -121,81 +130,9 @@ fn remember(document: &mut Value) {
     object::object_mut(document, "metadata.annotations").insert(LAST_APPLIED.to_owned(), Value::String(text));
 }
 
-/// The merge patch that leads from `current` to what `wanted` says, removing what only `before` said.
-fn three_way(before: Option<&Value>, wanted: &Value, current: &Value) -> Value {
-    let mut patch = changes(wanted, current);
-    if let Some(before) = before {
-        add_removals(&mut patch, before, wanted, current);
-    }
-    patch
-}
-
-fn changes(wanted: &Value, current: &Value) -> Value {
-    let nothing = Map::new();
-    let wanted = wanted.as_object().unwrap_or(&nothing);
-    let mut patch = Map::new();
-    for (key, value) in wanted {
-        match (value, current.get(key)) {
-            (Value::Null, None) => {}
-            (Value::Object(_), Some(known @ Value::Object(_))) => {
-                let inner = changes(value, known);
-                if inner.as_object().is_some_and(|inner| !inner.is_empty()) {
-                    patch.insert(key.clone(), inner);
-                }
-            }
-            (value, Some(known)) if value == known => {}
-            (value, _) => {
-                patch.insert(key.clone(), value.clone());
-            }
-        }
-    }
-    Value::Object(patch)
-}
-
-fn add_removals(patch: &mut Value, before: &Value, wanted: &Value, current: &Value) {
-    let (Some(before), Some(current)) = (before.as_object(), current.as_object()) else { return };
-    for (key, old) in before {
-        let Some(known) = current.get(key) else { continue };
-        match wanted.get(key) {
-            None => {
-                if let Value::Object(patch) = patch {
-                    patch.insert(key.clone(), Value::Null);
-                }
-            }
-            Some(new @ Value::Object(_)) if old.is_object() => {
-                let Value::Object(fields) = patch else { continue };
-                let mut inner = fields.remove(key).unwrap_or_else(|| Value::Object(Map::new()));
-                add_removals(&mut inner, old, new, known);
-                if inner.as_object().is_none_or(|inner| !inner.is_empty()) {
-                    fields.insert(key.clone(), inner);
-                }
-            }
-            Some(_) => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::three_way;
-
-    #[track_caller]
-    fn check(before: Value, wanted: Value, current: Value, expected: Value) {
-        assert_eq!(three_way(Some(&before), &wanted, &current), expected);
-    }
-
-    #[test]
-    fn own_fields_go_others_stay() {
-        check(
-            json!({"spec": {"a": 1, "b": 1}, "labels": {"x": "1"}}),
-            json!({"spec": {"a": 2}, "labels": {"y": "1"}}),
-            json!({"spec": {"a": 1, "b": 1, "server": true}, "labels": {"x": "1", "theirs": "1"}}),
-            json!({"spec": {"a": 2, "b": null}, "labels": {"y": "1", "x": null}}),
-        );
-        check(json!({"a": {"b": 1}}), json!({"a": {"b": 1}}), json!({"a": {"b": 1, "c": 2}}), json!({}));
-        check(json!({"a": 1}), json!({}), json!({}), json!({}));
-        check(json!({}), json!({"list": [1, 2]}), json!({"list": [1]}), json!({"list": [1, 2]}));
-    }
+/// Whether the server knows how the lists of a kind are merged, and we do as well.
+fn schema_of(kind: &ApiKind) -> Option<PatchSchema> {
+    let is_known = kind.group.is_empty()
+        || matches!(kind.group.as_str(), "apps.openshift.io" | "image.openshift.io" | "project.openshift.io");
+    is_known.then(|| PatchSchema::of(&kind.group, &kind.kind))
 }

@@ -4,6 +4,7 @@ mod imagestream;
 mod rbac;
 mod route;
 pub(crate) mod secret;
+mod workloads;
 
 use bytes::Bytes;
 use clap::{Args, Subcommand};
@@ -72,6 +73,14 @@ enum What {
     Clusterrole(rbac::RoleArgs),
     Rolebinding(rbac::BindingArgs),
     Clusterrolebinding(rbac::BindingArgs),
+    #[command(visible_alias = "cm")]
+    Configmap(workloads::ConfigMapArgs),
+    #[command(visible_alias = "dc")]
+    Deploymentconfig(workloads::DeploymentConfigArgs),
+    #[command(visible_alias = "istag")]
+    Imagestreamtag(workloads::ImageStreamTagArgs),
+    #[command(subcommand, visible_alias = "svc")]
+    Service(workloads::ServiceKind),
 }
 
 /// A name and nothing else.
@@ -101,6 +110,10 @@ pub(crate) async fn run(args: CreateArgs, session: &mut Session) -> anyhow::Resu
         What::Clusterrole(args) => rbac::role(args, true, session).await?,
         What::Rolebinding(args) => rbac::binding(args, false, session)?,
         What::Clusterrolebinding(args) => rbac::binding(args, true, session)?,
+        What::Configmap(args) => workloads::config_map(args, session)?,
+        What::Deploymentconfig(args) => workloads::deployment_config(args),
+        What::Imagestreamtag(args) => workloads::image_stream_tag(args)?,
+        What::Service(kind) => workloads::service(kind)?,
     };
     create_document(session, document, &options, "created").await?;
     Ok(ExitStatus::SUCCESS)

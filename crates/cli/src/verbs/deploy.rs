@@ -143,8 +143,7 @@ impl Subject {
 
     async fn cancel(&self, session: &mut Session) -> anyhow::Result<()> {
         let name = object::name(&self.config);
-        let rollouts =
-            deployments::rollouts(&self.client, &self.discovery, &self.namespace, name).await?;
+        let rollouts = deployments::rollouts(&self.client, &self.discovery, &self.namespace, name).await?;
         let Some(latest) = rollouts.first() else {
             session.say(&format!("There have been no deployments for {}/{name}", self.namespace))?;
             return Ok(());

@@ -88,7 +88,9 @@ pub(crate) async fn run(args: ImportImageArgs, session: &mut Session) -> anyhow:
         // A server without the kind says 404 (or 405) about the path, and names no object.
         Err(error)
             if matches!(error.code(), Some(404 | 405))
-                && error.status().is_none_or(|status| status.details.as_ref().is_none_or(|it| it.name.is_empty()))
+                && error
+                    .status()
+                    .is_none_or(|status| status.details.as_ref().is_none_or(|it| it.name.is_empty()))
                 && stream.is_none() =>
         {
             return legacy::import(&wanted, wanted.insecure, stream, session).await;
@@ -147,7 +149,12 @@ fn wanted(args: &ImportImageArgs, era: Era) -> anyhow::Result<Wanted> {
 }
 
 fn image_resource(plural: &str) -> Resource {
-    Resource { group: "image.openshift.io".into(), version: "v1".into(), plural: plural.into(), namespaced: true }
+    Resource {
+        group: "image.openshift.io".into(),
+        version: "v1".into(),
+        plural: plural.into(),
+        namespaced: true,
+    }
 }
 
 /// Prints what became of an import.
@@ -163,7 +170,9 @@ fn report(
         (Era::V3_2, true) => format!("The import completed successfully.{dry}"),
         (Era::V3_2, false) => format!("The import completed with errors.{dry}"),
         (Era::V4, true) => format!("imagestream.image.openshift.io/{} imported{dry}", wanted.stream),
-        (Era::V4, false) => format!("imagestream.image.openshift.io/{} imported with errors{dry}", wanted.stream),
+        (Era::V4, false) => {
+            format!("imagestream.image.openshift.io/{} imported with errors{dry}", wanted.stream)
+        }
     })?;
     session.say("")?;
     let now = (session.environment.now)();

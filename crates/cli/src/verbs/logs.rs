@@ -123,7 +123,9 @@ pub(super) async fn follow_config(name: &str, session: &mut Session) -> anyhow::
 /// `POD [CONTAINER]`, `TYPE/NAME` or `TYPE NAME`.
 fn subject(args: &LogsArgs, discovery: &Discovery) -> anyhow::Result<(ApiKind, String, Option<String>)> {
     match args.words.as_slice() {
-        [] => bail!("expected 'logs (POD | TYPE/NAME) [CONTAINER_NAME]'.\nPOD or TYPE/NAME is a required argument for the logs command"),
+        [] => bail!(
+            "expected 'logs (POD | TYPE/NAME) [CONTAINER_NAME]'.\nPOD or TYPE/NAME is a required argument for the logs command"
+        ),
         [word] if word.contains('/') => {
             let (kind, name) = resource_args::parse_one(discovery, &args.words)?;
             Ok((kind, name, None))
@@ -133,10 +135,12 @@ fn subject(args: &LogsArgs, discovery: &Discovery) -> anyhow::Result<(ApiKind, S
             let (kind, name) = resource_args::parse_one(discovery, std::slice::from_ref(word))?;
             Ok((kind, name, Some(container.clone())))
         }
-        [first, second] => match discovery.find(first).filter(|kind| *kind.plural != **first || kind.can("get")) {
-            Some(kind) => Ok((kind.clone(), second.clone(), None)),
-            None => Ok((discovery.known("", "pods")?.clone(), first.clone(), Some(second.clone()))),
-        },
+        [first, second] => {
+            match discovery.find(first).filter(|kind| *kind.plural != **first || kind.can("get")) {
+                Some(kind) => Ok((kind.clone(), second.clone(), None)),
+                None => Ok((discovery.known("", "pods")?.clone(), first.clone(), Some(second.clone()))),
+            }
+        }
         _ => bail!("only one object's log can be shown at a time"),
     }
 }
@@ -167,9 +171,7 @@ async fn pod_of(
             object::text(condition, "type") == "Ready" && object::text(condition, "status") == "True"
         })
     };
-    found.sort_by_key(|pod| {
-        (!is_ready(pod), object::text(pod, "metadata.creationTimestamp").to_owned())
-    });
+    found.sort_by_key(|pod| (!is_ready(pod), object::text(pod, "metadata.creationTimestamp").to_owned()));
     let count = found.len();
     let Some(pod) = found.into_iter().next() else {
         bail!("timed out waiting for the condition: no pod of {}/{name}", kind.display_name());
@@ -227,7 +229,9 @@ fn query(args: &LogsArgs, container: Option<&str>) -> anyhow::Result<Vec<(&'stat
     }
     if let Some(since) = &args.since {
         // Whole seconds, rounded up as kubectl does.
-        let Some(since) = crate::session::parse_timeout(since)? else { bail!("--since must be greater than 0") };
+        let Some(since) = crate::session::parse_timeout(since)? else {
+            bail!("--since must be greater than 0")
+        };
         let seconds = since.as_secs() + u64::from(since.subsec_nanos() > 0);
         query.push(("sinceSeconds", seconds.to_string()));
     }

@@ -195,7 +195,9 @@ pub(super) fn warn_of_disabled(before: &Value, after: &Value, session: &mut Sess
     }
     let name = object::name(after);
     let command = match session.era() {
-        Era::V3_2 => format!("oc deploy {name} --enable-triggers -n {}", object::namespace(after).unwrap_or_default()),
+        Era::V3_2 => {
+            format!("oc deploy {name} --enable-triggers -n {}", object::namespace(after).unwrap_or_default())
+        }
         Era::V4 => format!("oc set triggers dc/{name} --auto"),
     };
     session.say(&format!(

@@ -74,7 +74,9 @@ pub(crate) async fn run(args: ScaleArgs, session: &mut Session) -> anyhow::Resul
                         found.iter().map(|object| (target.kind.clone(), object::name(object).to_owned())),
                     );
                 }
-                None => bail!("resource(s) were provided, but no name, label selector, or --all flag specified"),
+                None => {
+                    bail!("resource(s) were provided, but no name, label selector, or --all flag specified")
+                }
             }
         }
     }
@@ -121,7 +123,11 @@ async fn scale(
             bail!("Expected replicas to be {expected}, was {found}");
         }
         // The answer's version keeps anybody else from scaling in between.
-        object::set_text(&mut patch, "metadata.resourceVersion", object::text(&now, "metadata.resourceVersion"));
+        object::set_text(
+            &mut patch,
+            "metadata.resourceVersion",
+            object::text(&now, "metadata.resourceVersion"),
+        );
     }
     let content_type = Some("application/merge-patch+json");
     match client.request(Method::PATCH, &path, content_type, Some(&patch)).await {

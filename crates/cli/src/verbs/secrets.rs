@@ -33,6 +33,10 @@ enum SecretsVerb {
     NewDockercfg(NewDockercfgArgs),
     /// Create a secret from files
     New(NewArgs),
+    /// Create a secret with a user name and a password or token
+    NewBasicauth(NewBasicAuthArgs),
+    /// Create a secret with a private key
+    NewSshauth(NewSshAuthArgs),
     /// Let a service account use secrets
     #[command(visible_alias = "add")]
     Link(LinkArgs),
@@ -74,6 +78,42 @@ struct NewArgs {
 }
 
 #[derive(Args, Debug)]
+struct NewBasicAuthArgs {
+    /// Name of the secret
+    name: String,
+    /// User name
+    #[arg(long, value_name = "NAME")]
+    username: Option<String>,
+    /// Password or token
+    #[arg(long, value_name = "PASSWORD", allow_hyphen_values = true, conflicts_with = "prompt")]
+    password: Option<String>,
+    /// Ask for the password
+    #[arg(long)]
+    prompt: bool,
+    /// File with the authorities that sign the server's certificate
+    #[arg(long, value_name = "FILE")]
+    ca_cert: Option<String>,
+    /// File with git's configuration
+    #[arg(long, value_name = "FILE")]
+    gitconfig: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct NewSshAuthArgs {
+    /// Name of the secret
+    name: String,
+    /// File with the private key
+    #[arg(long, value_name = "FILE")]
+    ssh_privatekey: Option<String>,
+    /// File with the authorities that sign the server's certificate
+    #[arg(long, value_name = "FILE")]
+    ca_cert: Option<String>,
+    /// File with git's configuration
+    #[arg(long, value_name = "FILE")]
+    gitconfig: Option<String>,
+}
+
+#[derive(Args, Debug)]
 struct LinkArgs {
     /// Service account, as NAME or serviceaccount/NAME
     account: String,
@@ -98,6 +138,8 @@ pub(crate) async fn run(args: SecretsArgs, session: &mut Session) -> anyhow::Res
     match args.verb {
         SecretsVerb::NewDockercfg(args) => new_dockercfg(args, session).await?,
         SecretsVerb::New(args) => new(args, session).await?,
+        SecretsVerb::NewBasicauth(args) => new_basic_auth(args, session).await?,
+        SecretsVerb::NewSshauth(args) => new_ssh_auth(args, session).await?,
         SecretsVerb::Link(args) => link(args, session).await?,
         SecretsVerb::Unlink(args) => unlink(args, session).await?,
     }
@@ -136,6 +178,53 @@ async fn new(args: NewArgs, session: &mut Session) -> anyhow::Result<()> {
     let secret_type = args.secret_type.as_deref().unwrap_or(guessed);
     let is_modern = session.era() == Era::V4;
     store(session, secret(&args.name, secret_type, data), is_modern).await
+}
+
+async fn new_basic_auth(args: NewBasicAuthArgs, session: &mut Session) -> anyhow::Result<()> {
+    let password = if args.prompt { session.ask("Password: ", true)? } else { args.password.clone() };
+    if args.username.is_none() && password.is_none() {
+        bail!("must provide basic authentication credentials");
+    }
+    let mut data = Map::new();
+    for (key, value) in [("username", &args.username), ("password", &password)] {
+        if let Some(value) = value {
+            insert(&mut data, key, value.as_bytes())?;
+        }
+    }
+    let files = [("ca.crt", args.ca_cert.as_deref()), (".gitconfig", args.gitconfig.as_deref())];
+    add_files(&mut data, &files, session)?;
+    let is_modern = session.era() == Era::V4;
+    let secret_type = if is_modern { "kubernetes.io/basic-auth" } else { "Opaque" };
+    store(session, secret(&args.name, secret_type, data), is_modern).await
+}
+
+async fn new_ssh_auth(args: NewSshAuthArgs, session: &mut Session) -> anyhow::Result<()> {
+    if args.ssh_privatekey.is_none() {
+        bail!("must provide SSH authentication credentials");
+    }
+    let mut data = Map::new();
+    let files = [
+        ("ssh-privatekey", args.ssh_privatekey.as_deref()),
+        ("ca.crt", args.ca_cert.as_deref()),
+        (".gitconfig", args.gitconfig.as_deref()),
+    ];
+    add_files(&mut data, &files, session)?;
+    let is_modern = session.era() == Era::V4;
+    let secret_type = if is_modern { "kubernetes.io/ssh-auth" } else { "Opaque" };
+    store(session, secret(&args.name, secret_type, data), is_modern).await
+}
+
+fn add_files(
+    data: &mut Map<String, Value>,
+    files: &[(&str, Option<&str>)],
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    for (key, file) in files {
+        if let Some(file) = file {
+            insert(data, key, &session.read_file(file)?)?;
+        }
+    }
+    Ok(())
 }
 
 /// Creates the secret. In 2016 only its name was printed, so that it could be passed on.

@@ -113,9 +113,9 @@ impl SetOptions {
                     let objects = get::read_all(&client, &target.kind, Some(&namespace), &query).await?;
                     found.extend(objects.into_iter().map(|object| (target.kind.clone(), object)));
                 }
-                None => bail!(
-                    "one or more resources must be specified as <resource> <name> or <resource>/<name>"
-                ),
+                None => {
+                    bail!("one or more resources must be specified as <resource> <name> or <resource>/<name>")
+                }
             }
         }
         Ok(found)
@@ -232,7 +232,8 @@ fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
         Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
-            after.is_empty() || (0..=rest.len()).filter_map(|from| rest.get(from..)).any(|rest| matches(after, rest))
+            after.is_empty()
+                || (0..=rest.len()).filter_map(|from| rest.get(from..)).any(|rest| matches(after, rest))
         }),
     }
 }
@@ -273,8 +274,13 @@ mod tests {
 
     #[test]
     fn patterns() {
-        let rows =
-            [("*", "a", true), ("we*", "web", true), ("*b", "web", true), ("w*x*b", "web", false), ("web", "we", false)];
+        let rows = [
+            ("*", "a", true),
+            ("we*", "web", true),
+            ("*b", "web", true),
+            ("w*x*b", "web", false),
+            ("web", "we", false),
+        ];
         for (pattern, name, expected) in rows {
             assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
         }

@@ -29,16 +29,16 @@ pub(crate) struct TagArgs {
     #[arg(short = 'd', long)]
     delete: bool,
     /// Follow the source tag as it moves
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     alias: bool,
     /// Do not import, only refer
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     reference: bool,
     /// Import again from time to time
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     scheduled: bool,
     /// Import over plain HTTP or with an unverified certificate
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     insecure: bool,
     /// source or local: where pods pull from
     #[arg(long, value_name = "POLICY")]

@@ -103,18 +103,20 @@ fn block(stream: &Value, tag: &str, heading: &str, now: Timestamp) -> String {
     text.push('\n');
     let history = history(stream, tag);
     let generation = |entry: &Value, field: &str| entry.get(field).and_then(Value::as_i64).unwrap_or(0);
-    let observed = history
-        .and_then(|history| object::list(history, "items").first())
-        .map_or(0, |newest| generation(newest, "generation"));
-    let failure = history.and_then(failed_import);
-    if let Some(spec) = spec
-        && failure.is_none()
-        && !flag(spec, "reference")
-        && generation(spec, "generation") > observed
-    {
+    let of_item = history.and_then(|history| object::list(history, "items").first());
+    let of_condition = history.and_then(|history| object::list(history, "conditions").first());
+    let observed = of_item
+        .into_iter()
+        .chain(of_condition)
+        .map(|entry| generation(entry, "generation"))
+        .max()
+        .unwrap_or(0);
+    let wanted =
+        spec.filter(|spec| !flag(spec, "reference")).map_or(0, |spec| generation(spec, "generation"));
+    if wanted > observed && spec.is_some_and(|spec| object::at(spec, "from").is_some()) {
         text.push_str("  ~ importing latest image ...\n");
     }
-    if let Some((reason, message, since)) = failure {
+    if let Some((reason, message, since)) = history.and_then(failed_import) {
         let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
         text.push_str(&format!("  ! error: Import failed{reason}: {message}\n      {}\n", ago(since, now)));
     }

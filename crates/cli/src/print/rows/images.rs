@@ -11,12 +11,15 @@ const SHOWN_TAGS: usize = 3;
 pub(super) const STREAMS: Rows = Rows {
     columns: &["Name", "Image Repository", "Tags", "Updated"],
     cells: |stream, now| {
-        let repository =
-            ["status.publicDockerImageRepository", "spec.dockerImageRepository", "status.dockerImageRepository"]
-                .into_iter()
-                .map(|path| object::text(stream, path))
-                .find(|repository| !repository.is_empty())
-                .unwrap_or_default();
+        let repository = [
+            "status.publicDockerImageRepository",
+            "spec.dockerImageRepository",
+            "status.dockerImageRepository",
+        ]
+        .into_iter()
+        .map(|path| object::text(stream, path))
+        .find(|repository| !repository.is_empty())
+        .unwrap_or_default();
         let mut tags: Vec<(&str, &str)> = object::list(stream, "status.tags")
             .iter()
             .filter_map(|tag| {
@@ -24,7 +27,9 @@ pub(super) const STREAMS: Rows = Rows {
                 Some((object::text(newest, "created"), object::text(tag, "tag")))
             })
             .collect();
-        tags.sort_by(|(time, name), (other_time, other_name)| other_time.cmp(time).then(name.cmp(other_name)));
+        tags.sort_by(|(time, name), (other_time, other_name)| {
+            other_time.cmp(time).then(name.cmp(other_name))
+        });
         let updated = tags.first().map(|(time, _)| ago(time, now)).unwrap_or_default();
         let names: Vec<&str> = tags.iter().map(|(_, name)| *name).collect();
         let shown = match names.len().checked_sub(SHOWN_TAGS) {

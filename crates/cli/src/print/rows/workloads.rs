@@ -19,12 +19,15 @@ pub(super) const PODS: Rows = Rows {
     columns: &["Name", "Ready", "Status", "Restarts", "Age", "+IP", "+Node"],
     cells: |pod, now| {
         let states = object::list(pod, "status.containerStatuses");
-        let is_ready =
-            |state: &&Value| object::at(state, "ready").and_then(Value::as_bool).unwrap_or(false);
+        let is_ready = |state: &&Value| object::at(state, "ready").and_then(Value::as_bool).unwrap_or(false);
         let restarts: u64 = states.iter().map(|state| number(state, "restartCount")).sum();
         vec![
             name(pod),
-            format!("{}/{}", states.iter().filter(is_ready).count(), object::list(pod, "spec.containers").len()),
+            format!(
+                "{}/{}",
+                states.iter().filter(is_ready).count(),
+                object::list(pod, "spec.containers").len()
+            ),
             pod_status(pod),
             restarts.to_string(),
             age_of(pod, now),
@@ -248,9 +251,7 @@ pub(super) const SERVICE_ACCOUNTS: Rows = Rows {
 
 pub(super) const NAMESPACES: Rows = Rows {
     columns: &["Name", "Status", "Age"],
-    cells: |space, now| {
-        vec![name(space), object::text(space, "status.phase").to_owned(), age_of(space, now)]
-    },
+    cells: |space, now| vec![name(space), object::text(space, "status.phase").to_owned(), age_of(space, now)],
 };
 
 pub(super) const EVENTS: Rows = Rows {

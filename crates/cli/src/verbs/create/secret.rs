@@ -79,22 +79,11 @@ pub(crate) struct TlsArgs {
 pub(super) fn document(kind: SecretKind, session: &mut Session) -> anyhow::Result<(Value, CreateOptions)> {
     match kind {
         SecretKind::Generic(args) => {
-            let mut data = read_files(&args.from_file, session)?;
-            for literal in &args.from_literal {
-                let Some((key, value)) = literal.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-                    bail!("invalid literal source {literal}, expected key=value");
-                };
-                insert(&mut data, key, value.as_bytes())?;
-            }
-            for file in &args.from_env_file {
-                let content = session.read_file(file)?;
-                let text = String::from_utf8(content).with_context(|| format!("{file} is not text"))?;
-                for line in
-                    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
-                {
-                    let (key, value) = line.split_once('=').unwrap_or((line, ""));
-                    insert(&mut data, key.trim(), value.as_bytes())?;
-                }
+            let contents =
+                read_plain_files(&args.from_file, &args.from_literal, &args.from_env_file, session)?;
+            let mut data = Map::new();
+            for (key, content) in contents {
+                insert(&mut data, &key, &content)?;
             }
             let secret_type = args.secret_type.as_deref().unwrap_or("Opaque");
             Ok((secret(&args.name, secret_type, data), args.options))
@@ -151,24 +140,51 @@ pub(crate) fn secret(name: &str, secret_type: &str, data: Map<String, Value>) ->
 
 /// Adds one key; a key may come once only.
 pub(crate) fn insert(data: &mut Map<String, Value>, key: &str, content: &[u8]) -> anyhow::Result<()> {
-    let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
-    if key.is_empty() || !key.chars().all(allowed) {
-        bail!(
-            "{key:?} is not a valid key name: a valid key consists of alphanumeric characters, '-', '_' or '.'"
-        );
-    }
+    check_key(key)?;
     if data.insert(key.to_owned(), Value::from(STANDARD.encode(content))).is_some() {
         bail!("cannot add key {key}, another key by that name already exists");
     }
     Ok(())
 }
 
-/// Reads `key=FILE`, `FILE` and directories.
+fn check_key(key: &str) -> anyhow::Result<()> {
+    let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
+    if key.is_empty() || !key.chars().all(allowed) {
+        bail!(
+            "{key:?} is not a valid key name: a valid key consists of alphanumeric characters, '-', '_' or '.'"
+        );
+    }
+    Ok(())
+}
+
+/// Reads `key=FILE`, `FILE` and directories, for a secret.
 pub(crate) fn read_files(sources: &[String], session: &mut Session) -> anyhow::Result<Map<String, Value>> {
     let mut data = Map::new();
+    for (key, content) in read_plain_files(sources, &[], &[], session)? {
+        insert(&mut data, &key, &content)?;
+    }
+    Ok(data)
+}
+
+/// Keys and contents from files, `key=value` literals and files of such lines; a key may come once only.
+pub(crate) fn read_plain_files(
+    sources: &[String],
+    literals: &[String],
+    env_files: &[String],
+    session: &mut Session,
+) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let mut data: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut add = |key: &str, content: Vec<u8>| {
+        check_key(key)?;
+        if data.iter().any(|(known, _)| known == key) {
+            bail!("cannot add key {key}, another key by that name already exists");
+        }
+        data.push((key.to_owned(), content));
+        Ok(())
+    };
     for source in sources {
         if let Some((key, file)) = source.split_once('=') {
-            insert(&mut data, key, &session.read_file(file)?)?;
+            add(key, session.read_file(file)?)?;
             continue;
         }
         let path = session.path(source.as_str());
@@ -178,14 +194,26 @@ pub(crate) fn read_files(sources: &[String], session: &mut Session) -> anyhow::R
                 .collect::<Result<_, _>>()?;
             files.sort_by_key(std::fs::DirEntry::file_name);
             for file in files.into_iter().filter(|file| file.path().is_file()) {
-                let content = std::fs::read(file.path())?;
-                insert(&mut data, &file.file_name().to_string_lossy(), &content)?;
+                add(&file.file_name().to_string_lossy(), std::fs::read(file.path())?)?;
             }
             continue;
         }
         let name = path.file_name().with_context(|| format!("{source:?} has no file name"))?;
-        let name = name.to_string_lossy().into_owned();
-        insert(&mut data, &name, &session.read_file(source)?)?;
+        add(&name.to_string_lossy(), session.read_file(source)?)?;
+    }
+    for literal in literals {
+        let Some((key, value)) = literal.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            bail!("invalid literal source {literal}, expected key=value");
+        };
+        add(key, value.as_bytes().to_vec())?;
+    }
+    for file in env_files {
+        let content = session.read_file(file)?;
+        let text = String::from_utf8(content).with_context(|| format!("{file} is not text"))?;
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let (key, value) = line.split_once('=').unwrap_or((line, ""));
+            add(key.trim(), value.as_bytes().to_vec())?;
+        }
     }
     Ok(data)
 }

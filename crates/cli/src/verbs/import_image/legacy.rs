@@ -133,7 +133,9 @@ async fn wait(client: &Client, namespace: &str, stored: Value) -> anyhow::Result
                 return Ok(event.object);
             }
             WatchEventKind::Deleted => bail!("unable to import image: the image stream was deleted"),
-            WatchEventKind::Error => bail!("unable to import image: {}", object::text(&event.object, "message")),
+            WatchEventKind::Error => {
+                bail!("unable to import image: {}", object::text(&event.object, "message"))
+            }
             WatchEventKind::Added | WatchEventKind::Modified | WatchEventKind::Bookmark => {}
         }
     }

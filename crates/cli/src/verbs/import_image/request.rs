@@ -161,7 +161,10 @@ pub(super) fn tag_import(wanted: &Wanted, stream: Option<&Value>) -> anyhow::Res
     if let Some(from) = wanted.from.as_deref().filter(|from| *from != source) {
         let advice = format!("use the 'tag' command if you want to change the source to {from:?}");
         if reached.tag != tag {
-            bail!("the tag {tag:?} points to the tag {:?} which points to {source:?} - {advice}", reached.tag);
+            bail!(
+                "the tag {tag:?} points to the tag {:?} which points to {source:?} - {advice}",
+                reached.tag
+            );
         }
         bail!("the tag {tag:?} points to {source:?} - {advice}");
     }
@@ -255,8 +258,7 @@ mod tests {
     fn check(tag: &str, from: Option<&str>, expected: Result<(&str, &str), &str>) {
         let found = tag_import(&wanted(tag, from), Some(&stream()));
         let found = found.map(|found| (found.tag, found.from)).map_err(|error| error.to_string());
-        let expected =
-            expected.map(|(tag, from)| (tag.to_owned(), from.to_owned())).map_err(str::to_owned);
+        let expected = expected.map(|(tag, from)| (tag.to_owned(), from.to_owned())).map_err(str::to_owned);
         assert_eq!(found, expected);
     }
 
@@ -276,16 +278,24 @@ mod tests {
         check("pushed", None, Err(&format!("the tag \"pushed\" {missing}")));
         check("a", None, Err("tag \"a\" on the image stream is a reference to same tag"));
         check("far", None, Err("tag \"far\" points to an imagestreamtag from another ImageStream"));
-        check("id", None, Err("tag \"id\" points to existing ImageStreamImage \"app@sha256:00\", it cannot be re-imported"));
+        check(
+            "id",
+            None,
+            Err("tag \"id\" points to existing ImageStreamImage \"app@sha256:00\", it cannot be re-imported"),
+        );
         check(
             "latest",
             Some("quay.io/x"),
-            Err("the tag \"latest\" points to \"quay.io/o/app\" - use the 'tag' command if you want to change the source to \"quay.io/x\""),
+            Err(
+                "the tag \"latest\" points to \"quay.io/o/app\" - use the 'tag' command if you want to change the source to \"quay.io/x\"",
+            ),
         );
         check(
             "stable",
             Some("quay.io/x"),
-            Err("the tag \"stable\" points to the tag \"latest\" which points to \"quay.io/o/app\" - use the 'tag' command if you want to change the source to \"quay.io/x\""),
+            Err(
+                "the tag \"stable\" points to the tag \"latest\" which points to \"quay.io/o/app\" - use the 'tag' command if you want to change the source to \"quay.io/x\"",
+            ),
         );
     }
 

@@ -43,7 +43,8 @@ pub(crate) async fn run(args: CancelArgs, session: &mut Session) -> anyhow::Resu
             done = done.or(Some("already cancelled"));
             continue;
         }
-        let patch = json!({"metadata": {"annotations": {CANCELLED: "true", STATUS_REASON: CANCELLED_BY_USER}}});
+        let patch =
+            json!({"metadata": {"annotations": {CANCELLED: "true", STATUS_REASON: CANCELLED_BY_USER}}});
         deployments::patch(&client, controllers, rollout, &patch).await?;
         done = Some("cancelling");
     }

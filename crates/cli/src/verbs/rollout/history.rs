@@ -56,7 +56,8 @@ pub(crate) async fn run(args: HistoryArgs, session: &mut Session) -> anyhow::Res
     if revisions.is_empty() {
         bail!("No rollout history found in {}", kind.display_name());
     }
-    let mut text = if is_config { "REVISION\tSTATUS\tCAUSE\n" } else { "REVISION\tCHANGE-CAUSE\n" }.to_owned();
+    let mut text =
+        if is_config { "REVISION\tSTATUS\tCAUSE\n" } else { "REVISION\tCHANGE-CAUSE\n" }.to_owned();
     for revision in &revisions {
         let number = revision_of(revision);
         if is_config {

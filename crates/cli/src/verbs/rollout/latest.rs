@@ -44,7 +44,11 @@ pub(crate) async fn run(args: LatestArgs, session: &mut Session) -> anyhow::Resu
     if let Some(running) = deployments::latest(&client, &discovery, &namespace, &config).await?
         && !deployments::is_over(&running)
     {
-        bail!("#{} is already in progress ({}).", deployments::version(&running), deployments::phase(&running));
+        bail!(
+            "#{} is already in progress ({}).",
+            deployments::version(&running),
+            deployments::phase(&running)
+        );
     }
     let (stored, done) = match args.dry_run.as_deref() {
         None | Some("none") => (start(&client, kind, &config, !args.again).await?, "rolled out"),

@@ -39,7 +39,9 @@ pub(super) async fn run(
     let (client, namespace) = (session.client()?, session.namespace()?);
     let object = get::read(&client, &kind, &namespace, &name).await?;
     let (patch, done) = match change {
-        Change::Pause if is_paused(&object) => bail!("{} {name:?} is already paused", kind.qualified_plural()),
+        Change::Pause if is_paused(&object) => {
+            bail!("{} {name:?} is already paused", kind.qualified_plural())
+        }
         Change::Resume if !is_paused(&object) => bail!("{} {name:?} is not paused", kind.qualified_plural()),
         Change::Pause => (json!({"spec": {"paused": true}}), "paused"),
         Change::Resume => (json!({"spec": {"paused": false}}), "resumed"),

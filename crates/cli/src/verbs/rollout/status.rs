@@ -98,7 +98,8 @@ fn replicas(subject: &str, wanted: u64, status: &Value) -> Option<String> {
     if old > 0 {
         return Some(format!("{waiting}: {old} old replicas are pending termination..."));
     }
-    (available < updated).then(|| format!("{waiting}: {available} of {updated} updated replicas are available..."))
+    (available < updated)
+        .then(|| format!("{waiting}: {available} of {updated} updated replicas are available..."))
 }
 
 fn progressing(object: &Value) -> Option<(&str, &str)> {
@@ -134,7 +135,9 @@ pub(crate) fn of_config(config: &Value, revision: u64) -> Progress {
     }
     if is_observed(config) {
         match progressing(config) {
-            Some(("NewReplicationControllerAvailable", message)) => return Progress::Done(message.to_owned()),
+            Some(("NewReplicationControllerAvailable", message)) => {
+                return Progress::Done(message.to_owned());
+            }
             Some(("ProgressDeadlineExceeded" | "RolloutCancelled", message)) => {
                 return Progress::Failed(message.to_owned());
             }
@@ -209,7 +212,9 @@ mod tests {
         check(
             json!({"triggers": []}),
             json!({}),
-            Progress::Failed("Deployment config \"web\" waiting on manual update (use 'oc rollout latest web')".into()),
+            Progress::Failed(
+                "Deployment config \"web\" waiting on manual update (use 'oc rollout latest web')".into(),
+            ),
         );
         let unseen = "Waiting for latest deployment config spec to be observed by the controller loop...";
         check(spec.clone(), json!({"latestVersion": 1, "observedGeneration": 1}), going(unseen));
@@ -221,7 +226,11 @@ mod tests {
         for (updated, all, available, line) in rows {
             check(spec.clone(), status("ReplicationControllerUpdated", updated, all, available), going(line));
         }
-        check(spec.clone(), status("NewReplicationControllerAvailable", 3, 3, 3), Progress::Done("said".into()));
+        check(
+            spec.clone(),
+            status("NewReplicationControllerAvailable", 3, 3, 3),
+            Progress::Done("said".into()),
+        );
         check(spec.clone(), status("RolloutCancelled", 0, 3, 3), Progress::Failed("said".into()));
         check(spec, status("ProgressDeadlineExceeded", 0, 3, 3), Progress::Failed("said".into()));
     }

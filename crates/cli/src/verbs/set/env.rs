@@ -5,12 +5,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Objects, SetOptions, container_names, each_container, matches, named, pod_spec_path, split_words, subject};
+use super::{
+    Objects, SetOptions, container_names, each_container, matches, named, pod_spec_path, split_words, subject,
+};
 use crate::{
-    describe::pod_template::source_of,
-    environment::ExitStatus,
-    object, resource_args,
-    session::Session,
+    describe::pod_template::source_of, environment::ExitStatus, object, resource_args, session::Session,
     verbs::get,
 };
 
@@ -92,7 +91,8 @@ pub(super) async fn run(args: EnvArgs, session: &mut Session) -> anyhow::Result<
 
 fn check_name(name: &str) -> anyhow::Result<()> {
     let allowed = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '.');
-    if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) || !name.chars().all(allowed) {
+    if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) || !name.chars().all(allowed)
+    {
         bail!("{name:?} is not a valid name for an environment variable");
     }
     Ok(())
@@ -181,7 +181,11 @@ async fn list(args: &EnvArgs, objects: &Objects, session: &mut Session) -> anyho
 fn told(from: &Value) -> String {
     for (field, title) in [("secretKeyRef", "secret"), ("configMapKeyRef", "configmap")] {
         if let Some(reference) = object::at(from, field) {
-            return format!("{title} {}, key {}", object::text(reference, "name"), object::text(reference, "key"));
+            return format!(
+                "{title} {}, key {}",
+                object::text(reference, "name"),
+                object::text(reference, "key")
+            );
         }
     }
     match object::at(from, "fieldRef") {

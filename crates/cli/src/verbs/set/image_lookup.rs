@@ -4,13 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{Objects, SetOptions, image_kind};
-use crate::{
-    environment::ExitStatus,
-    object,
-    print::tabwriter,
-    session::Session,
-    verbs::get,
-};
+use crate::{environment::ExitStatus, object, print::tabwriter, session::Session, verbs::get};
 
 /// On objects with a pod template: names of streams in it stand for their images.
 const RESOLVE_NAMES: &str = "alpha.image.policy.openshift.io/resolve-names";
@@ -53,7 +47,8 @@ pub(super) async fn run(args: ImageLookupArgs, session: &mut Session) -> anyhow:
     args.options
         .change(objects, "image lookup updated", session, |object| {
             if object.pointer("/spec/template").is_none() {
-                object::object_mut(object, "spec.lookupPolicy").insert("local".to_owned(), json!(args.enabled));
+                object::object_mut(object, "spec.lookupPolicy")
+                    .insert("local".to_owned(), json!(args.enabled));
                 return Ok(());
             }
             let annotations = object::object_mut(object, "spec.template.metadata.annotations");
@@ -72,7 +67,9 @@ fn show(objects: &Objects, session: &mut Session) -> anyhow::Result<ExitStatus> 
     for (_, object) in objects {
         let local = match object.pointer("/spec/template") {
             None => object::at(object, "spec.lookupPolicy.local").and_then(Value::as_bool).unwrap_or(false),
-            Some(template) => object::string_map(template, "metadata.annotations").contains(&(RESOLVE_NAMES, "*")),
+            Some(template) => {
+                object::string_map(template, "metadata.annotations").contains(&(RESOLVE_NAMES, "*"))
+            }
         };
         text.push_str(&format!("{}\t{local}\n", object::name(object)));
     }

@@ -74,7 +74,11 @@ pub(super) async fn run(args: TriggersArgs, session: &mut Session) -> anyhow::Re
     let configs = objects.iter().all(|(kind, _)| kind.group == deployments::GROUP);
     args.options
         .change(objects, "triggers updated", session, |object| {
-            if configs { change_config(object, &args, tag.as_ref()) } else { change_annotation(object, &args, tag.as_ref()) }
+            if configs {
+                change_config(object, &args, tag.as_ref())
+            } else {
+                change_annotation(object, &args, tag.as_ref())
+            }
         })
         .await
 }
@@ -223,7 +227,11 @@ fn rows(kind: &ApiKind, object: &Value) -> String {
         for trigger in annotated(object) {
             let paused = trigger.get("paused").and_then(Value::as_bool).unwrap_or(false);
             let path = object::text(&trigger, "fieldPath");
-            text.push_str(&format!("{name}\timage\t{} ({path})\t{}\n", object::text(&trigger, "from.name"), !paused));
+            text.push_str(&format!(
+                "{name}\timage\t{} ({path})\t{}\n",
+                object::text(&trigger, "from.name"),
+                !paused
+            ));
         }
         return text;
     }

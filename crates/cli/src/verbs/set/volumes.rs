@@ -135,7 +135,10 @@ fn add(object: &mut Value, args: &VolumesArgs, source: Option<&(&'static str, Va
             object::text(mount, "mountPath") == mount_path && object::text(mount, "name") != name
         });
         if taken && !args.overwrite {
-            bail!("volume mount '{mount_path}' already exists for container '{}'", object::text(container, "name"));
+            bail!(
+                "volume mount '{mount_path}' already exists for container '{}'",
+                object::text(container, "name")
+            );
         }
         mounts.retain(|mount| {
             object::text(mount, "mountPath") != mount_path && object::text(mount, "name") != name
