@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use pierhead_api::meta::Status;
 use pierhead_auth::{Api, Permit};
 use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
-use pierhead_store::{Change, KeyPrefix as _, KeyRange, Revision, Store, StoreError, WriteTx};
+use pierhead_store::{Change, KeyPrefix as _, KeyRange, ReadTx, Revision, Store, StoreError, WriteTx};
 use serde_json::Value;
 
 use crate::error::ApiError;
@@ -132,36 +132,33 @@ impl Storage for ObjectStorage {
     }
 
     fn list(&self, scan: Scan<'_>) -> Result<Listed, ApiError> {
-        let newest = self.store.revision();
-        let past = match scan.at {
-            Some(at) if at < newest => Some((at, self.rewind(&scan, at, newest)?)),
-            _ => None,
-        };
         let wanted = scan.limit.saturating_add(1);
-        let fetch = wanted.saturating_add(past.as_ref().map_or(0, |(_, rows)| rows.len()));
-        let (rows, revision) = self
-            .store
-            .read(|tx| tx.scan(&OBJECTS, &self.range(&scan), fetch).map(|rows| (rows, tx.revision())))?;
-        let rows = rows.into_iter().map(|(key, record)| (Key::new(key.namespace, key.name), record.0));
-        let (mut rows, revision): (Vec<(Key, Bytes)>, _) = match past {
-            None => (rows.collect(), revision),
-            Some((at, _)) if revision != newest => {
-                // Something was written between the two reads: read both again.
-                return self.list(Scan { at: Some(at), ..scan });
+        let mut hidden = 0;
+        loop {
+            // The past may hide rows of the present; with as many more the page is full all the same.
+            let fetch = wanted.saturating_add(hidden);
+            let read = |tx: &ReadTx<'_>| (tx.scan(&OBJECTS, &self.range(&scan), fetch), tx.revision());
+            let (rows, newest) = self.store.read(read);
+            let revision = scan.at.unwrap_or(newest).min(newest);
+            let past = self.rewind(&scan, revision, newest)?;
+            if past.len() > hidden {
+                hidden = past.len().saturating_mul(2);
+                continue;
             }
-            Some((at, past)) => {
+            let rows = rows?.into_iter().map(|(key, record)| (Key::new(key.namespace, key.name), record.0));
+            let mut rows: Vec<(Key, Bytes)> = if past.is_empty() {
+                rows.collect()
+            } else {
                 let mut all: BTreeMap<Key, Bytes> = rows.filter(|(key, _)| !past.contains_key(key)).collect();
                 all.extend(past.into_iter().filter_map(|(key, before)| before.map(|bytes| (key, bytes))));
-                (all.into_iter().collect(), at)
-            }
-        };
-        let more = rows.len() > scan.limit;
-        rows.truncate(scan.limit);
-        let items = rows
-            .into_iter()
-            .map(|(key, bytes)| self.show(bytes).map(|document| (key, document)))
-            .collect::<Result<_, _>>()?;
-        Ok(Listed { items, revision, more })
+                all.into_iter().collect()
+            };
+            let more = rows.len() > scan.limit;
+            rows.truncate(scan.limit);
+            let show = |(key, bytes)| self.show(bytes).map(|document| (key, document));
+            let items = rows.into_iter().map(show).collect::<Result<_, _>>()?;
+            return Ok(Listed { items, revision, more });
+        }
     }
 
     fn create<'a>(
@@ -182,13 +179,10 @@ impl Storage for ObjectStorage {
                         NamespaceState::Terminating => return Ok(Outcome::Terminating),
                         NamespaceState::Open => {}
                     }
-                    if tx.get(&OBJECTS, &object_key)?.is_some() {
+                    if tx.has(&OBJECTS, &object_key)? {
                         return Ok(Outcome::Raced);
                     }
-                    if dry_run == DryRun::All {
-                        return Ok(Outcome::Done(stored.clone()));
-                    }
-                    Ok(Outcome::Done(put(tx, &object_key, stored.clone())?))
+                    keep(tx, &object_key, stored.clone(), dry_run)
                 })
                 .await?;
             Ok(self.outcome(outcome))
@@ -210,14 +204,10 @@ impl Storage for ObjectStorage {
             let outcome = self
                 .store
                 .write(move |tx| -> Result<Outcome, ApiError> {
-                    let Some(current) = tx.get(&OBJECTS, &object_key)? else { return Ok(Outcome::Raced) };
-                    if Head::read(&current.0)?.resource_version() != seen.resource_version {
-                        return Ok(Outcome::Raced);
+                    match as_seen(tx, &object_key, &seen)? {
+                        Some(_) => keep(tx, &object_key, stored.clone(), dry_run),
+                        None => Ok(Outcome::Raced),
                     }
-                    if dry_run == DryRun::All {
-                        return Ok(Outcome::Done(stored.clone()));
-                    }
-                    Ok(Outcome::Done(put(tx, &object_key, stored.clone())?))
                 })
                 .await?;
             Ok(self.outcome(outcome))
@@ -237,11 +227,10 @@ impl Storage for ObjectStorage {
             let outcome = self
                 .store
                 .write(move |tx| -> Result<Outcome, ApiError> {
-                    let Some(current) = tx.get(&OBJECTS, &object_key)? else { return Ok(Outcome::Raced) };
-                    if Head::read(&current.0)?.resource_version() != seen.resource_version {
+                    let Some(ObjectRecord(current)) = as_seen(tx, &object_key, &seen)? else {
                         return Ok(Outcome::Raced);
-                    }
-                    let mut last: Value = serde_json::from_slice(&current.0)?;
+                    };
+                    let mut last: Value = serde_json::from_slice(&current)?;
                     if dry_run == DryRun::All {
                         return Ok(Outcome::Done(last));
                     }
@@ -299,6 +288,21 @@ fn namespace_state(tx: &WriteTx<'_>, key: &ObjectKey) -> Result<NamespaceState, 
     } else {
         NamespaceState::Open
     })
+}
+
+/// The object, if it is the one the caller saw.
+fn as_seen(tx: &WriteTx<'_>, key: &ObjectKey, seen: &Seen) -> Result<Option<ObjectRecord>, ApiError> {
+    let Some(current) = tx.get(&OBJECTS, key)? else { return Ok(None) };
+    let is_seen = Head::read(&current.0)?.resource_version() == seen.resource_version;
+    Ok(Some(current).filter(|_| is_seen))
+}
+
+/// Writes a document, unless that is only to be tried.
+fn keep(tx: &mut WriteTx<'_>, key: &ObjectKey, object: Value, dry_run: DryRun) -> Result<Outcome, ApiError> {
+    match dry_run {
+        DryRun::All => Ok(Outcome::Done(object)),
+        DryRun::No => Ok(Outcome::Done(put(tx, key, object)?)),
+    }
 }
 
 /// Writes a document with the resourceVersion the write will have, and gives it back.

@@ -1,7 +1,13 @@
 //! Lists: chunks that show one revision, selectors, tables, versions.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
 use http::StatusCode;
+use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::world::{Reply, World, admin};
 
@@ -49,6 +55,40 @@ async fn chunks_show_the_revision_of_the_first() {
     let exact = format!("{MAPS}?resourceVersion={version}&resourceVersionMatch=Exact");
     assert_eq!(names(&world.get(&admin(), &exact).await), ["a", "b", "c", "d", "e"]);
     assert_eq!(names(&world.get(&admin(), MAPS).await), ["a", "b", "c", "c1", "e"]);
+}
+
+/// Commits that have nothing to do with a list, and some that do, come between its reads all the time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chunks_hold_while_others_write() {
+    let world = World::new().await;
+    let all: Vec<String> = (10..30).map(|number| format!("m{number}")).collect();
+    fill(&world, &all.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let (store, stop) = (world.store.clone(), Arc::new(AtomicBool::new(false)));
+    let stopped = Arc::clone(&stop);
+    let mut writer = JoinSet::new();
+    writer.spawn(async move {
+        for number in 0..20_000 {
+            if stopped.load(Ordering::Relaxed) {
+                return number;
+            }
+            let resource = if number % 8 == 0 { "configmaps" } else { "others" };
+            let key = ObjectKey::new(resource, "default", format!("m{}x", number % 40));
+            let record = ObjectRecord(Bytes::from_static(b"{\"metadata\":{}}"));
+            store.write(move |tx| tx.put(&OBJECTS, &key, &record)).await.unwrap();
+        }
+        20_000
+    });
+    let mut seen = Vec::new();
+    let mut path = format!("{MAPS}?limit=2");
+    loop {
+        let page = world.get(&admin(), &path).await;
+        seen.extend(names(&page).into_iter().filter(|name| !name.ends_with('x')));
+        let Some(token) = page.body["metadata"]["continue"].as_str() else { break };
+        path = format!("{MAPS}?limit=2&continue={token}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert!(writer.join_next().await.unwrap().unwrap() > 0);
+    assert_eq!(seen, all);
 }
 
 #[tokio::test]
