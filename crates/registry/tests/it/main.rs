@@ -5,6 +5,9 @@
 mod access;
 mod lists;
 mod pull;
+mod pull_through;
 mod push;
 mod site;
+
 mod uploads;
+mod upstream;

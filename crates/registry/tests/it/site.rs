@@ -15,7 +15,7 @@ use pierhead_auth::{Auth, Era, bootstrap, oauth_object_name};
 use pierhead_blobs::Blobs;
 use pierhead_images::{Config as ImagesConfig, Images};
 use pierhead_oci::Digest;
-use pierhead_registry::{Config, Registry};
+use pierhead_registry::{Config, Registry, ResponseBody};
 use pierhead_runtime::telemetry::Metrics;
 use pierhead_runtime::{ManualClock, SharedClock, SystemClock};
 use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
@@ -32,6 +32,8 @@ static SIGNER: LazyLock<TokenSigner> = LazyLock::new(|| TokenSigner::generate().
 pub(crate) struct Site {
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
+    pub(crate) auth: Auth,
+    pub(crate) images: Images,
     store: Store,
 }
 
@@ -73,8 +75,8 @@ impl Site {
         let config = ImagesConfig::new("172.30.1.1:5000");
         let images = Images::open(store.clone(), blobs, config, clock).unwrap();
         let metrics = Metrics::new();
-        let registry = Registry::new(auth, images, Config::default(), &metrics);
-        Self { registry, metrics, store }
+        let registry = Registry::new(auth.clone(), images.clone(), Config::default(), &metrics);
+        Self { registry, metrics, auth, images, store }
     }
 
     /// A request as `user`, or without credentials as nobody.
@@ -151,10 +153,14 @@ impl Call<'_> {
         self
     }
 
-    pub(crate) async fn send(self) -> Answer {
+    /// The answer, its body still to come.
+    pub(crate) async fn begin(self) -> http::Response<ResponseBody> {
         let request = self.request.body(Full::new(self.body)).unwrap();
-        let response = self.site.registry.handle(request).await;
-        let (head, body) = response.into_parts();
+        self.site.registry.handle(request).await
+    }
+
+    pub(crate) async fn send(self) -> Answer {
+        let (head, body) = self.begin().await.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer { status: head.status, headers: head.headers, body }
     }
