@@ -12,6 +12,7 @@ mod endpoints;
 mod events;
 mod image_import;
 mod image_schedule;
+mod image_triggers;
 mod import_queue;
 mod names;
 mod namespace_termination;
@@ -37,7 +38,7 @@ use pierhead_api::core::{
 use pierhead_api::image::ImageStream;
 use pierhead_api::rbac::RoleBinding;
 use pierhead_api::route::Route;
-use pierhead_client::Client;
+use pierhead_client::{Client, Reflected};
 use pierhead_runtime::{Secret, SharedClock, Tasks};
 
 use crate::default_service_accounts::DefaultServiceAccounts;
@@ -46,6 +47,7 @@ use crate::deployment_config::Deployments;
 use crate::endpoints::ServiceEndpoints;
 use crate::image_import::ImageImport;
 use crate::image_schedule::{ImageSchedule, Schedule};
+use crate::image_triggers::ImageTriggers;
 use crate::import_queue::ImportQueue;
 use crate::namespace_termination::NamespaceTermination;
 use crate::pod_end::PodEnd;
@@ -111,9 +113,10 @@ pub struct ImportConfig {
 ///
 /// `client` must act as somebody who may do everything.
 pub fn start(client: Client, config: Config, tasks: &Tasks) {
-    start_workloads(&client, &config, tasks);
+    let streams = client.reflect::<ImageStream>(None, tasks);
+    start_workloads(&client, &config, &streams, tasks);
     if let Some(imports) = config.imports {
-        start_imports(&client, imports, &config.clock, tasks);
+        start_imports(&client, imports, streams, &config.clock, tasks);
     }
     let namespaces = client.reflect::<Namespace>(None, tasks);
     let accounts = client.reflect::<ServiceAccount>(None, tasks);
@@ -150,8 +153,13 @@ pub fn start(client: Client, config: Config, tasks: &Tasks) {
 }
 
 /// Starts what brings image streams up to date.
-fn start_imports(client: &Client, imports: ImportConfig, clock: &SharedClock, tasks: &Tasks) {
-    let streams = client.reflect::<ImageStream>(None, tasks);
+fn start_imports(
+    client: &Client,
+    imports: ImportConfig,
+    streams: Reflected<ImageStream>,
+    clock: &SharedClock,
+    tasks: &Tasks,
+) {
     let queue = ImportQueue::default();
     if let Some(interval) = imports.interval {
         let schedule = Mutex::new(Schedule::new(interval));
@@ -164,7 +172,7 @@ fn start_imports(client: &Client, imports: ImportConfig, clock: &SharedClock, ta
 }
 
 /// Starts what keeps pods, and what is made of them, as they should be.
-fn start_workloads(client: &Client, config: &Config, tasks: &Tasks) {
+fn start_workloads(client: &Client, config: &Config, streams: &Reflected<ImageStream>, tasks: &Tasks) {
     let clock = &config.clock;
     let pods = client.reflect::<Pod>(None, tasks);
     let nodes = client.reflect::<Node>(None, tasks);
@@ -209,6 +217,15 @@ fn start_workloads(client: &Client, config: &Config, tasks: &Tasks) {
             logs: config.deployer_logs.clone(),
             pods: pods.clone(),
             controllers: controllers.clone(),
+        },
+        tasks,
+    );
+    runner::start(
+        ImageTriggers {
+            client: client.clone(),
+            configs: configs.clone(),
+            controllers: controllers.clone(),
+            streams: streams.clone(),
         },
         tasks,
     );
