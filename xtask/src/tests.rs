@@ -37,7 +37,7 @@ pub(crate) fn bench(filter: Option<&str>) -> Result<()> {
     run(with_server(&mut command, "release"))
 }
 
-/// The crash rounds of the tests, many more of them.
+/// The crash rounds and the rollouts of the tests, many more of them.
 pub(crate) fn torture(rounds: u32, seed: Option<u64>) -> Result<()> {
     tools::for_tests()?;
     build_server("release")?;
@@ -51,8 +51,10 @@ pub(crate) fn torture(rounds: u32, seed: Option<u64>) -> Result<()> {
         "--nocapture",
         "--test-threads=1",
         "crash_",
+        "many_rollouts",
     ]);
     command.env("PIERHEAD_TORTURE_ROUNDS", rounds.to_string());
+    command.env("PIERHEAD_ROLLOUTS", rounds.to_string());
     if let Some(seed) = seed {
         command.env("PIERHEAD_TORTURE_SEED", seed.to_string());
     }
