@@ -313,7 +313,11 @@ impl Play {
 
     /// From now on.
     pub(super) fn changes(&self) -> Changes {
-        Changes { pods: self.deployer.pods.changed(), controllers: self.deployer.controllers.changed() }
+        let mut changes =
+            Changes { pods: self.deployer.pods.changed(), controllers: self.deployer.controllers.changed() };
+        changes.pods.mark_unchanged();
+        changes.controllers.mark_unchanged();
+        changes
     }
 
     /// How many pods of a version have been ready for long enough.

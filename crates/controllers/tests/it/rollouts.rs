@@ -99,7 +99,7 @@ impl Cluster {
     }
 
     async fn until<T>(&self, what: &str, look: impl Fn(&Self) -> Option<T>) -> T {
-        let limit = Instant::now() + Duration::from_secs(3600);
+        let limit = Instant::now() + Duration::from_secs(300);
         loop {
             if let Some(found) = look(self) {
                 return found;
@@ -488,7 +488,7 @@ async fn roll_with(death: Option<Death>) -> Cluster {
     let mut strategy = config(&json!({}))["spec"]["strategy"].take();
     strategy["rollingParams"]["pre"] = hook;
     cluster.create(&json!({"strategy": strategy})).await;
-    let limit = Instant::now() + Duration::from_secs(3600);
+    let limit = Instant::now() + Duration::from_secs(300);
     let mut changed = false;
     loop {
         assert!(
