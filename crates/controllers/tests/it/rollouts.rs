@@ -99,13 +99,13 @@ impl Cluster {
     }
 
     async fn until<T>(&self, what: &str, look: impl Fn(&Self) -> Option<T>) -> T {
-        let limit = Instant::now() + Duration::from_secs(300);
+        let limit = Instant::now() + Duration::from_secs(1500);
         loop {
             if let Some(found) = look(self) {
                 return found;
             }
             assert!(Instant::now() < limit, "still waiting: {what}: {:?}", self.api.names_in("shop"));
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
@@ -488,7 +488,7 @@ async fn roll_with(death: Option<Death>) -> Cluster {
     let mut strategy = config(&json!({}))["spec"]["strategy"].take();
     strategy["rollingParams"]["pre"] = hook;
     cluster.create(&json!({"strategy": strategy})).await;
-    let limit = Instant::now() + Duration::from_secs(300);
+    let limit = Instant::now() + Duration::from_secs(1500);
     let mut changed = false;
     loop {
         assert!(
@@ -511,7 +511,7 @@ async fn roll_with(death: Option<Death>) -> Cluster {
         if done {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     cluster.settle().await;
     // The last writes come after the configuration says that all is done.
