@@ -61,7 +61,8 @@ impl Progress {
 /// A client's request body on its way to the backend.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
-    incoming: Incoming,
+    /// Absent where there is nothing to send.
+    incoming: Option<Incoming>,
     progress: Progress,
     held: Option<Held>,
 }
@@ -75,7 +76,12 @@ struct Held {
 
 impl RequestBody {
     pub(crate) fn new(incoming: Incoming, progress: Progress) -> Self {
-        Self { incoming, progress, held: None }
+        Self { incoming: Some(incoming), progress, held: None }
+    }
+
+    /// No body at all.
+    pub(crate) fn empty(progress: Progress) -> Self {
+        Self { incoming: None, progress, held: None }
     }
 
     /// Holds the body back until the result is used, or for [`CONTINUE_LIMIT`].
@@ -102,17 +108,18 @@ impl Body for RequestBody {
             }
             this.held = None;
         }
-        let frame = ready!(Pin::new(&mut this.incoming).poll_frame(cx));
+        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(incoming).poll_frame(cx));
         this.progress.note();
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
     }
 }
 

@@ -15,17 +15,17 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use pierhead_runtime::Tasks;
 use pierhead_runtime::listen::ConnectionInfo;
+use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
+use crate::attempts::{Asked, Attempts, Replay};
 use crate::body::{Progress, RequestBody, ResponseBody};
+use crate::cookie;
 use crate::headers::{self, HostError, Origin, RequestedHost};
 use crate::page;
 use crate::table::{Insecure, Rule, Security, Table};
 use crate::tunnel;
 use crate::upstream::{Connection, Target, Upstreams};
-
-/// Endpoints that are tried before a request is given up.
-const TRIES: usize = 3;
 
 /// The body of an answer: a backend's, or a page of ours.
 pub(crate) type Answer = Response<Either<ResponseBody, Full<Bytes>>>;
@@ -34,6 +34,8 @@ pub(crate) type Answer = Response<Either<ResponseBody, Full<Bytes>>>;
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
     pub(crate) table: Arc<ArcSwap<Table>>,
+    /// Told whenever the table is replaced.
+    pub(crate) published: Arc<Notify>,
     pub(crate) upstreams: Upstreams,
     pub(crate) idle: Duration,
     /// Where plain HTTP is redirected to.
@@ -58,18 +60,12 @@ impl Exchange {
         }
         let rule = self.table.load().find(&requested.host, request.uri().path()).map(Arc::clone);
         let Some(rule) = rule else { return own(page::unavailable()) };
-        let tls = match (&rule.security, info.tls.is_some()) {
-            (Security::Plain, false) => None,
-            (Security::Edge { .. }, true) => None,
-            (Security::Reencrypt { upstream, .. }, true) => Some(Arc::clone(upstream)),
+        match (&rule.security, info.tls.is_some()) {
+            (Security::Plain, false) | (Security::Edge { .. } | Security::Reencrypt { .. }, true) => {}
             (Security::Plain | Security::Passthrough { .. }, true) => return own(page::unavailable()),
-            (Security::Edge { insecure, .. }, false) => match insecure {
-                Insecure::Allow => None,
-                Insecure::Redirect => return own(self.redirect(&requested, request.uri())),
-                Insecure::Refuse => return own(page::unavailable()),
-            },
-            (Security::Reencrypt { insecure, upstream, .. }, false) => match insecure {
-                Insecure::Allow => Some(Arc::clone(upstream)),
+            (Security::Edge { insecure, .. } | Security::Reencrypt { insecure, .. }, false) => match insecure
+            {
+                Insecure::Allow => {}
                 Insecure::Redirect => return own(self.redirect(&requested, request.uri())),
                 Insecure::Refuse => return own(page::unavailable()),
             },
@@ -77,10 +73,8 @@ impl Exchange {
                 Insecure::Redirect => return own(self.redirect(&requested, request.uri())),
                 Insecure::Allow | Insecure::Refuse => return own(page::unavailable()),
             },
-        };
-        let targets = rule.backends.next().into_iter().map(|address| Target { address, tls: tls.clone() });
-        let targets: Vec<Target> = targets.take(TRIES).collect();
-        self.pass_on(request, &rule, &targets, &info, &requested).await
+        }
+        self.pass_on(request, rule, &info, &requested).await
     }
 
     fn redirect(&self, requested: &RequestedHost, uri: &Uri) -> Response<Full<Bytes>> {
@@ -91,12 +85,20 @@ impl Exchange {
     async fn pass_on(
         self,
         mut request: Request<Incoming>,
-        rule: &Rule,
-        targets: &[Target],
+        rule: Arc<Rule>,
         info: &ConnectionInfo,
         requested: &RequestedHost,
     ) -> Answer {
         let (namespace, name) = (&rule.key.0, &rule.key.1);
+        let asked = Asked {
+            host: &requested.host,
+            path: request.uri().path_and_query().cloned(),
+            client: info.peer.ip().to_canonical(),
+            encrypted: info.tls.is_some(),
+            mark: rule.cookie.as_ref().and_then(|cookie| cookie::take(request.headers_mut(), cookie)),
+        };
+        let mark = asked.mark.clone();
+        let mut attempts = Attempts::new(&self, Arc::clone(&rule), asked);
         let upgrade = headers::wanted_upgrade(request.headers()).is_some();
         let client = upgrade.then(|| hyper::upgrade::on(&mut request));
         let origin = Origin {
@@ -107,7 +109,7 @@ impl Exchange {
         };
         let progress = Progress::start(rule.idle.unwrap_or(self.idle));
         let request = prepare(request, origin, &progress);
-        let (mut response, connection) = match self.send(request, targets, &progress).await {
+        let (mut response, connection) = match self.send(request, &mut attempts, &progress).await {
             Ok(answered) => answered,
             Err(failure) => {
                 debug!(namespace, route = name, error = %failure, "Request for route {namespace}/{name}: {failure}");
@@ -120,58 +122,105 @@ impl Exchange {
                 warn!(namespace, route = name, "The backend changed the protocol without being asked");
                 return own(page::bad_gateway());
             };
-            self.tunnel(client, hyper::upgrade::on(&mut response), rule);
+            self.tunnel(client, hyper::upgrade::on(&mut response), &rule);
         }
         headers::prepare_response(response.headers_mut(), upgraded);
+        if let Some(cookie) = &attempts.rule().cookie {
+            let serving = attempts.rule().backends.mark(connection.lease.address());
+            if mark.as_ref() != Some(&serving) {
+                cookie::set(response.headers_mut(), cookie, &serving, info.tls.is_some());
+            }
+        }
         *response.version_mut() = Version::default();
         let connection = (!upgraded).then_some((connection.sender, connection.lease));
         response.map(|incoming| Either::Left(ResponseBody::new(incoming, progress, connection)))
     }
 
-    /// Sends the request to the first target that takes it.
+    /// Sends the request to the first endpoint that takes it.
     async fn send(
         &self,
         mut request: Request<RequestBody>,
-        targets: &[Target],
+        attempts: &mut Attempts<'_>,
         progress: &Progress,
     ) -> Result<(Response<Incoming>, Connection), Failure> {
         let mut failure = Failure::NoEndpoint;
-        for target in targets {
-            let mut fresh = false;
-            loop {
-                let connected = match fresh {
-                    false => self.upstreams.connection(target).await,
-                    true => self.upstreams.connect(target).await,
-                };
-                let mut connection = match connected {
-                    Ok(connection) => connection,
-                    Err(error) => {
-                        info!(address = %target.address, error = %describe(&error), "A backend cannot be reached");
-                        failure = Failure::Unreachable(target.address);
-                        break;
-                    }
-                };
-                let sent = tokio::select! {
-                    sent = connection.sender.try_send_request(request) => sent,
-                    () = progress.stalled() => return Err(Failure::Stalled),
-                };
-                let mut error = match sent {
-                    Ok(response) => return Ok((response, connection)),
-                    Err(error) => error,
-                };
-                // The request comes back only if nothing of it was sent: a kept connection may have been closed.
-                match error.take_message() {
-                    Some(unsent) if connection.reused => (request, fresh) = (unsent, true),
-                    _ => return Err(Failure::Broken(error.into_error())),
+        let mut replay = Replay::of(&request);
+        // An endpoint may be well, and only the kept connection to it old: it is asked again on a fresh one.
+        let (mut once_more, mut fresh): (Option<Target>, bool) = (None, false);
+        loop {
+            let Some(target) = once_more.take().or_else(|| attempts.next()) else {
+                if attempts.renew().await {
+                    continue;
                 }
+                return Err(failure);
+            };
+            let reused = match self.try_one(request, &target, fresh, progress).await {
+                Tried::Answered(response, connection) => return Ok((response, connection)),
+                Tried::Failed(why) => return Err(why),
+                Tried::Unsent { request: unsent, failure: why, reused } => {
+                    (request, failure) = (unsent, why);
+                    reused
+                }
+                Tried::Lost { failure: why, reused } => match replay.again(progress) {
+                    None => return Err(why),
+                    Some(again) => {
+                        debug!(address = %target.address, error = %why, "A request is sent again: {why}");
+                        (request, failure) = (again, why);
+                        reused
+                    }
+                },
+            };
+            if reused {
+                (once_more, fresh) = (Some(target), true);
             }
         }
-        Err(failure)
+    }
+
+    async fn try_one(
+        &self,
+        request: Request<RequestBody>,
+        target: &Target,
+        fresh: bool,
+        progress: &Progress,
+    ) -> Tried {
+        let connected = match fresh {
+            false => self.upstreams.connection(target).await,
+            true => self.upstreams.connect(target).await,
+        };
+        let mut connection = match connected {
+            Ok(connection) => connection,
+            Err(error) => {
+                info!(address = %target.address, error = %describe(&error), "A backend cannot be reached");
+                return Tried::Unsent {
+                    request,
+                    failure: Failure::Unreachable(target.address),
+                    reused: false,
+                };
+            }
+        };
+        let sent = tokio::select! {
+            sent = connection.sender.try_send_request(request) => sent,
+            () = progress.stalled() => return Tried::Failed(Failure::Stalled),
+        };
+        let mut error = match sent {
+            Ok(response) => return Tried::Answered(response, connection),
+            Err(error) => error,
+        };
+        let reused = connection.reused;
+        // The request comes back only if nothing of it was sent: a kept connection may have been closed.
+        match error.take_message() {
+            Some(request) => Tried::Unsent { request, failure: Failure::Broken(error.into_error()), reused },
+            None => match error.into_error() {
+                // Something came, if nothing sensible: the backend has seen the request.
+                error if error.is_parse() => Tried::Failed(Failure::Broken(error)),
+                error => Tried::Lost { failure: Failure::Broken(error), reused },
+            },
+        }
     }
 
     /// Connects the two ends of an upgraded connection, in the background.
     fn tunnel(&self, client: hyper::upgrade::OnUpgrade, backend: hyper::upgrade::OnUpgrade, rule: &Rule) {
-        let idle = rule.idle.unwrap_or(self.idle);
+        let idle = rule.tunnel_idle.unwrap_or(self.idle);
         self.tasks.spawn("upgraded connection", |stop| async move {
             let ends = tokio::select! {
                 ends = async { tokio::try_join!(client, backend) } => ends,
@@ -188,6 +237,18 @@ impl Exchange {
             }
         });
     }
+}
+
+/// What came of asking one endpoint.
+enum Tried {
+    /// It answers.
+    Answered(Response<Incoming>, Connection),
+    /// It saw nothing of the request, which is given back.
+    Unsent { request: Request<RequestBody>, failure: Failure, reused: bool },
+    /// The connection ended without an answer; it may have seen the request.
+    Lost { failure: Failure, reused: bool },
+    /// Nobody else can do better.
+    Failed(Failure),
 }
 
 /// Why a request got no answer from a backend.

@@ -4,7 +4,9 @@
 //! themselves. Reads and writes API objects only through `client`. Knows nothing of images: the registry is a backend
 //! like any other.
 
+mod attempts;
 mod body;
+mod cookie;
 mod exchange;
 mod headers;
 mod hello;

@@ -4,6 +4,7 @@
 //! Deadlines cover the whole of it (`reliability-and-security.md` 7-J J6).
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::exchange::Exchange;
 use crate::hello::{self, Hello, LONGEST_HELLO};
 use crate::table::Rule;
 use crate::tunnel::{self, Replayed};
-use crate::upstream::connect_tcp;
+use crate::upstream::{CONNECT_LIMIT, connect_tcp};
 
 /// Serves plain HTTP on `listener` in the background.
 pub(crate) fn serve_http(listener: Listener, exchange: &Exchange, tasks: &Tasks, limits: Limits) {
@@ -67,8 +68,10 @@ impl Front {
                 listen::serve_stream(*stream, info, handler, &self.limits, stop).await;
             }
             Ok(Ok(Opened::Passthrough(rule, first, stream))) => {
-                let idle = rule.idle.unwrap_or(self.exchange.idle);
-                if let Err(error) = pass_through(&rule, &first, stream, idle, stop).await {
+                let idle = rule.tunnel_idle.unwrap_or(self.exchange.idle);
+                let mut addresses = rule.backends.next(peer.ip().to_canonical());
+                self.exchange.upstreams.prefer_reachable(&mut addresses);
+                if let Err(error) = pass_through(&addresses, &first, stream, idle, stop).await {
                     debug!(%peer, %error, "Passthrough connection from {peer} ended early");
                 }
             }
@@ -104,15 +107,15 @@ impl Front {
 }
 
 async fn pass_through(
-    rule: &Rule,
+    addresses: &[SocketAddr],
     first: &[u8],
     client: TcpStream,
     idle: Duration,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let mut failure = io::Error::new(io::ErrorKind::NotConnected, "no endpoint is ready");
-    for address in rule.backends.next() {
-        match tokio::time::timeout(Duration::from_secs(5), connect_tcp(address)).await {
+    for address in addresses {
+        match tokio::time::timeout(CONNECT_LIMIT, connect_tcp(*address)).await {
             Ok(Ok(mut backend)) => {
                 backend.write_all(first).await?;
                 return tunnel::run(client, backend, idle, stop).await;

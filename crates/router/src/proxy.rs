@@ -12,6 +12,7 @@ use pierhead_runtime::Tasks;
 use pierhead_runtime::listen::{self, BindError, Limits};
 use pierhead_runtime::tls::{self, Alpn, CertResolver, ClientCertificates, TlsError};
 use rustls::sign::CertifiedKey;
+use tokio::sync::Notify;
 
 use crate::exchange::Exchange;
 use crate::listeners;
@@ -52,6 +53,8 @@ pub struct Proxy {
     http: SocketAddr,
     https: SocketAddr,
     table: Arc<ArcSwap<Table>>,
+    published: Arc<Notify>,
+    upstreams: Upstreams,
     certificates: Arc<CertResolver>,
 }
 
@@ -67,7 +70,10 @@ impl Proxy {
         let http = listen::bind(config.http)?;
         let https = listen::bind(config.https)?;
         let table = Arc::new(ArcSwap::from_pointee(Table::default()));
+        let (published, upstreams) = (Arc::new(Notify::new()), Upstreams::start(tasks));
         let proxy = Self {
+            published: Arc::clone(&published),
+            upstreams: upstreams.clone(),
             http: http.local_addr(),
             https: https.local_addr(),
             table: Arc::clone(&table),
@@ -75,7 +81,8 @@ impl Proxy {
         };
         let exchange = Exchange {
             table,
-            upstreams: Upstreams::start(tasks),
+            published,
+            upstreams,
             idle: config.idle,
             https_port: config.public_https_port.unwrap_or(https.local_addr().port()),
             tasks: tasks.clone(),
@@ -88,7 +95,10 @@ impl Proxy {
     /// Serves from `table` from the next request on.
     pub fn publish(&self, table: Arc<Table>) {
         self.certificates.replace_names(table.certificates());
+        let addresses = table.addresses();
         self.table.store(table);
+        self.published.notify_waiters();
+        self.upstreams.keep_only(addresses);
     }
 
     /// The address bound for plain HTTP.

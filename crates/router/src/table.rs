@@ -10,7 +10,8 @@ mod certificates;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,8 +72,12 @@ pub(crate) struct Rule {
     pub(crate) path: String,
     pub(crate) security: Security,
     pub(crate) backends: Backends,
+    /// The cookie that keeps a client at its endpoint; absent where there is nothing to keep or the route forbids it.
+    pub(crate) cookie: Option<String>,
     /// How long neither side may send anything; the router's own limit when absent.
     pub(crate) idle: Option<Duration>,
+    /// The same for tunnels: passthrough and upgraded connections.
+    pub(crate) tunnel_idle: Option<Duration>,
 }
 
 /// How a route treats encryption.
@@ -108,12 +113,16 @@ impl Table {
         for candidate in admission::decide(inputs.routes, policy, cache) {
             let key = candidate.key();
             if let Ok(security) = &candidate.outcome {
+                let backends = lookup.backends(candidate.route);
+                let idle = limit(candidate.route, TIMEOUT_ANNOTATION);
                 let rule = Rule {
                     key: key.clone(),
                     path: candidate.route.spec.path.trim_end_matches('/').to_owned(),
                     security: security.clone(),
-                    backends: lookup.backends(candidate.route),
-                    idle: idle_limit(candidate.route),
+                    cookie: backends.offers_choice().then(|| cookie_name(candidate.route)).flatten(),
+                    backends,
+                    idle,
+                    tunnel_idle: limit(candidate.route, TUNNEL_ANNOTATION).or(idle),
                 };
                 table.host_mut(&candidate).rules.push(Arc::new(rule));
             }
@@ -148,6 +157,12 @@ impl Table {
     pub(crate) fn passthrough(&self, host: &str) -> Option<&Arc<Rule>> {
         let rules = self.hosts.get(host).or_else(|| self.wildcard(host)).map(|host| host.rules.as_slice());
         rules.unwrap_or_default().iter().find(|rule| matches!(rule.security, Security::Passthrough { .. }))
+    }
+
+    /// Every endpoint that some route leads to.
+    pub(crate) fn addresses(&self) -> HashSet<SocketAddr> {
+        let hosts = self.hosts.values().chain(self.wildcards.values());
+        hosts.flat_map(|host| &host.rules).flat_map(|rule| rule.backends.addresses()).collect()
     }
 
     fn wildcard(&self, host: &str) -> Option<&Host> {
@@ -185,10 +200,27 @@ impl Security {
 }
 
 const TIMEOUT_ANNOTATION: &str = "haproxy.router.openshift.io/timeout";
+const TUNNEL_ANNOTATION: &str = "haproxy.router.openshift.io/timeout-tunnel";
+const COOKIE_ANNOTATION: &str = "router.openshift.io/cookie_name";
+const NO_COOKIES_ANNOTATION: &str = "haproxy.router.openshift.io/disable_cookies";
 
 /// The limit that a route's annotation sets; anything that is not a duration is as good as none.
-fn idle_limit(route: &Route) -> Option<Duration> {
-    parse_duration(route.metadata.annotations.get(TIMEOUT_ANNOTATION)?)
+fn limit(route: &Route, annotation: &str) -> Option<Duration> {
+    parse_duration(route.metadata.annotation(annotation)?)
+}
+
+/// The name of a route's cookie: the annotation's, or one that does not tell what it belongs to.
+fn cookie_name(route: &Route) -> Option<String> {
+    let metadata = &route.metadata;
+    if metadata.annotation(NO_COOKIES_ANNOTATION).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        return None;
+    }
+    let is_token = |name: &&str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    let chosen = metadata.annotation(COOKIE_ANNOTATION).filter(is_token).map(str::to_owned);
+    let made_up = || backends::mark_of(&format!("{}/{}", metadata.namespace, metadata.name));
+    Some(chosen.unwrap_or_else(made_up))
 }
 
 /// Durations as HAProxy writes them: a number and `us`, `ms`, `s`, `m`, `h` or `d`; milliseconds without a unit.

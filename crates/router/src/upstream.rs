@@ -3,12 +3,14 @@
 //! Owns opening them, keeping idle ones for the next request and dropping them when they grow old. HTTP/1.1 only, one
 //! request at a time on each. Does not choose the backend and does not read requests.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -23,7 +25,12 @@ use tracing::debug;
 use crate::body::RequestBody;
 use crate::table::UpstreamTls;
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long a backend may take to accept, when there is nobody else to ask.
+pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// The same when there is.
+const IMPATIENT_LIMIT: Duration = Duration::from_secs(1);
+/// How long a backend that could not be reached is asked only after the others.
+const AVOIDED_FOR: Duration = Duration::from_secs(3);
 /// Shorter than any backend's own limit that we know of, so that we close first.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -39,6 +46,8 @@ const HEAD_LIMIT: usize = 64 * 1024;
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) tls: Option<Arc<UpstreamTls>>,
+    /// Whether there is nobody to ask after it.
+    pub(crate) is_last: bool,
 }
 
 type Key = (SocketAddr, Option<u64>);
@@ -54,7 +63,7 @@ impl Target {
 pub(crate) enum ConnectError {
     #[error("connecting to {address} failed")]
     Connect { address: SocketAddr, source: io::Error },
-    #[error("connecting to {address} took longer than {CONNECT_LIMIT:?}")]
+    #[error("connecting to {address} took too long")]
     TooSlow { address: SocketAddr, source: Elapsed },
     #[error("speaking HTTP to {address} failed")]
     Handshake { address: SocketAddr, source: hyper::Error },
@@ -69,6 +78,12 @@ pub(crate) struct Upstreams {
 #[derive(Debug)]
 struct Shared {
     idle: Mutex<Option<HashMap<Key, Vec<Idle>>>>,
+    /// The backends of the present table; connections to others are not kept.
+    known: ArcSwap<HashSet<SocketAddr>>,
+    /// Backends that could not be reached lately, and until when they are avoided.
+    avoided: Mutex<HashMap<SocketAddr, Instant>>,
+    /// Whether `avoided` holds anything: looked at for every request, without the lock.
+    avoids: AtomicBool,
     tasks: Tasks,
 }
 
@@ -97,7 +112,13 @@ pub(crate) struct Lease {
 impl Upstreams {
     /// An empty pool. Idle connections are closed when `tasks` stops; busy ones end with their request.
     pub(crate) fn start(tasks: &Tasks) -> Self {
-        let shared = Arc::new(Shared { idle: Mutex::new(Some(HashMap::new())), tasks: tasks.child() });
+        let shared = Arc::new(Shared {
+            idle: Mutex::new(Some(HashMap::new())),
+            known: ArcSwap::from_pointee(HashSet::new()),
+            avoided: Mutex::default(),
+            avoids: AtomicBool::new(false),
+            tasks: tasks.child(),
+        });
         let swept = Arc::clone(&shared);
         tasks.spawn("upstream sweeper", |stop| async move {
             loop {
@@ -117,6 +138,36 @@ impl Upstreams {
             drop(swept.idle.lock().take());
         });
         Self { shared }
+    }
+
+    /// Puts the backends that could not be reached lately last.
+    pub(crate) fn prefer_reachable(&self, addresses: &mut [SocketAddr]) {
+        if self.shared.avoids.load(Ordering::Relaxed) {
+            let now = Instant::now();
+            let mut avoided = self.shared.avoided.lock();
+            avoided.retain(|_, until| *until > now);
+            self.shared.avoids.store(!avoided.is_empty(), Ordering::Relaxed);
+            addresses.sort_by_key(|address| avoided.contains_key(address));
+        }
+    }
+
+    fn remember(&self, address: SocketAddr, reached: bool) {
+        if !reached {
+            self.shared.avoided.lock().insert(address, Instant::now() + AVOIDED_FOR);
+            self.shared.avoids.store(true, Ordering::Relaxed);
+        } else if self.shared.avoids.load(Ordering::Relaxed) {
+            self.shared.avoided.lock().remove(&address);
+        }
+    }
+
+    /// Closes the idle connections to backends that are gone: their addresses may belong to somebody else by tomorrow.
+    pub(crate) fn keep_only(&self, addresses: HashSet<SocketAddr>) {
+        let mut idle = self.shared.idle.lock();
+        if let Some(idle) = idle.as_mut() {
+            idle.retain(|(address, _), _| addresses.contains(address));
+        }
+        // Under the lock: whoever gives a connection back sees either the new set or the map before it was swept.
+        self.shared.known.store(Arc::new(addresses));
     }
 
     /// An idle connection if there is one, else a new one.
@@ -149,9 +200,11 @@ impl Upstreams {
     /// A new connection.
     pub(crate) async fn connect(&self, target: &Target) -> Result<Connection, ConnectError> {
         let address = target.address;
-        let opened = tokio::time::timeout(CONNECT_LIMIT, self.open(target)).await;
-        let sender = opened.map_err(|source| ConnectError::TooSlow { address, source })??;
-        Ok(Connection { sender, lease: self.lease(target), reused: false })
+        let limit = if target.is_last { CONNECT_LIMIT } else { IMPATIENT_LIMIT };
+        let opened = tokio::time::timeout(limit, self.open(target)).await;
+        let opened = opened.map_err(|source| ConnectError::TooSlow { address, source }).flatten();
+        self.remember(address, opened.is_ok());
+        Ok(Connection { sender: opened?, lease: self.lease(target), reused: false })
     }
 
     async fn open(&self, target: &Target) -> Result<SendRequest<RequestBody>, ConnectError> {
@@ -195,12 +248,18 @@ pub(crate) async fn connect_tcp(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 impl Lease {
+    /// The backend at the other end.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.key.0
+    }
+
     /// Gives a connection back for the next request.
     pub(crate) fn give_back(self, sender: SendRequest<RequestBody>) {
         let mut idle = self.shared.idle.lock();
         // Without the map the process is stopping: dropping the sender closes the connection.
         if let Some(connections) = idle.as_mut().map(|idle| idle.entry(self.key).or_default())
             && connections.len() < IDLE_PER_TARGET
+            && self.shared.known.load().contains(&self.key.0)
             && !sender.is_closed()
         {
             connections.push(Idle { sender, since: Instant::now() });

@@ -20,7 +20,22 @@ const EVEN_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 #[derive(Debug, Default)]
 pub(crate) struct Backends {
     groups: Vec<Group>,
+    balance: Balance,
+    /// Goes into the marks of endpoints, so that a mark says nothing about an address.
+    salt: u64,
     turn: AtomicU64,
+}
+
+/// Who is asked first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Balance {
+    /// Each in turn, as often as its weight says.
+    #[default]
+    Turns,
+    /// The same one for all requests of a client's address.
+    Source,
+    /// Any, by weight.
+    Random,
 }
 
 #[derive(Debug)]
@@ -30,14 +45,28 @@ struct Group {
 }
 
 impl Backends {
-    /// The endpoints to try for the next request, the one whose turn it is first. Empty when there is none.
-    pub(crate) fn next(&self) -> Vec<SocketAddr> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+    /// The endpoints to try for the next request of `client`, the one to ask first in front. Empty when there is none.
+    pub(crate) fn next(&self, client: IpAddr) -> Vec<SocketAddr> {
         if let [Group { endpoints, .. }] = self.groups.as_slice()
             && let [only] = endpoints.as_slice()
         {
             return vec![*only];
         }
+        let turn = match self.balance {
+            Balance::Turns => self.turn.fetch_add(1, Ordering::Relaxed),
+            // Far from each other, so that neither the group nor the place in it follows from the other.
+            Balance::Source => {
+                fnv(fnv(FNV_START, &self.salt.to_be_bytes()), client.to_string().as_bytes()) >> 7
+            }
+            Balance::Random => {
+                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+                fnv(fnv(FNV_START, &self.salt.to_be_bytes()), &turn.to_be_bytes()) >> 7
+            }
+        };
+        self.order(turn)
+    }
+
+    fn order(&self, turn: u64) -> Vec<SocketAddr> {
         let total: u64 = self.groups.iter().map(|group| group.weight).sum();
         if total == 0 {
             return Vec::new();
@@ -53,6 +82,33 @@ impl Backends {
         let in_turn = self.groups.iter().cycle().skip(first).take(self.groups.len());
         in_turn.flat_map(|group| group.in_turn(turn)).collect()
     }
+
+    /// All endpoints.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.groups.iter().flat_map(|group| group.endpoints.iter().copied())
+    }
+
+    /// Whether there is more than one endpoint to choose from.
+    pub(crate) fn offers_choice(&self) -> bool {
+        self.addresses().nth(1).is_some()
+    }
+
+    /// What a cookie says to name an endpoint.
+    pub(crate) fn mark(&self, address: SocketAddr) -> String {
+        format!("{:016x}", fnv(fnv(FNV_START, &self.salt.to_be_bytes()), address.to_string().as_bytes()))
+    }
+}
+
+const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// Fowler, Noll and Vo's hash: the same in every process, which a mark in a cookie has to be.
+fn fnv(start: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// A name as a number in hexadecimal.
+pub(super) fn mark_of(name: &str) -> String {
+    format!("{:016x}", fnv(FNV_START, name.as_bytes()))
 }
 
 impl Group {
@@ -60,6 +116,21 @@ impl Group {
         let count = self.endpoints.len();
         let skip = usize::try_from(turn % (count as u64).max(1)).unwrap_or_default();
         self.endpoints.iter().cycle().skip(skip).take(count).copied()
+    }
+}
+
+const BALANCE_ANNOTATION: &str = "haproxy.router.openshift.io/balance";
+
+/// As the annotation says. Passthrough cannot set cookies, so by default its clients stay where they are by address.
+fn balance(route: &Route) -> Balance {
+    let passthrough = route.spec.tls.as_ref().is_some_and(|tls| tls.termination == "passthrough");
+    match route.metadata.annotation(BALANCE_ANNOTATION) {
+        Some("source") => Balance::Source,
+        Some("random") => Balance::Random,
+        // With one request at a time on a connection the least used one is the one whose turn it is, or near it.
+        Some("roundrobin" | "leastconn") => Balance::Turns,
+        _ if passthrough => Balance::Source,
+        _ => Balance::Turns,
     }
 }
 
@@ -90,7 +161,12 @@ impl<'a> Lookup<'a> {
             let endpoints = self.endpoints(&route.metadata.namespace, &target.name, port);
             (weight > 0 && !endpoints.is_empty()).then_some(Group { weight, endpoints })
         });
-        Backends { groups: groups.collect(), turn: AtomicU64::new(0) }
+        Backends {
+            groups: groups.collect(),
+            balance: balance(route),
+            salt: fnv(FNV_START, route.metadata.uid.as_bytes()),
+            turn: AtomicU64::new(0),
+        }
     }
 
     fn endpoints(&self, namespace: &str, name: &str, wanted: Option<&IntOrString>) -> Vec<SocketAddr> {

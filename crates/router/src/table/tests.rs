@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 use super::{Inputs, PemCache, Policy, Table, Verdict, covers, parse_duration};
 
+/// Any client.
+const CLIENT: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 fn policy() -> Policy {
     Policy { router_name: "router".into(), wildcards: true, service_authority: None }
 }
@@ -211,6 +214,11 @@ fn the_longest_path_wins_and_ends_at_a_slash() {
 }
 
 fn balanced(spec: Value) -> Table {
+    balanced_route(route("shop/web", 1, spec))
+}
+
+/// The table of one route to services `a`, with two endpoints, `b`, with one, and `empty`.
+fn balanced_route(route: Arc<Route>) -> Table {
     let service = |name: &str, ports: Value| {
         let document = json!({"metadata": {"namespace": "shop", "name": name}, "spec": {"ports": ports}});
         Arc::new(from_value(&document).unwrap())
@@ -227,7 +235,7 @@ fn balanced(spec: Value) -> Table {
     let ports = json!([{"name": "web", "port": 8080}, {"name": "admin", "port": 9090}, {"name": "dns", "port": 53, "protocol": "UDP"}]);
     let endpoints =
         [endpoints("a", &["10.0.0.1", "10.0.0.2"], ports.clone()), endpoints("b", &["10.0.1.1"], ports)];
-    let inputs = Inputs { routes: &[route("shop/web", 1, spec)], services: &services, endpoints: &endpoints };
+    let inputs = Inputs { routes: &[route], services: &services, endpoints: &endpoints };
     Table::build(inputs, &policy(), &mut PemCache::default())
 }
 
@@ -237,7 +245,7 @@ fn shares(spec: Value, requests: usize) -> BTreeMap<String, usize> {
     let rule = table.find("shop.example.com", "/").unwrap();
     let mut shares = BTreeMap::new();
     for _ in 0..requests {
-        if let Some(first) = rule.backends.next().first() {
+        if let Some(first) = rule.backends.next(CLIENT).first() {
             *shares.entry(first.to_string()).or_default() += 1;
         }
     }
@@ -274,8 +282,52 @@ fn requests_are_spread_by_weight() {
     assert_eq!(shares(spec([1, 250], "empty"), 100)["10.0.1.1:8080"], 100);
     assert_eq!(shares(spec([0, 0], "a"), 100), BTreeMap::new());
     let everyone = balanced(spec([100, 1], "a"));
-    let order = everyone.find("shop.example.com", "/").unwrap().backends.next();
+    let order = everyone.find("shop.example.com", "/").unwrap().backends.next(CLIENT);
     assert_eq!(order.len(), 3, "all endpoints are there to fall back on: {order:?}");
+}
+
+#[test]
+fn annotations_say_who_is_asked_and_for_how_long() {
+    let spec = json!({"host": "shop.example.com", "to": {"name": "a"}, "port": {"targetPort": "web"}});
+    let table = |annotations: Value, spec: &Value| {
+        let mut route = Route::clone(&route("shop/web", 1, spec.clone()));
+        route.metadata.annotations = serde_json::from_value(annotations).unwrap();
+        balanced_route(Arc::new(route))
+    };
+    let firsts = |table: &Table, client: [u8; 4]| -> std::collections::BTreeSet<_> {
+        let rule = table.find("shop.example.com", "/").unwrap();
+        (0..64).filter_map(|_| rule.backends.next(client.into()).first().copied()).collect()
+    };
+    let by = |balance: &str| table(json!({"haproxy.router.openshift.io/balance": balance}), &spec);
+    assert_eq!(firsts(&by("roundrobin"), [10, 0, 0, 1]).len(), 2);
+    assert_eq!(firsts(&by("random"), [10, 0, 0, 1]).len(), 2);
+    let source = by("source");
+    let all: std::collections::BTreeSet<_> = (0..64)
+        .flat_map(|host| {
+            let mine = firsts(&source, [10, 0, 0, host]);
+            assert_eq!(mine.len(), 1, "a client stays where it is");
+            mine
+        })
+        .collect();
+    assert_eq!(all.len(), 2, "clients are spread");
+    let mut passthrough = spec.clone();
+    passthrough["tls"] = json!({"termination": "passthrough"});
+    assert_eq!(firsts(&table(json!({}), &passthrough), [10, 0, 0, 1]).len(), 1);
+    let rule_of =
+        |annotations: Value| Arc::clone(table(annotations, &spec).find("shop.example.com", "/").unwrap());
+    let plain = rule_of(json!({}));
+    assert_eq!(plain.cookie.as_deref().map(str::len), Some(16));
+    assert_eq!((plain.idle, plain.tunnel_idle), (None, None));
+    let named = rule_of(json!({
+        "router.openshift.io/cookie_name": "shop", "haproxy.router.openshift.io/timeout": "5s",
+        "haproxy.router.openshift.io/timeout-tunnel": "1h",
+    }));
+    assert_eq!(named.cookie.as_deref(), Some("shop"));
+    let seconds = |limit: Option<std::time::Duration>| limit.map(|limit| limit.as_secs());
+    assert_eq!((seconds(named.idle), seconds(named.tunnel_idle)), (Some(5), Some(3600)));
+    let hostile = rule_of(json!({"router.openshift.io/cookie_name": "a=b; path=/"}));
+    assert_eq!(hostile.cookie, plain.cookie);
+    assert_eq!(rule_of(json!({"haproxy.router.openshift.io/disable_cookies": "true"})).cookie, None);
 }
 
 #[test]

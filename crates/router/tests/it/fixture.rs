@@ -81,19 +81,30 @@ impl Fixture {
 
     /// Serves these routes; each leads to the service `plain` or `secure`, or to `none`, which has no endpoints.
     pub(crate) fn publish(&self, specs: &[Value]) {
+        self.publish_services(specs, &[("plain", &[self.plain_backend]), ("secure", &[self.tls_backend])]);
+    }
+
+    /// Serves these routes; the service `pods` has these endpoints.
+    pub(crate) fn publish_pods(&self, specs: &[Value], pods: &[SocketAddr]) {
+        self.publish_services(specs, &[("pods", pods)]);
+    }
+
+    fn publish_services(&self, specs: &[Value], services: &[(&str, &[SocketAddr])]) {
         let route = |(index, spec): (usize, &Value)| {
             let metadata =
                 json!({"namespace": "shop", "name": format!("route-{index}"), "uid": format!("{index}")});
             Arc::new(from_value(&json!({"metadata": metadata, "spec": spec})).unwrap())
         };
         let routes: Vec<_> = specs.iter().enumerate().map(route).collect();
-        let endpoints =
-            [("plain", self.plain_backend), ("secure", self.tls_backend)].map(|(name, address)| {
-                let subsets =
-                    json!([{"addresses": [{"ip": "127.0.0.1"}], "ports": [{"port": address.port()}]}]);
+        let subset = |address: &SocketAddr| json!({"addresses": [{"ip": address.ip().to_string()}], "ports": [{"port": address.port()}]});
+        let endpoints: Vec<_> = services
+            .iter()
+            .map(|(name, addresses)| {
+                let subsets: Vec<Value> = addresses.iter().map(subset).collect();
                 let document = json!({"metadata": {"namespace": "shop", "name": name}, "subsets": subsets});
                 Arc::new(from_value(&document).unwrap())
-            });
+            })
+            .collect();
         let policy = Policy { router_name: "router".into(), wildcards: false, service_authority: None };
         let inputs = Inputs { routes: &routes, services: &[], endpoints: &endpoints };
         self.proxy.publish(Arc::new(Table::build(inputs, &policy, &mut PemCache::default())));
