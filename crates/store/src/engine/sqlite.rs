@@ -83,14 +83,14 @@ pub(crate) struct SqliteWriter {
     pool: Arc<Pool>,
     /// As of the newest commit: nobody else writes.
     marks: Marks,
-    /// About how much was written to the log since its length was looked at.
+    /// About how much was written to the log since it was looked at.
     logged_since_look: u64,
 }
 
 impl Writer for SqliteWriter {
     fn begin(&mut self) -> Result<(), StoreError> {
         if self.logged_since_look >= checkpoint::LOOK_AFTER_BYTES {
-            checkpoint::start_over_if_large(&self.connection, &self.pool)?;
+            checkpoint::look_after_log(&self.connection, &self.pool)?;
             self.logged_since_look = 0;
         }
         statements::run(&self.connection, "BEGIN IMMEDIATE").map_err(|source| failed("begin a write", source))
@@ -135,10 +135,9 @@ impl Writer for SqliteWriter {
 /// About how many bytes a batch adds to the write-ahead log: its rows twice, as rows and as changes, and for each
 /// row a page of the table and one of the change log.
 fn log_growth(batch: &Batch) -> u64 {
-    const PAGE: usize = 8_192;
     let rows: usize = batch.writes.tables().map(|(_, rows)| rows.len()).sum();
-    let bytes = 2 * batch.writes.bytes() + PAGE * (rows + batch.changes.len());
-    u64::try_from(bytes).unwrap_or(u64::MAX)
+    let number = |of: usize| u64::try_from(of).unwrap_or(u64::MAX);
+    2 * number(batch.writes.bytes()) + open::PAGE_BYTES * number(rows + batch.changes.len())
 }
 
 /// A full disk is found before anything is synced, and a statement that fails leaves nothing behind. After

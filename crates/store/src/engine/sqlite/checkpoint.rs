@@ -4,8 +4,15 @@
 //! without stopping anybody. The log starts over, instead of growing, when a write begins while all of it is
 //! moved and no reader looks into it; under constant load that moment does not come by itself, so from some
 //! size on the writer makes it.
+//!
+//! The log's file is longer than the log: a commit that overwrites bytes syncs nothing but them, one that makes the
+//! file longer syncs the file's description as well. What lies behind the log's end are zeros or frames of an earlier
+//! round, which no reader takes for frames of this one.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -25,23 +32,35 @@ const WORTH_BYTES: u64 = 4 << 20;
 const NOW_AND_THEN: u32 = 60;
 /// From here on the writer sees to it that the log starts over.
 const MOST_BYTES: u64 = 64 << 20;
-/// How much may be written before the writer looks at the log's length again.
-pub(super) const LOOK_AFTER_BYTES: u64 = 4 << 20;
+/// How much may be written before the writer looks at the log again.
+pub(super) const LOOK_AFTER_BYTES: u64 = 1 << 20;
+/// With less than this behind the log's end the file is made longer, by twice as much.
+const AHEAD_BYTES: u64 = 2 << 20;
+/// The log's file is cut to this when the log starts over.
+pub(super) const KEPT_BYTES: u64 = MOST_BYTES + 4 * AHEAD_BYTES;
+const FRAME_BYTES: u64 = 24 + open::PAGE_BYTES;
+const ZEROS: &[u8] = &[0; 256 * 1024];
 const LONGEST_WAIT_FOR_READERS: Duration = Duration::from_millis(200);
 
-fn log_bytes(database: &Path) -> u64 {
-    let mut path = database.as_os_str().to_owned();
-    path.push("-wal");
-    PathBuf::from(path).metadata().map_or(0, |metadata| metadata.len())
+/// Called now and then before a write begins, when nobody else writes: looks to it that the log neither grows without
+/// end nor reaches the end of its file.
+pub(super) fn look_after_log(connection: &Connection, pool: &Pool) -> Result<(), StoreError> {
+    let (frames, _) = run_checkpoint(connection, "NOOP")?;
+    let bytes = u64::try_from(frames).unwrap_or(0) * FRAME_BYTES;
+    if bytes >= MOST_BYTES {
+        return start_over(connection, pool, bytes);
+    }
+    let mut log = pool.database().as_os_str().to_owned();
+    log.push("-wal");
+    if let Err(error) = lengthen(Path::new(&log), bytes) {
+        debug!(%error, "The write-ahead log could not be made longer in advance: {error}");
+    }
+    Ok(())
 }
 
-/// Called before a write begins. Nobody else writes, so everything can be moved; it waits for readers that
-/// still look into the log, which takes as long as a read does, and new ones do not look there.
-pub(super) fn start_over_if_large(connection: &Connection, pool: &Pool) -> Result<(), StoreError> {
-    let bytes = log_bytes(pool.database());
-    if bytes < MOST_BYTES {
-        return Ok(());
-    }
+/// Everything can be moved; it waits for readers that still look into the log, which takes as long as a read does, and
+/// new ones do not look there.
+fn start_over(connection: &Connection, pool: &Pool, bytes: u64) -> Result<(), StoreError> {
     debug!(bytes, "The write-ahead log has grown to {bytes} bytes; starting over");
     pool.release_states();
     let wait = |time| connection.busy_timeout(time).map_err(|source| failed("set how long to wait", source));
@@ -51,16 +70,42 @@ pub(super) fn start_over_if_large(connection: &Connection, pool: &Pool) -> Resul
     moved.map(drop)
 }
 
+/// Writes zeros behind the end of the file if the log, of which there are `used` bytes, comes near it. What was not
+/// possible is taken back.
+fn lengthen(log: &Path, used: u64) -> io::Result<()> {
+    let file = File::options().write(true).open(log)?;
+    let length = file.metadata()?.len();
+    if length >= used + AHEAD_BYTES {
+        return Ok(());
+    }
+    let mut at = length;
+    while at < used + 2 * AHEAD_BYTES {
+        match file.write_at(ZEROS, at) {
+            Ok(0) => return file.set_len(length),
+            Ok(written) => at += written as u64,
+            Err(error) => {
+                file.set_len(length)?;
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Moves pages. Gives how many the log has, and how many were moved.
 fn checkpoint(connection: &Connection, pool: &Pool, mode: &str) -> Result<(i64, i64), StoreError> {
     let unmoved = pool.unmoved();
-    let (logged, moved) = connection
-        .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)))
-        .map_err(|source| failed("move the write-ahead log into the database", source))?;
+    let (logged, moved) = run_checkpoint(connection, mode)?;
     if moved >= logged {
         pool.mark_moved(unmoved);
     }
     Ok((logged, moved))
+}
+
+fn run_checkpoint(connection: &Connection, mode: &str) -> Result<(i64, i64), StoreError> {
+    connection
+        .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)))
+        .map_err(|source| failed("move the write-ahead log into the database", source))
 }
 
 /// The thread; dropping it stops it after what it is doing.

@@ -15,8 +15,8 @@ use rustix::fs::FlockOperation;
 use uuid::Uuid;
 
 use crate::engine::Marks;
-use crate::engine::sqlite::failed;
 use crate::engine::sqlite::statements::{self, SCHEMA};
+use crate::engine::sqlite::{checkpoint, failed};
 use crate::error::StoreError;
 use crate::table::TableName;
 
@@ -32,8 +32,7 @@ const OLDEST_ENGINE: i32 = 3_051_003;
 /// How long a statement waits for another connection's lock.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITER_CACHE_KIB: i64 = 8_192;
-/// The write-ahead log is cut to this when it starts over.
-const LOG_KEPT_BYTES: u64 = 16 << 20;
+pub(super) const PAGE_BYTES: u64 = 8_192;
 
 /// A database that is open for writing.
 pub(super) struct Opened {
@@ -130,17 +129,18 @@ pub(super) fn connect(database: &Path) -> Result<Connection, StoreError> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         // The page size can be chosen only before anything is written.
         connection.execute_batch(&format!(
-            "PRAGMA page_size = 8192;
+            "PRAGMA page_size = {PAGE_BYTES};
              PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA wal_autocheckpoint = 0;
-             PRAGMA journal_size_limit = {LOG_KEPT_BYTES};
+             PRAGMA journal_size_limit = {};
              PRAGMA mmap_size = 0;
              PRAGMA temp_store = MEMORY;
              PRAGMA foreign_keys = 1;
              PRAGMA cell_size_check = 1;
              PRAGMA trusted_schema = 0;
-             PRAGMA cache_size = -{WRITER_CACHE_KIB}"
+             PRAGMA cache_size = -{WRITER_CACHE_KIB}",
+            checkpoint::KEPT_BYTES
         ))?;
         Ok(connection)
     };
