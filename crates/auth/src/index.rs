@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
-use pierhead_store::{Change, ChangesError, KeyRange, Revision, Store, StoreError};
+use pierhead_store::{Change, ChangesError, KeyRange, Revision, Store, StoreError, TypedChange};
 
 use crate::rbac::policy::Policy;
 use crate::stored::{self, NamespacePhase, resource};
@@ -31,14 +31,10 @@ const KEPT: [&str; 6] = [
 ];
 
 /// Kinds whose objects are read when needed, and whose change may end an identity.
-const WATCHED: [&str; 6] = [
-    resource::SECRETS,
-    resource::SERVICE_ACCOUNTS,
-    resource::PODS,
-    resource::USERS,
-    resource::ACCESS_TOKENS,
-    resource::OAUTH_CLIENTS,
-];
+const WATCHED: [&str; 3] = [resource::SECRETS, resource::ACCESS_TOKENS, resource::OAUTH_CLIENTS];
+
+/// Kinds whose objects are read when needed for nothing but their uid.
+const IDENTIFIED: [&str; 3] = [resource::SERVICE_ACCOUNTS, resource::PODS, resource::USERS];
 
 /// Namespaces, groups and the policy.
 #[derive(Default)]
@@ -103,6 +99,22 @@ fn readable<T>(key: &ObjectKey, parsed: Result<T, serde_json::Error>) -> Option<
             tracing::error!(%error, resource, namespace, name, "A stored object cannot be read; it grants nothing");
         })
         .ok()
+}
+
+/// Whether an accepted identity may depend on what changed. It cannot on what did not exist before; and on pods, users
+/// and accounts, whose status and lists are written all the time, only by their being there.
+fn may_end_identity(change: &TypedChange<ObjectKey, ObjectRecord>) -> bool {
+    let ObjectKey { resource, namespace, name } = &change.key;
+    let kind = resource.as_str();
+    let Some(previous) = &change.previous else { return false };
+    if !IDENTIFIED.contains(&kind) {
+        return WATCHED.contains(&kind);
+    }
+    let is_there = |record: &ObjectRecord| {
+        let bare = stored::parse::<stored::Bare>(&record.0, kind, namespace, name)?;
+        (!bare.metadata.is_being_deleted()).then_some(bare.metadata.uid)
+    };
+    is_there(previous) != change.value.as_ref().and_then(is_there)
 }
 
 /// The view, how far it is, and the generations of what was computed from it.
@@ -178,8 +190,7 @@ impl Index {
             self.view.write().apply(&typed.key, json);
             self.policy_generation.fetch_add(1, Ordering::AcqRel);
         }
-        // What did not exist before cannot be what an accepted identity depends on, groups excepted.
-        if kind == resource::GROUPS || (typed.previous.is_some() && WATCHED.contains(&kind)) {
+        if kind == resource::GROUPS || may_end_identity(&typed) {
             self.identity_generation.fetch_add(1, Ordering::AcqRel);
         }
         Ok(())
