@@ -17,6 +17,8 @@ use crate::tables::{HEADS, IMAGES};
 const CAPACITY: u64 = 32 << 20;
 /// Changes read at a time.
 const PAGE: usize = 1_000;
+/// Repositories remembered as changed; with more, everything read so far counts for nothing, and they are forgotten.
+const MOST_CHANGED: usize = 65_536;
 
 #[derive(Clone, Debug)]
 struct Entry {
@@ -27,7 +29,7 @@ struct Entry {
 #[derive(Debug)]
 pub(crate) struct ManifestCache {
     entries: Cache<String, Entry>,
-    /// Last change of each repository that changed since the start, by `namespace/name`.
+    /// Last change of each repository that changed since the floor, by `namespace/name`.
     changed: RwLock<HashMap<String, Revision>>,
     /// Entries read before this count for nothing: an image was deleted, or the log did not reach back.
     floor: AtomicU64,
@@ -94,6 +96,10 @@ impl ManifestCache {
                 }
             }
             seen = last.number();
+            if changed.len() > MOST_CHANGED {
+                changed.clear();
+                self.floor.store(seen, Ordering::Release);
+            }
         }
         self.seen.store(seen, Ordering::Release);
     }
