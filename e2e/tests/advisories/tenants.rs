@@ -3,7 +3,9 @@
 use anyhow::{Context as _, Result, ensure};
 use http::{Method, StatusCode};
 use pierhead_e2e::sample::{Blob, SampleImage};
+use pierhead_e2e::wire::Wire;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::cast::{Caller, Cast, MANIFEST, REPOSITORY, put_manifest, told};
 use crate::door::Ask;
@@ -20,6 +22,7 @@ async fn advisories_d_tenants() -> Result<()> {
     d1s_a_manifest_or_mapping_takes_nothing_along(&cast, &own).await.context("D1s, by reference")?;
     d2s_an_upload_is_its_callers(&cast).await.context("D2s")?;
     d3s_refusals_name_nothing(&cast).await.context("D3s")?;
+    d3s_refusals_take_the_same_time(&cast).await.context("D3s, time")?;
     d4s_nobody_sees_nothing(&cast).await.context("D4s")?;
     d6s_foreign_children_are_not_found(&cast).await.context("D6s, children")?;
     d6s_nobody_assigns_what_is_not_theirs(&cast).await.context("D6s, fields")?;
@@ -190,6 +193,45 @@ async fn d3s_refusals_name_nothing(cast: &Cast) -> Result<()> {
         text = String::from_utf8_lossy(&cast.api.send(read).await?.body).replace(host, "");
     }
     ensure!(!text.contains("victim") && !text.contains("secret"), "{text}");
+    Ok(())
+}
+
+/// How often each of two questions is asked, in turn, so that whatever else the machine does is the same for both.
+const TURNS: usize = 1_500;
+/// How much longer half of the answers to one may take than half of those to the other.
+const TOLERANCE: f64 = 1.25;
+
+/// Whether something is elsewhere or nowhere does not show in how long it takes to refuse it.
+async fn d3s_refusals_take_the_same_time(cast: &Cast) -> Result<()> {
+    let addresses = cast.site.addresses();
+    let mut wire =
+        Wire::connect(addresses.registry, "localhost", cast.stranger.authorization.as_deref()).await?;
+    let (image, absent) = (&cast.image, Blob::random(&mut rand::rng(), 100).digest);
+    let in_mine = |kind: &str, digest: &str| format!("/v2/elsewhere/mine/{kind}/{digest}");
+    for (foreign, nowhere) in [
+        (in_mine("blobs", &image.layer.digest), in_mine("blobs", &absent)),
+        (in_mine("manifests", &image.manifest.digest), in_mine("manifests", &absent)),
+        ("/v2/victim/secret/manifests/v1".to_owned(), "/v2/victim/absent/manifests/v1".to_owned()),
+        ("/v2/victim/secret/tags/list".to_owned(), "/v2/nowhere/absent/tags/list".to_owned()),
+    ] {
+        let mut times = [Vec::with_capacity(TURNS), Vec::with_capacity(TURNS)];
+        for turn in 0..TURNS {
+            // Who is asked first changes as well.
+            for which in [turn % 2, 1 - turn % 2] {
+                let path = if which == 0 { &foreign } else { &nowhere };
+                let began = Instant::now();
+                let status = wire.get(path).await?.status;
+                times[which].push(began.elapsed().as_secs_f64());
+                ensure!(status.is_client_error(), "{path}: {status}");
+            }
+        }
+        let [of_foreign, of_nowhere] = times.map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            times[TURNS / 2]
+        });
+        let ratio = (of_foreign / of_nowhere).max(of_nowhere / of_foreign);
+        ensure!(ratio < TOLERANCE, "{foreign}: {of_foreign} s, {nowhere}: {of_nowhere} s");
+    }
     Ok(())
 }
 
