@@ -92,21 +92,61 @@ impl Server {
         Ok(true)
     }
 
+    /// Imports all tags of a repository of ours into another stream; how long that took, and how many there were.
+    pub fn import(&self, repository: &str, stream: &str) -> Result<(Duration, usize)> {
+        let Launch::Ours { binary } = &self.launch else { bail!("peers import nothing") };
+        let name = format!("{}/{repository}", self.address);
+        let from = serde_json::json!({"kind": "DockerImage", "name": name});
+        let import = serde_json::json!({
+            "apiVersion": "image.openshift.io/v1", "kind": "ImageStreamImport",
+            "metadata": {"name": stream, "namespace": "bench"},
+            "spec": {"import": true, "repository": {"from": from}},
+        });
+        let file = self.folder.path().join("import.json");
+        std::fs::write(&file, import.to_string())?;
+        let file = file.to_str().context("temporary folders have UTF-8 names")?;
+        let began = tokio::time::Instant::now();
+        let answer = self.run(binary, &["create", "-f", file, "-o", "json"])?;
+        let took = began.elapsed();
+        let answer: serde_json::Value = serde_json::from_str(&answer)?;
+        let repository = &answer["status"]["repository"];
+        if repository["status"]["status"] != "Success" {
+            bail!("the import failed: {repository}");
+        }
+        Ok((took, repository["images"].as_array().map_or(0, Vec::len)))
+    }
+
+    /// Creates objects in the project `bench` of ours.
+    pub fn create(&self, binary: &Path, objects: &str) -> Result<()> {
+        let file = self.folder.path().join("objects.json");
+        std::fs::write(&file, objects)?;
+        let file = file.to_str().context("temporary folders have UTF-8 names")?;
+        self.run(binary, &["create", "-f", file]).map(drop)
+    }
+
+    /// Where our router listens for plain HTTP.
+    pub fn router(&self) -> Option<SocketAddr> {
+        Addresses::of(&self.folder.path().join("data")).map(|addresses| addresses.router_http)
+    }
+
+    /// Runs our command line as the owner of the project.
+    fn run(&self, binary: &Path, args: &[&str]) -> Result<String> {
+        let output = Command::new(binary)
+            .args(args)
+            .env("HOME", self.folder.path())
+            .env("KUBECONFIG", self.folder.path().join("bench.kubeconfig"))
+            .output()?;
+        if !output.status.success() {
+            bail!("{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
     /// Logs a user in, lets it create a project, and returns its token.
     fn project_owner(&self, binary: &Path) -> Result<String> {
         let Addresses { api, .. } =
             Addresses::of(&self.folder.path().join("data")).context("it says where it listens")?;
-        let run = |args: &[&str]| -> Result<String> {
-            let output = Command::new(binary)
-                .args(args)
-                .env("HOME", self.folder.path())
-                .env("KUBECONFIG", self.folder.path().join("bench.kubeconfig"))
-                .output()?;
-            if !output.status.success() {
-                bail!("{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-            }
-            Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-        };
+        let run = |args: &[&str]| self.run(binary, args);
         let server = format!("https://{api}");
         run(&["login", "--insecure-skip-tls-verify=true", "-u", "bench", "-p", "bench", &server])?;
         run(&["new-project", "bench"])?;
@@ -121,7 +161,10 @@ impl Launch {
         match self {
             Self::Ours { binary } => {
                 command = Command::new(binary);
+                let config = folder.join("config.toml");
+                std::fs::write(&config, "[import]\ntags-per-repository = -1\n")?;
                 serve_anywhere(&mut command, &data).args(["--allow-any-password", "--log", "warn"]);
+                command.arg("--config").arg(config);
             }
             Self::Peer { binary } => {
                 let config = folder.join("config.yml");

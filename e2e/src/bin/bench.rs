@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use http::Method;
 use pierhead_e2e::bench::report::{Row, Target, head};
 use pierhead_e2e::bench::servers::Server;
-use pierhead_e2e::bench::{process, work};
+use pierhead_e2e::bench::{process, proxies, work};
 use std::path::PathBuf;
 
 /// Tags of the repository whose pages are listed, and of the store that is started; `PIERHEAD_BENCH_TAGS` and
@@ -14,6 +14,8 @@ use std::path::PathBuf;
 /// which takes many minutes, so a run that is not told otherwise starts with fewer.
 const TAGS: u64 = 100_000;
 const START_TAGS: u64 = 200_000;
+
+const IMPORT: &str = "import of a repository of 100 tags";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -25,9 +27,11 @@ async fn main() -> Result<()> {
     bench.manifests().await?;
     bench.pushes().await?;
     bench.tags().await?;
+    bench.imports().await?;
     bench.large().await?;
     bench.memory().await?;
-    bench.start().await
+    bench.start().await?;
+    bench.proxies().await
 }
 
 struct Bench {
@@ -141,6 +145,20 @@ impl Bench {
         Ok(())
     }
 
+    /// Ours alone: the peers import nothing. The source is ours, too, so both sides' time counts.
+    async fn imports(&self) -> Result<()> {
+        if self.wants(IMPORT) {
+            let ours = &self.servers[0];
+            work::fill_tags(ours, "bench/source", 100).await?;
+            let (took, tags) = ours.import("bench/source", "imported")?;
+            anyhow::ensure!(tags == 100, "{tags} tags were imported");
+            let (again, _) = ours.import("bench/source", "imported")?;
+            self.report(IMPORT, "s", vec![took.as_secs_f64()], Target::AtMost(5.0));
+            self.report("the same import without news", "s", vec![again.as_secs_f64()], Target::AtMost(2.5));
+        }
+        Ok(())
+    }
+
     async fn large(&self) -> Result<()> {
         if !self.wants("push and pull of 1 GiB") {
             return Ok(());
@@ -167,6 +185,30 @@ impl Bench {
             }
             self.report("memory under 64 uploads of 1 GiB", "MiB", figures, Target::AtMost(256.0));
         }
+        Ok(())
+    }
+
+    /// The router has peers of its own, and so a table of its own.
+    async fn proxies(&self) -> Result<()> {
+        let name = "requests through the router";
+        if !self.wants(name) {
+            return Ok(());
+        }
+        let backend = proxies::Backend::start().await?;
+        let proxies = proxies::start(&path("PIERHEAD_BIN")?, &backend).await?;
+        let names: Vec<&str> = proxies.iter().map(|proxy| proxy.name).collect();
+        println!("\n{}", head(&names));
+        let mut measures = Vec::new();
+        for proxy in &proxies {
+            measures.push((proxy.name, proxy.requests(16).await?));
+        }
+        let row = |unit, figure: fn(&work::Measure) -> f64| {
+            let figures = measures.iter().map(|(name, measure)| (*name, figure(measure))).collect();
+            let target = Target::TimesMore(0.5);
+            println!("{}", Row { work: name.to_owned(), unit, figures, target }.line());
+        };
+        row("requests per CPU s", work::Measure::per_processor_second);
+        row("requests per s", work::Measure::per_second);
         Ok(())
     }
 
