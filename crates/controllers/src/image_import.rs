@@ -71,7 +71,8 @@ fn is_marked(stream: &ImageStream) -> bool {
 
 /// Whether a tag comes from another registry.
 pub(crate) fn is_importable(tag: &TagReference) -> bool {
-    !tag.reference && tag.from.as_ref().is_some_and(|from| from.kind == "DockerImage" && !from.name.is_empty())
+    !tag.reference
+        && tag.from.as_ref().is_some_and(|from| from.kind == "DockerImage" && !from.name.is_empty())
 }
 
 /// Whether a tag was written since the last answer about it, be it an image or a failure.
@@ -286,7 +287,10 @@ mod tests {
         let wish = wishes(&stream).remove("quay.io").unwrap();
         let import = import_of(&stream, &wish);
         let image = &import.spec.images[0];
-        assert_eq!((image.from.name.as_str(), image.to.as_ref().unwrap().name.as_str()), ("quay.io/a/b:1", "a"));
+        assert_eq!(
+            (image.from.name.as_str(), image.to.as_ref().unwrap().name.as_str()),
+            ("quay.io/a/b:1", "a")
+        );
         assert!(image.import_policy.insecure && image.reference_policy.policy_type == "Local");
         assert_eq!(import.spec.repository.unwrap().from.name, "quay.io/a/b");
         assert!(import.spec.import);

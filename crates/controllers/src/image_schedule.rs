@@ -166,9 +166,10 @@ fn looks(stream: &ImageStream) -> BTreeMap<String, Look> {
 
 fn has_failed(stream: &ImageStream, tag: &TagReference) -> bool {
     let conditions = stream.status_tag(&tag.name).map(|status| status.conditions.as_slice());
-    conditions.unwrap_or_default().iter().any(|condition| {
-        condition.condition_type == IMPORT_SUCCESS && condition.status == "False"
-    })
+    conditions
+        .unwrap_or_default()
+        .iter()
+        .any(|condition| condition.condition_type == IMPORT_SUCCESS && condition.status == "False")
 }
 
 /// Whether the tag names an image by digest, and has it: that will never be another.
@@ -340,16 +341,18 @@ mod tests {
 
     #[test]
     fn a_pause_is_the_longest_that_was_asked_for() {
-        let image = |code: u64, reason: &str, seconds: u64| {
-            json!({"status": {"status": "Failure", "code": code, "reason": reason, "details": {"retryAfterSeconds": seconds}}})
-        };
+        let image = |code: u64, reason: &str, seconds: u64| json!({"status": {"status": "Failure", "code": code, "reason": reason, "details": {"retryAfterSeconds": seconds}}});
         let check = |images: Value, expected: Seen| {
             let import: ImageStreamImport = from_value(&json!({"status": {"images": images}})).unwrap();
             assert_eq!(seen(&import), expected);
         };
         check(json!([{"status": {"status": "Success"}}]), Seen::Fine);
         check(json!([image(404, "NotFound", 0), {"status": {"status": "Success"}}]), Seen::Failed);
-        let refused = json!([image(429, "TooManyRequests", 7), image(404, "NotFound", 0), image(429, "TooManyRequests", 70)]);
+        let refused = json!([
+            image(429, "TooManyRequests", 7),
+            image(404, "NotFound", 0),
+            image(429, "TooManyRequests", 70)
+        ]);
         check(refused, Seen::Refused { pause: Duration::from_secs(70) });
     }
 

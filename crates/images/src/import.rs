@@ -18,7 +18,7 @@ use pierhead_api::meta::Time;
 use pierhead_auth::{Api, Permit};
 use pierhead_oci::{Algorithm, Digest, ImageConfig, ImageReference, Manifest, ManifestKind};
 use pierhead_store::{Revision, StoreError, WriteTx};
-use tracing::{debug, info};
+use tracing::debug;
 
 use crate::Images;
 use crate::error::StreamError;
@@ -207,7 +207,7 @@ impl Images {
         let (stream, count) = (write.stream.clone(), write.tags.len());
         let import = Import { namespace: namespace.clone(), write, by, shared: Arc::clone(&self.0) };
         let applied = self.edit(dry_run, move |tx| import.apply(tx)).await?;
-        info!(%namespace, %stream, tags = count, "Imported {count} tags into {namespace}/{stream}");
+        debug!(%namespace, %stream, tags = count, "Imported {count} tags into {namespace}/{stream}");
         Ok(applied)
     }
 

@@ -36,8 +36,7 @@ impl PublicRegistry {
         let (routed, service) = (Arc::clone(&self.routed), self.service);
         let port = service.port();
         let name = format!("{SERVICE}.{NAMESPACE}.svc");
-        let inside =
-            [service.to_string(), format!("{name}:{port}"), format!("{name}.cluster.local:{port}")];
+        let inside = [service.to_string(), format!("{name}:{port}"), format!("{name}.cluster.local:{port}")];
         Arc::new(move |host| {
             let host = host.to_ascii_lowercase();
             let ours = inside.contains(&host) || routed.read().is_ok_and(|routed| routed.contains(&host));
@@ -138,7 +137,9 @@ mod tests {
         let registry = PublicRegistry::new(([127, 0, 0, 1], 5000).into());
         *registry.routed.write().unwrap() = all_hosts(&routes, ports);
         let own = registry.own_hosts();
-        for host in ["R.x", "r.x:80", "r.x:443", expected.unwrap_or("r.x"), "docker-registry.default.svc:5000"] {
+        for host in
+            ["R.x", "r.x:80", "r.x:443", expected.unwrap_or("r.x"), "docker-registry.default.svc:5000"]
+        {
             assert_eq!(own(host), Some(([127, 0, 0, 1], 5000).into()), "{host}");
         }
         assert_eq!((own("r.x:81"), own("quay.io"), own("127.0.0.1")), (None, None, None));

@@ -107,20 +107,16 @@ impl RegistryEntry {
             Self::Domain(domain) => (domain, false),
             Self::Table(RegistryTable { domain, insecure }) => (domain, *insecure),
         };
-        AllowedRegistry::parse(domain, insecure).map_err(|error| ConfigError::Value {
-            key: "import.allowed-registries",
-            why: error.to_string(),
-        })
+        AllowedRegistry::parse(domain, insecure)
+            .map_err(|error| ConfigError::Value { key: "import.allowed-registries", why: error.to_string() })
     }
 }
 
 impl EgressSection {
     pub(super) fn checked(self) -> Result<Outside, ConfigError> {
         let Self { allow, deny, ca_files, host_ca_files } = self;
-        let addresses = AddressPolicy {
-            allow: networks("egress.allow", &allow)?,
-            deny: networks("egress.deny", &deny)?,
-        };
+        let addresses =
+            AddressPolicy { allow: networks("egress.allow", &allow)?, deny: networks("egress.deny", &deny)? };
         let outside = Outside { addresses, ca_files, host_ca_files };
         outside.with_files(Authorities::none())?;
         Ok(outside)
