@@ -91,6 +91,14 @@ fn flatten(mut document: Value, documents: &mut Vec<Value>) {
     }
 }
 
+/// The name of the object that a document is about. Without one, a request for it would be for all of its kind.
+pub(crate) fn name_of(document: &Value) -> anyhow::Result<&str> {
+    match object::name(document) {
+        "" => bail!("resource name may not be empty"),
+        name => Ok(name),
+    }
+}
+
 /// Makes a document ready to be sent: the group of its kind in `apiVersion`, a namespace where it needs one.
 /// Gives the namespace of the request.
 pub(crate) fn prepare(

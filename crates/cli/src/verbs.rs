@@ -10,6 +10,7 @@ mod delete;
 mod deploy;
 mod describe;
 mod edit;
+mod explain;
 mod expose;
 mod extract;
 pub(crate) mod get;
@@ -95,6 +96,7 @@ pub(crate) enum Verb {
     Adm(adm::AdmArgs),
     Auth(auth::AuthArgs),
     Config(config::ConfigArgs),
+    Explain(explain::ExplainArgs),
     ApiResources(api_resources::ApiResourcesArgs),
     Version(version::VersionArgs),
 }
@@ -138,6 +140,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> anyhow::Result<Exi
         Verb::Adm(args) => adm::run(args, session).await,
         Verb::Auth(args) => auth::run(args, session).await,
         Verb::Config(args) => config::run(args, session),
+        Verb::Explain(args) => explain::run(args, session).await,
         Verb::ApiResources(args) => api_resources::run(args, session).await,
         Verb::Version(args) => version::run(args, session).await,
     }

@@ -48,6 +48,7 @@ pub(crate) async fn run(args: ApplyArgs, session: &mut Session) -> anyhow::Resul
         let mut document = document;
         let discovery = session.discovery().await?;
         let kind = discovery.of_document(&document)?.clone();
+        manifest::name_of(&document)?;
         let namespace = manifest::prepare(session, &kind, &mut document)?;
         let client = session.client()?;
         let (stored, done) = if args.server_side {

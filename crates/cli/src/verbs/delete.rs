@@ -11,8 +11,13 @@ use serde_json::{Value, json};
 
 use super::get;
 use crate::{
-    discovery::ApiKind, environment::ExitStatus, error, globals::Era, manifest::FileArgs, object,
-    resource_args, session::Session,
+    discovery::ApiKind,
+    environment::ExitStatus,
+    error,
+    globals::Era,
+    manifest::{self, FileArgs},
+    object, resource_args,
+    session::Session,
 };
 
 /// Delete objects by name, by label, or as named in documents
@@ -151,7 +156,7 @@ async fn find_victims(
         for document in args.files.read(session)? {
             let kind = discovery.of_document(&document)?.clone();
             let own = object::namespace(&document).unwrap_or(&namespace).to_owned();
-            let name = object::name(&document).to_owned();
+            let name = manifest::name_of(&document)?.to_owned();
             victims.push(Victim { namespace: kind.namespaced.then_some(own), kind, name });
         }
         return Ok(victims);

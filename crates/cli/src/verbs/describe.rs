@@ -39,7 +39,7 @@ pub(crate) async fn run(args: DescribeArgs, session: &mut Session) -> anyhow::Re
     if !args.files.is_empty() {
         for document in args.files.read(session)? {
             let kind = discovery.of_document(&document)?;
-            words.push(format!("{}/{}", kind.qualified_plural(), object::name(&document)));
+            words.push(format!("{}/{}", kind.qualified_plural(), manifest::name_of(&document)?));
         }
     }
     let mut found = Vec::new();

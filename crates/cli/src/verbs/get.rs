@@ -97,7 +97,7 @@ pub(crate) async fn run(args: GetArgs, session: &mut Session) -> anyhow::Result<
         let mut targets = Vec::new();
         for document in args.files.read(session)? {
             let kind = discovery.of_document(&document)?.clone();
-            targets.push(Target { kind, name: Some(object::name(&document).to_owned()) });
+            targets.push(Target { kind, name: Some(manifest::name_of(&document)?.to_owned()) });
         }
         Selection { targets, several_kinds: false }
     };

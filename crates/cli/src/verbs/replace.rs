@@ -31,6 +31,7 @@ pub(crate) async fn run(args: ReplaceArgs, session: &mut Session) -> anyhow::Res
     for mut document in args.files.read(session)? {
         let discovery = session.discovery().await?;
         let kind = discovery.of_document(&document)?.clone();
+        manifest::name_of(&document)?;
         let namespace = manifest::prepare(session, &kind, &mut document)?;
         let client = session.client()?;
         let path = kind.resource().item(namespace.as_deref(), object::name(&document), None);

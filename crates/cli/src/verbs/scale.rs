@@ -13,7 +13,7 @@ use crate::{
     deployments::number,
     discovery::ApiKind,
     environment::ExitStatus,
-    manifest::FileArgs,
+    manifest::{self, FileArgs},
     object,
     print::output::{OutputArgs, print_done},
     resource_args,
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: ScaleArgs, session: &mut Session) -> anyhow::Resul
     let (client, namespace) = (session.client()?, session.namespace()?);
     let mut targets = Vec::new();
     for document in if args.files.is_empty() { Vec::new() } else { args.files.read(session)? } {
-        targets.push((discovery.of_document(&document)?.clone(), object::name(&document).to_owned()));
+        targets.push((discovery.of_document(&document)?.clone(), manifest::name_of(&document)?.to_owned()));
     }
     if !args.words.is_empty() {
         for target in resource_args::parse(&discovery, &args.words)?.targets {

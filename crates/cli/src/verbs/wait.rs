@@ -11,7 +11,7 @@ use crate::{
     discovery::ApiKind,
     environment::ExitStatus,
     follow::Followed,
-    manifest::FileArgs,
+    manifest::{self, FileArgs},
     object,
     print::{
         jsonpath::{JsonPath, write_value},
@@ -123,7 +123,7 @@ async fn targets(args: &WaitArgs, session: &mut Session) -> anyhow::Result<Vec<(
         for document in args.files.read(session)? {
             let kind = discovery.of_document(&document)?.clone();
             let own = object::namespace(&document).unwrap_or(&namespace).to_owned();
-            found.push((kind, own, object::name(&document).to_owned()));
+            found.push((kind, own, manifest::name_of(&document)?.to_owned()));
         }
         return Ok(found);
     }

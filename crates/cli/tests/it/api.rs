@@ -23,6 +23,8 @@ pub(crate) struct Api {
     answers: Arc<Mutex<BTreeMap<String, (u16, Value)>>>,
     requests: Arc<Mutex<Vec<String>>>,
     bodies: Arc<Mutex<Vec<Value>>>,
+    watches: Arc<Mutex<BTreeMap<String, Vec<Value>>>>,
+    logs: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 /// What a run of the command line left behind.
@@ -64,11 +66,18 @@ const KINDS: &str = "
  v1 services Service n svc all
  v1 endpoints Endpoints n ep -
  v1 events Event n ev -
+ v1 pods Pod n po all
+ v1 replicationcontrollers ReplicationController n rc all
+ v1 nodes Node c no -
+ v1 configmaps ConfigMap n cm -
+ apps.openshift.io/v1 deploymentconfigs DeploymentConfig n dc all
  authorization.openshift.io/v1 rolebindings RoleBinding n - -
  rbac.authorization.k8s.io/v1 rolebindings RoleBinding n - -
  rbac.authorization.k8s.io/v1 clusterroles ClusterRole c - -
  image.openshift.io/v1 imagestreams ImageStream n is all
  image.openshift.io/v1 imagestreamtags ImageStreamTag n istag -
+ image.openshift.io/v1 imagestreamimports ImageStreamImport n - -
+ image.openshift.io/v1 images Image c - -
  project.openshift.io/v1 projects Project c - -
  route.openshift.io/v1 routes Route n - all
 ";
@@ -86,6 +95,16 @@ impl Api {
     /// Answers `METHOD path` (without query) so, whatever there is.
     pub(crate) fn answer(&self, request: &str, code: u16, body: Value) {
         self.answers.lock().unwrap().insert(request.to_owned(), (code, body));
+    }
+
+    /// The next watch of this collection sees these states of objects, then ends.
+    pub(crate) fn watched(&self, path: &str, states: Vec<Value>) {
+        self.watches.lock().unwrap().insert(path.to_owned(), states);
+    }
+
+    /// What `GET path` (with its query) answers as text.
+    pub(crate) fn log(&self, request: &str, text: &str) {
+        self.logs.lock().unwrap().insert(request.to_owned(), text.to_owned());
     }
 
     /// Requests that change something, in order.
@@ -109,13 +128,24 @@ impl Api {
                 let query = parts.uri.query().map_or_else(String::new, |query| format!("?{query}"));
                 let line = format!("{} {}{query}", parts.method, parts.uri.path());
                 api.requests.lock().unwrap().push(line);
-                let (code, answer) = api.respond(parts.method.as_str(), parts.uri.path(), &body);
+                let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+                let ready = Response::builder();
+                if let Some(text) = api.logs.lock().unwrap().get(&format!("{path}?{query}")) {
+                    let body = Full::new(Bytes::from(text.clone()));
+                    return Ok(ready.header("content-type", "text/plain").body(body).unwrap());
+                }
+                if query.contains("watch=true") {
+                    let states = api.watches.lock().unwrap().remove(path).unwrap_or_default();
+                    let event = |state: &Value| format!("{}\n", json!({"type": "MODIFIED", "object": state}));
+                    let body = Full::new(Bytes::from(states.iter().map(event).collect::<String>()));
+                    return Ok(ready.header("content-type", "application/json").body(body).unwrap());
+                }
+                let (code, answer) = api.respond(parts.method.as_str(), path, &body);
                 if !body.is_null() {
                     api.bodies.lock().unwrap().push(body);
                 }
                 let body = Full::new(Bytes::from(answer.to_string()));
-                let response =
-                    Response::builder().status(code).header("content-type", "application/json").body(body);
+                let response = ready.status(code).header("content-type", "application/json").body(body);
                 Ok::<_, Infallible>(response.unwrap())
             }
         }))

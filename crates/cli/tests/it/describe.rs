@@ -57,13 +57,13 @@ async fn a_stream_with_imports_in_both_forms() {
             "kind": "ImageStream", "apiVersion": "image.openshift.io/v1",
             "metadata": {"name": "app", "namespace": "pushed", "creationTimestamp": "2016-03-30T11:00:00Z"},
             "spec": {"tags": [
-                {"name": "1.2", "from": {"kind": "DockerImage", "name": "quay.io/org/app:1.2"}, "importPolicy": {"scheduled": true, "insecure": true}},
+                {"name": "1.2", "from": {"kind": "DockerImage", "name": "quay.io/org/app:1.2"}, "importPolicy": {"scheduled": true, "insecure": true}, "referencePolicy": {"type": "Local"}},
                 {"name": "bad", "from": {"kind": "DockerImage", "name": "quay.io/org/app:bad"}, "generation": 2},
                 {"name": "stable", "from": {"kind": "ImageStreamTag", "name": "1.2"}},
             ]},
             "status": {"dockerImageRepository": "172.30.1.1:5000/pushed/app", "tags": [
                 {"tag": "1.2", "items": [item("a", "2016-03-30T11:57:00Z"), item("b", "2016-03-28T11:00:00Z")]},
-                {"tag": "bad", "items": null, "conditions": [{"type": "ImportSuccess", "status": "False", "reason": "NotFound",
+                {"tag": "bad", "items": null, "conditions": [{"type": "ImportSuccess", "status": "False", "reason": "NotFound", "generation": 2,
                     "message": "the image does not exist", "lastTransitionTime": "2016-03-30T11:59:00Z"}]},
             ]},
         }),

@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
 
 mod api;
+mod deployments;
 mod describe;
 mod grammar;
+mod images;
 mod login;
 mod read;
 mod seed;
 mod session;
+mod set;
 mod write;

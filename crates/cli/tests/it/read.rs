@@ -30,11 +30,23 @@ fn api() -> Api {
 #[tokio::test]
 async fn servers_without_tables_get_names_and_ages() {
     let api = api();
-    assert_eq!(api.run("get is").await.ok(), "NAME   AGE\na      2m\nb      2m\n");
-    assert_eq!(api.run("get is b --no-headers --show-labels").await.ok(), "b     2m    app=b\n");
+    for name in ["a", "b"] {
+        let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/pushed/rolebindings/{name}");
+        api.put(
+            &path,
+            json!({"metadata": {"name": name, "labels": {"app": name}, "creationTimestamp": "2016-03-30T11:58:00Z"}}),
+        );
+    }
+    let bindings = "rolebindings.rbac.authorization.k8s.io";
+    assert_eq!(api.run(&format!("get {bindings}")).await.ok(), "NAME   AGE\na      2m\nb      2m\n");
+    assert_eq!(
+        api.run(&format!("get {bindings} b --no-headers --show-labels")).await.ok(),
+        "b     2m    app=b\n"
+    );
     assert_eq!(
         api.run("get is/a svc/web").await.ok(),
-        "NAME                               AGE\nimagestream.image.openshift.io/a   2m\n\nNAME          AGE\nservice/web   3d2h\n"
+        "NAME                               IMAGE REPOSITORY   TAGS   UPDATED\nimagestream.image.openshift.io/a                             \n\n\
+         NAME          TYPE   CLUSTER-IP   EXTERNAL-IP   PORT(S)   AGE\nservice/web          <none>       <none>        <none>    3d2h\n"
     );
     let all = api.run("get all").await.ok();
     assert!(all.contains("service/web") && all.contains("imagestream.image.openshift.io/b"), "{all}");

@@ -65,6 +65,11 @@ async fn delete_waits_and_names_what_is_gone() {
         "imagestream.image.openshift.io \"app\" deleted\n"
     );
     assert_eq!(api.run("delete is app --ignore-not-found").await.ok(), "");
+    let nameless = "{apiVersion: v1, kind: Secret, metadata: {name: yes}}";
+    for verb in ["delete", "replace --force", "apply"] {
+        let error = api.run_with(&format!("{verb} -f -"), nameless).await.failed();
+        assert_eq!(error, "error: resource name may not be empty\n", "{verb}");
+    }
     assert_eq!(
         api.run("delete is").await.failed(),
         "error: resource(s) were provided, but no name was specified\n"

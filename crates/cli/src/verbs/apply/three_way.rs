@@ -194,8 +194,8 @@ mod tests {
             ]),
             json!([
                 {"name": "web", "image": "a:2", "imagePullPolicy": "Always", "env": [{"name": "B", "value": "2"}]},
-                {"name": "new"},
                 {"name": "sidecar"},
+                {"name": "new"},
             ]),
         );
         let schema = PatchSchema::of("", "Pod");

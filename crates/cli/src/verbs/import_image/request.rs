@@ -49,6 +49,10 @@ fn one_tag(wanted: &Wanted, stream: Option<&Value>) -> anyhow::Result<Value> {
     let import = tag_import(wanted, stream)?;
     let mut image = entry(wanted, stream, &import.from);
     image["to"] = json!({"name": import.tag});
+    let tags = stream.map_or(&[][..], |stream| object::list(stream, "spec.tags"));
+    if let Some(known) = tags.iter().find(|tag| object::text(tag, "name") == import.tag) {
+        keep_policies(&mut image, known, wanted);
+    }
     Ok(json!({"images": [image]}))
 }
 
