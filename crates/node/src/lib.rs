@@ -32,5 +32,6 @@ mod worker;
 
 pub use engine::EngineKind;
 pub use logs::{LogBroken, LogError, LogOptions};
+pub use machine::retire_others;
 pub use node::{Config, Node, start};
 pub use policy::Policy;

@@ -9,9 +9,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use pierhead_api::core::{Node, NodeAddress, NodeCondition, NodeSystemInfo, Quantity};
-use pierhead_api::meta::{ObjectMeta, Time};
-use pierhead_client::{Client, ClientError};
-use pierhead_runtime::{CancellationToken, SharedClock};
+use pierhead_api::meta::{DeleteOptions, ObjectMeta, Time};
+use pierhead_client::{Client, ClientError, ListQuery};
+use pierhead_runtime::{Backoff, CancellationToken, SharedClock, Tasks};
 use serde_json::Value;
 use tokio::sync::watch;
 use tracing::{info, warn};
@@ -27,6 +27,8 @@ const ASK_LIMIT: Duration = Duration::from_secs(30);
 /// How old the last heartbeat in the object may become.
 const HEARTBEAT: SignedDuration = SignedDuration::from_secs(60);
 const MOST_PODS: i64 = 110;
+/// Label of the objects that this crate made; its value is the engine.
+const OWN_NODE: &str = "node.pierhead.io/engine";
 
 /// What is known of the machine. Cheap to clone.
 #[derive(Clone)]
@@ -95,6 +97,36 @@ impl Machine {
         self.known.lock().facts = facts;
         self.prepare(engine, network).await
     }
+}
+
+/// Deletes, in the background, the objects of nodes that ran in this cluster's process once and do so no more: without an
+/// engine, or under another name. Their pods are given up.
+pub fn retire_others(client: Client, name: Option<String>, tasks: &Tasks) {
+    tasks.spawn("node retirement", |stop| async move {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
+        while let Err(error) = retire(&client, name.as_deref()).await {
+            warn!(%error, "Objects of former nodes were not deleted, trying again: {error}");
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(backoff.next_wait()) => {}
+            }
+        }
+    });
+}
+
+async fn retire(client: &Client, name: Option<&str>) -> Result<(), ClientError> {
+    let query = ListQuery { labels: Some(OWN_NODE.to_owned()), fields: None };
+    for node in client.list_matching::<Node>(None, &query).await? {
+        if Some(node.metadata.name.as_str()) == name {
+            continue;
+        }
+        match client.delete::<Node>(None, &node.metadata.name, &DeleteOptions::default()).await {
+            Ok(_) => info!(node = node.metadata.name, "A former node is gone"),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Keeps the `Node` object true.

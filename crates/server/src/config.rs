@@ -290,7 +290,9 @@ mod tests {
         check("htpasswd = \"/nowhere/users\"", Err("htpasswd: there is no file /nowhere/users"));
         check(
             "[import]\nscheduled-interval = \"0s\"",
-            Err("import.scheduled-interval: `0s` is no time of a second or more, such as `90s`, `15m` or `2h`"),
+            Err(
+                "import.scheduled-interval: `0s` is no time of a second or more, such as `90s`, `15m` or `2h`",
+            ),
         );
         check(
             "[import]\ntags-per-repository = 0",
@@ -298,18 +300,17 @@ mod tests {
         );
         check(
             "[import]\nallowed-registries = [\"quay.io\", {domain = \"a b\", insecure = true}]",
-            Err("import.allowed-registries: `a b` is no registry: write a host such as `*.example.com`, with a \
-                 port where it has one of its own"),
+            Err(
+                "import.allowed-registries: `a b` is no registry: write a host such as `*.example.com`, with a \
+                 port where it has one of its own",
+            ),
         );
         check("[node]\nengine = \"lxc\"", Err("node.engine: `lxc` is none of docker, podman, none"));
         check(
             "[node]\nengine = \"docker\"\nsocket = \"sock\"",
             Err("node.socket: `sock` is not an absolute path"),
         );
-        check(
-            "[egress]\nca-files = [\"/nowhere/ca.crt\"]",
-            Err("reading /nowhere/ca.crt"),
-        );
+        check("[egress]\nca-files = [\"/nowhere/ca.crt\"]", Err("reading /nowhere/ca.crt"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod health;
 mod maintenance;
 mod passwords;
 mod pki;
+mod pod_output;
 mod public_registry;
 mod pull_credentials;
 mod serve;

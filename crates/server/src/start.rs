@@ -3,6 +3,8 @@
 use crate::config::{Compat, Config, Listen};
 use crate::data::{self, Addresses};
 use crate::pki::{self, Pki};
+use crate::pod_output::PodOutput;
+use crate::pull_credentials::pull_credentials;
 use crate::public_registry::{PublicRegistry, RouterPorts};
 use crate::{health, maintenance, passwords};
 use anyhow::{Context, Result};
@@ -15,7 +17,7 @@ use pierhead_client::Client;
 use pierhead_client::egress::{Egress, EgressConfig};
 use pierhead_controllers::DeployerLogs;
 use pierhead_images::Images;
-use pierhead_registry::Registry;
+use pierhead_registry::{Credentials, PullThrough, Registry};
 use pierhead_router::{ProxyConfig, Router, RouterName};
 use pierhead_runtime::listen::{self, Limits};
 use pierhead_runtime::telemetry::Metrics;
@@ -71,6 +73,7 @@ struct Parts {
     egress: Egress,
     metrics: Metrics,
     deployer_logs: DeployerLogs,
+    pod_output: PodOutput,
     clock: SharedClock,
 }
 
@@ -113,12 +116,14 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
         metrics: metrics.local_addr(),
     };
     server.bootstrap(built_in(&addresses)).await.context("writing the built-in objects")?;
-    pierhead_controllers::start(client("controllers"), controllers(&pki, &addresses, &parts), &agents);
+    pierhead_controllers::start(client("controllers"), controllers(&pki, &addresses, &parts, config), &agents);
+    start_node(client("node"), config, &parts, &agents)?;
     let ports = RouterPorts { http: addresses.router_http.port(), https: addresses.router_https.port() };
     parts.public_registry.follow(&client("public-registry"), ports, &agents);
     maintenance::start(&parts.images, &parts.auth, &agents);
 
-    serve_registry(registry, &parts, &listeners);
+    let credentials = pull_credentials(client("registry"));
+    serve_registry(registry, &parts, credentials, &listeners);
     serve_api(api, server, &pki, config, &parts.clock, &listeners)?;
     health::serve(metrics, parts.metrics.clone(), parts.store.clone(), &listeners);
     let admin = pki.administrator(parts.clock.as_ref())?;
@@ -168,7 +173,9 @@ fn open(
     let logs = config.data.join("deployer-logs");
     let deployer_logs = DeployerLogs::open(&logs, Arc::clone(&clock))
         .with_context(|| format!("opening {}", logs.display()))?;
-    Ok(Parts { store, auth, images, public_registry, egress, metrics: Metrics::new(), deployer_logs, clock })
+    let pod_output = PodOutput::new(deployer_logs.clone(), Arc::clone(&clock));
+    let metrics = Metrics::new();
+    Ok(Parts { store, auth, images, public_registry, egress, metrics, deployer_logs, pod_output, clock })
 }
 
 /// The one way to other hosts.
@@ -186,6 +193,7 @@ fn api_server(parts: &Parts, config: &Config, inside: &Inside<'_>) -> ApiServer 
     settings.era = era(config.compat);
     settings.egress = config.imports.enabled.then(|| parts.egress.clone());
     settings.tags_per_repository = config.imports.tags_per_repository;
+    settings.pod_logs = Some(Arc::new(parts.pod_output.clone()));
     let Parts { store, auth, images, clock, .. } = parts;
     ApiServer::new(store.clone(), auth.clone(), images.clone(), settings, Arc::clone(clock))
 }
@@ -196,7 +204,12 @@ fn built_in(addresses: &Addresses) -> pierhead_apiserver::Addresses {
     pierhead_apiserver::Addresses { registry, router_http, router_https, api }
 }
 
-fn controllers(pki: &Pki, addresses: &Addresses, parts: &Parts) -> pierhead_controllers::Config {
+fn controllers(
+    pki: &Pki,
+    addresses: &Addresses,
+    parts: &Parts,
+    config: &Config,
+) -> pierhead_controllers::Config {
     let signer = pki.service_accounts.clone();
     let well_known = [80, 443];
     let route_ports = [addresses.router_http.port(), addresses.router_https.port()];
@@ -215,6 +228,10 @@ fn controllers(pki: &Pki, addresses: &Addresses, parts: &Parts) -> pierhead_cont
         route_ports: route_ports.into_iter().filter(|port| !well_known.contains(port)).collect(),
         clock: Arc::clone(&parts.clock),
         deployer_logs: parts.deployer_logs.clone(),
+        imports: config.imports.enabled.then_some(pierhead_controllers::ImportConfig {
+            interval: config.imports.interval,
+            marks_checked_streams: config.compat == Compat::V3_2,
+        }),
     }
 }
 
@@ -227,6 +244,25 @@ fn in_process(server: &ApiServer, part: &str) -> Client {
         let server = server.clone();
         async move { Ok::<_, std::convert::Infallible>(server.handle(request).await) }
     }))
+}
+
+/// Runs pods where an engine is configured.
+fn start_node(client: Client, config: &Config, parts: &Parts, tasks: &Tasks) -> Result<()> {
+    let Some(settings) = &config.node else {
+        pierhead_node::retire_others(client, None, tasks);
+        return Ok(());
+    };
+    // The engine has another idea of what a relative path is relative to.
+    let folder = std::path::absolute(config.data.join("node")).context("naming the node's folder")?;
+    let (name, socket) = (settings.name.clone(), settings.socket.clone());
+    let mut node = pierhead_node::Config::new(name, settings.engine, socket, folder);
+    node.policy = settings.policy;
+    if let Some(network) = &settings.network {
+        node.network.clone_from(network);
+    }
+    pierhead_node::retire_others(client.clone(), Some(node.name.clone()), tasks);
+    parts.pod_output.set_node(pierhead_node::start(client, node, Arc::clone(&parts.clock), tasks));
+    Ok(())
 }
 
 fn start_router(
@@ -264,10 +300,11 @@ fn permitted(listen: Listen) -> Result<SocketAddr> {
     }
 }
 
-fn serve_registry(listener: listen::Listener, parts: &Parts, tasks: &Tasks) {
-    let Parts { auth, images, metrics, .. } = parts;
+fn serve_registry(listener: listen::Listener, parts: &Parts, credentials: Credentials, tasks: &Tasks) {
+    let Parts { auth, images, metrics, egress, .. } = parts;
     let config = pierhead_registry::Config::default();
-    let registry = Registry::new(auth.clone(), images.clone(), config, metrics);
+    let registry = Registry::new(auth.clone(), images.clone(), config, metrics)
+        .with_pull_through(PullThrough::new(egress.clone(), credentials, tasks));
     let handler = move |request| {
         let registry = registry.clone();
         async move { registry.handle(request).await }
