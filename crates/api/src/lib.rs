@@ -14,6 +14,7 @@ pub mod authz;
 mod bytes;
 pub mod core;
 mod decode;
+pub mod events;
 pub mod field;
 pub mod image;
 mod int_or_string;

@@ -50,6 +50,8 @@ mod user_identity_mappings;
 mod user_oauth_access_tokens;
 mod users;
 
+pub(crate) use events::core_form as event_core_form;
+
 /// Every kind this server has. Kinds of images keep their objects in `images`.
 pub(crate) fn all(images: &Images, auth: &Auth) -> Vec<Kind> {
     // Kube's kinds.
@@ -60,6 +62,7 @@ pub(crate) fn all(images: &Images, auth: &Auth) -> Vec<Kind> {
     kinds.extend([rbac_bindings::role_bindings(), rbac_bindings::cluster_role_bindings()]);
     kinds.extend(authentication_reviews::kinds());
     kinds.extend(access_reviews::kinds());
+    kinds.push(events::renamed());
     // OpenShift's kinds.
     kinds.extend(deployment_configs::kinds());
     kinds.extend(openshift_reviews::kinds());

@@ -1,5 +1,7 @@
 //! `Endpoints`: the addresses behind a service.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::ObjectReference;
@@ -79,7 +81,7 @@ impl Endpoints {
         }
     }
 
-    /// Addresses must be IP addresses, ports must be ports.
+    /// Addresses must be those of other machines, ports must be ports.
     pub fn validate(&self) -> FieldErrors {
         let mut errors =
             name::validate_metadata(&self.metadata, name::Scope::Namespaced, name::dns1123_subdomain);
@@ -88,12 +90,13 @@ impl Endpoints {
             if subset.addresses.is_empty() && subset.not_ready_addresses.is_empty() {
                 errors.required(&path, "must specify `addresses` or `notReadyAddresses`");
             }
-            let ready = subset.addresses.iter().map(|address| ("addresses", address));
-            let waiting = subset.not_ready_addresses.iter().map(|address| ("notReadyAddresses", address));
-            for (list, address) in ready.chain(waiting) {
-                if address.ip.parse::<std::net::IpAddr>().is_err() {
-                    let detail = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-                    errors.invalid(format!("{path}.{list}.ip"), address.ip.as_str(), detail);
+            let lists =
+                [("addresses", &subset.addresses), ("notReadyAddresses", &subset.not_ready_addresses)];
+            for (list, addresses) in lists {
+                for (number, address) in addresses.iter().enumerate() {
+                    if let Some(problem) = address_problem(&address.ip) {
+                        errors.invalid(format!("{path}.{list}[{number}].ip"), address.ip.as_str(), problem);
+                    }
                 }
             }
             for (number, port) in subset.ports.iter().enumerate() {
@@ -111,5 +114,64 @@ impl Endpoints {
         let mut errors = name::validate_metadata_update(&self.metadata, &old.metadata);
         errors.append(self.validate());
         errors
+    }
+}
+
+/// What is wrong with the address of an endpoint. Addresses that mean another machine to everybody who uses them are
+/// refused: a route to one would lead into the router's own machine.
+fn address_problem(address: &str) -> Option<&'static str> {
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return Some("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
+    };
+    let address = address.to_canonical();
+    let link_local = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    let local_multicast = match address {
+        IpAddr::V4(address) => matches!(address.octets(), [224, 0, 0, _]),
+        IpAddr::V6(address) => matches!(address.segments(), [0xff02, ..]),
+    };
+    if address.is_unspecified() {
+        Some("may not be unspecified (0.0.0.0 or ::)")
+    } else if address.is_loopback() {
+        Some("may not be in the loopback range (127.0.0.0/8, ::1/128)")
+    } else if link_local {
+        Some("may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+    } else if local_multicast {
+        Some("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address_problem;
+
+    #[track_caller]
+    fn check(address: &str, expected: &str) {
+        let problem = address_problem(address).unwrap_or_default();
+        assert!(
+            problem.starts_with(expected) && problem.is_empty() == expected.is_empty(),
+            "{address}: {problem}"
+        );
+    }
+
+    #[test]
+    fn addresses_of_the_reader_s_own_machine_are_refused() {
+        check("10.1.2.3", "");
+        check("2001:db8::1", "");
+        check("192.168.0.1", "");
+        check("web", "must be a valid IP address");
+        check("127.0.0.1", "may not be in the loopback range");
+        check("127.9.9.9", "may not be in the loopback range");
+        check("::1", "may not be in the loopback range");
+        check("::ffff:127.0.0.1", "may not be in the loopback range");
+        check("169.254.169.254", "may not be in the link-local range");
+        check("fe80::1", "may not be in the link-local range");
+        check("0.0.0.0", "may not be unspecified");
+        check("224.0.0.1", "may not be in the link-local multicast range");
+        check("ff02::1", "may not be in the link-local multicast range");
     }
 }

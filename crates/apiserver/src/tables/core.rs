@@ -7,6 +7,7 @@ use pierhead_api::meta::Time;
 use serde_json::Value;
 
 use super::{Column, ColumnSet, Sets, age_of, name, or_none, some_of, typed};
+use crate::kinds::event_core_form as core_form;
 
 /// How many endpoints fit into a cell.
 const SHOWN_ENDPOINTS: usize = 3;
@@ -74,24 +75,24 @@ pub(super) const SETS: Sets = &[
             cells: |object, now| vec![name(object), endpoints(&typed(object)), age_of(object, now)],
         },
     ),
+    ("events", ColumnSet { columns: EVENT, cells: event }),
     (
-        "events",
-        ColumnSet {
-            columns: &[
-                Column::text("Last Seen"),
-                Column::text("Type"),
-                Column::text("Reason"),
-                Column::text("Object"),
-                Column::text("Subobject").wide(),
-                Column::text("Source").wide(),
-                Column::text("Message"),
-                Column::text("First Seen").wide(),
-                Column::number("Count").wide(),
-                Column { name: "Name", column_type: "string", format: "name", wide: true },
-            ],
-            cells: event,
-        },
+        "events.events.k8s.io",
+        ColumnSet { columns: EVENT, cells: |object, now| event(&core_form(object.clone()), now) },
     ),
+];
+
+const EVENT: &[Column] = &[
+    Column::text("Last Seen"),
+    Column::text("Type"),
+    Column::text("Reason"),
+    Column::text("Object"),
+    Column::text("Subobject").wide(),
+    Column::text("Source").wide(),
+    Column::text("Message"),
+    Column::text("First Seen").wide(),
+    Column::number("Count").wide(),
+    Column { name: "Name", column_type: "string", format: "name", wide: true },
 ];
 
 fn service(object: &Value, now: Timestamp) -> Vec<Value> {
