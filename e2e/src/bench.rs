@@ -4,6 +4,7 @@
 //! Owns starting the servers, the work and the table. Judges nothing: a missed target is printed as missed.
 
 pub mod process;
+pub mod proxies;
 pub mod report;
 pub mod servers;
 pub mod work;

@@ -19,7 +19,8 @@ const TESTS: [(&str, &str); 9] = [
 ];
 
 /// What the benches need on top.
-const BENCHES: [(&str, &str); 1] = [("docker-registry", "docker-registry")];
+const BENCHES: [(&str, &str); 3] =
+    [("docker-registry", "docker-registry"), ("nginx", "nginx-light"), ("haproxy", "haproxy")];
 
 /// The conformance suite of the distribution specification, at the commit the tests are held to.
 const CONFORMANCE: &str =

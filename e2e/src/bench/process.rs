@@ -16,6 +16,13 @@ pub fn processor_time(pid: u32) -> Result<Duration> {
     Ok(TICK * ticks()? + TICK * ticks()?)
 }
 
+/// Processor time of a process and the children it has, for servers that are a master and its workers.
+pub fn family_time(pid: u32) -> Result<Duration> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    children.map(processor_time).try_fold(processor_time(pid)?, |sum, time| Ok(sum + time?))
+}
+
 /// Resident memory in bytes.
 pub fn resident(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the server is gone")?;
