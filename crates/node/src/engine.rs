@@ -52,7 +52,7 @@ impl EngineKind {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EngineError {
     /// Nobody answers at the socket, or not in time: nothing is known of what is asked about.
-    #[error("{0}")]
+    #[error("the engine does not answer: {}", causes(.0))]
     Unreachable(#[source] bollard::errors::Error),
     /// It does not have what is named.
     #[error("{message}")]
@@ -94,6 +94,20 @@ impl From<bollard::errors::Error> for EngineError {
             error => Self::Unreachable(error),
         }
     }
+}
+
+/// An error with what caused it: what is outermost tells least.
+fn causes(error: &bollard::errors::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        let told = next.to_string();
+        if !text.ends_with(&told) {
+            text.push_str(&format!(": {told}"));
+        }
+        cause = next.source();
+    }
+    text
 }
 
 /// The text for people: Podman puts a chain of causes around it, both may send JSON within text.

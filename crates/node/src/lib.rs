@@ -13,6 +13,7 @@ mod environment;
 mod events;
 mod fields;
 mod image_name;
+mod image_tenants;
 mod labels;
 mod logs;
 mod machine;

@@ -149,7 +149,7 @@ impl Heartbeat {
                 match &problem {
                     None => info!(node = self.name, "The container engine answers"),
                     Some(problem) => {
-                        warn!(node = self.name, "The container engine does not answer: {problem}");
+                        warn!(node = self.name, "The node is not ready: {problem}");
                         self.engine.disconnect();
                     }
                 }

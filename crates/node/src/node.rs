@@ -11,6 +11,7 @@ use tracing::warn;
 
 use crate::engine::{Engine, EngineKind};
 use crate::events::Recorder;
+use crate::image_tenants::ImageTenants;
 use crate::machine::{Heartbeat, Machine};
 use crate::pods::Pods;
 use crate::policy::Policy;
@@ -64,16 +65,20 @@ impl Node {
 /// Starts a node in the background, until the tasks are shut down; containers stay. Call it within a tokio runtime.
 ///
 /// `client` must act as somebody who may do everything. The engine may be away, now or later.
-pub fn start(client: Client, config: Config, clock: SharedClock, tasks: &Tasks) -> Node {
+///
+/// # Errors
+/// What is kept in the folder cannot be read.
+pub fn start(client: Client, config: Config, clock: SharedClock, tasks: &Tasks) -> std::io::Result<Node> {
+    let tenants = ImageTenants::open(config.folder.join("images.json"))?;
     let engine = Engine::new(config.engine, config.socket.clone());
     let node = Node { engine: engine.clone(), network: Arc::from(config.network.as_str()) };
     let pods = client.reflect::<Pod>(None, tasks);
     let inner = tasks.clone();
     tasks.spawn("node", |stop| async move {
-        let starting = Starting { client, config, clock, engine, pods, tasks: inner };
+        let starting = Starting { client, config, clock, engine, pods, tenants, tasks: inner };
         starting.run(stop).await;
     });
-    node
+    Ok(node)
 }
 
 struct Starting {
@@ -82,13 +87,14 @@ struct Starting {
     clock: SharedClock,
     engine: Engine,
     pods: Reflected<Pod>,
+    tenants: ImageTenants,
     tasks: Tasks,
 }
 
 impl Starting {
     async fn run(self, stop: CancellationToken) {
         let Some(cluster) = self.cluster(&stop).await else { return };
-        let Self { client, config, clock, engine, pods, tasks } = self;
+        let Self { client, config, clock, engine, pods, tenants, tasks } = self;
         let machine = Machine::new();
         let recorder = Recorder::start(client.clone(), config.name.clone(), Arc::clone(&clock), &tasks);
         let heartbeat = Heartbeat {
@@ -107,6 +113,7 @@ impl Starting {
             clock,
             recorder,
             machine,
+            tenants,
             tasks: tasks.clone(),
             cluster,
             network: config.network,

@@ -225,7 +225,7 @@ pub(crate) fn plan(situation: &Situation<'_>) -> Plan {
         let since = memory.ended.as_ref().map_or(now, |ended| ended.at);
         situation.stop_all(later(since, grace_seconds(pod)), &mut plan);
         if situation.running().next().is_none() {
-            situation.infra().for_each(|infra| plan.add(Action::Remove { id: infra.id.clone() }));
+            situation.end_infra(None, &mut plan);
         }
         return plan;
     }
@@ -300,13 +300,23 @@ impl Situation<'_> {
         waits
     }
 
+    /// Ends infra containers but this one. They stay as long as a container needs them: Podman keeps to that order.
+    fn end_infra(&self, but: Option<&String>, plan: &mut Plan) {
+        for infra in self.infra().filter(|infra| Some(&infra.id) != but) {
+            let is_needed = self.observed.iter().any(|container| container.identity.sandbox == infra.id);
+            if !is_needed {
+                plan.add(Action::Remove { id: infra.id.clone() });
+            } else if infra.state == RunState::Running {
+                plan.add(Action::Kill { id: infra.id.clone() });
+            }
+        }
+    }
+
     /// The infra container, if it runs; if not, sees to it that one does, and ends what hangs on an old one.
     fn ensured_sandbox(&self, plan: &mut Plan) -> Option<String> {
         let current = self.sandbox();
         let id = current.map(|sandbox| sandbox.id.clone());
-        for infra in self.infra().filter(|infra| Some(&infra.id) != id.as_ref()) {
-            plan.add(Action::Remove { id: infra.id.clone() });
-        }
+        self.end_infra(id.as_ref(), plan);
         for container in self.running().filter(|container| Some(&container.identity.sandbox) != id.as_ref()) {
             plan.add(Action::Kill { id: container.id.clone() });
         }

@@ -14,6 +14,8 @@ use pierhead_runtime::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::disk;
+use crate::engine::EngineError;
+use crate::labels::{PodIdentity, Role};
 use crate::worker::{LookError, PodState, Shared, Worker, remove_folder};
 
 /// How often what the engine has is compared with all pods.
@@ -79,7 +81,7 @@ impl Pods {
             let worker = Worker::new(Arc::clone(&self.shared), state, pod);
             let workers = Arc::clone(&self.workers);
             self.shared.tasks.spawn("pod", |stop| async move {
-                worker.run(stop).await;
+                Box::pin(worker.run(stop)).await;
                 workers.lock().remove(&uid);
             });
         }
@@ -131,6 +133,7 @@ impl Pods {
         loop {
             if *is_up.borrow_and_update()
                 && let Err(error) = self.sweep_once().await
+                && !matches!(error, LookError::Engine(EngineError::Unreachable(_) | EngineError::Answer(_)))
             {
                 warn!(%error, "Removing what no pod needs failed, trying again: {error}");
             }
@@ -149,16 +152,14 @@ impl Pods {
 
     async fn sweep_once(&self) -> Result<(), LookError> {
         let Shared { engine, cluster, folder, .. } = &*self.shared;
-        for (id, owner) in engine.cluster_containers(cluster).await? {
-            if !self.is_known(&owner.uid) {
-                info!(
-                    pod = owner.name,
-                    namespace = owner.namespace,
-                    container = id,
-                    "Removing a container of a pod that is gone"
-                );
-                engine.remove_container(&id).await?;
-            }
+        let mut containers = engine.cluster_containers(cluster).await?;
+        containers.retain(|(_, owner, _)| !self.is_known(&owner.uid));
+        // Podman removes no infra container that others need.
+        containers.sort_by_key(|(.., role)| *role == Some(Role::Infra));
+        for (id, owner, _) in containers {
+            let PodIdentity { namespace, name, .. } = owner;
+            info!(pod = name, namespace, container = id, "Removing a container of a pod that is gone");
+            engine.remove_container(&id).await?;
         }
         for (name, owner) in engine.cluster_volumes(cluster).await? {
             if !self.is_known(&owner.uid) {

@@ -57,7 +57,7 @@ impl Policy {
         let spec = &pod.spec;
         let host =
             [("hostNetwork", spec.host_network), ("hostPID", spec.host_pid), ("hostIPC", spec.host_ipc)];
-        for (name, _) in host.into_iter().filter(|(_, wanted)| *wanted && !self.privileged) {
+        if let Some((name, _)) = host.into_iter().find(|(_, wanted)| *wanted && !self.privileged) {
             return Err(Refusal { what: format!("{name} is") });
         }
         let unsafe_sysctl = sysctls(pod).into_iter().find(|(name, _)| !SAFE_SYSCTLS.contains(&name.as_str()));

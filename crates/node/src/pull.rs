@@ -1,13 +1,14 @@
 //! Sees to it that the engine has a container's image: by the pull policy, with the pod's pull secrets (platform 8.6).
 
-use pierhead_api::core::{Container, Pod};
+use pierhead_api::core::{Container, Namespace, Pod};
 use pierhead_client::keyring::Keyring;
 use pierhead_client::{Client, ClientError};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::engine::{Engine, EngineError, Image, PullCredentials};
 use crate::events::{Kind, Recorder};
 use crate::image_name::ImageName;
+use crate::image_tenants::ImageTenants;
 use crate::sources::{Sources, Wanted};
 
 /// Why there is no image.
@@ -36,6 +37,7 @@ pub(crate) struct Puller<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) client: &'a Client,
     pub(crate) recorder: &'a Recorder,
+    pub(crate) tenants: &'a ImageTenants,
     pub(crate) pod: &'a Pod,
     pub(crate) container: &'a Container,
 }
@@ -49,8 +51,11 @@ impl Puller<'_> {
             self.tell(Kind::Warning, "InspectFailed", &message);
             ImageProblem::Failed { reason: "InvalidImageName", message }
         })?;
+        let namespace = &self.pod.metadata.namespace;
+        let tenant = self.client.get::<Namespace>(None, namespace).await?.metadata.uid;
         let present = self.find(&name).await?;
-        match (self.container.image_pull_policy.as_str(), present) {
+        let usable = present.filter(|found| self.tenants.may_use(&found.image.id, &tenant));
+        match (self.container.image_pull_policy.as_str(), usable) {
             ("Never", None) => {
                 let message = format!("Container image {text:?} is not present with pull policy of Never");
                 self.tell(Kind::Warning, "ErrImageNeverPull", &message);
@@ -61,7 +66,13 @@ impl Puller<'_> {
                 self.tell(Kind::Normal, "Pulled", &message);
                 Ok(found)
             }
-            _ => self.pull(&name).await,
+            _ => {
+                let found = self.pull(&name).await?;
+                if let Err(error) = self.tenants.let_in(&found.image.id, &tenant).await {
+                    warn!(%error, "That {namespace} pulled {text} will be forgotten: {error}");
+                }
+                Ok(found)
+            }
         }
     }
 

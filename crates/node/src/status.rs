@@ -18,6 +18,9 @@ use crate::plan::{Situation, is_sidecar, is_terminal, restarts};
 /// For so long a failed pull is told as such; then as the wait for the next one.
 const FRESH_FAILURE: SignedDuration = SignedDuration::from_secs(4);
 
+/// As if it had been killed.
+const LOST_EXIT_CODE: i32 = 137;
+
 /// The machine's part of a status.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
@@ -94,7 +97,8 @@ impl View<'_> {
         let known = self.situation.memory.containers.get(&container.name);
         let Some(latest) = self.situation.latest(&container.name) else {
             let waiting = || self.waiting(container, known, initial);
-            return unseen(container, before, is_terminal(&self.pod().status.phase), waiting);
+            let is_over = is_terminal(&self.pod().status.phase) || self.situation.memory.ended.is_some();
+            return unseen(container, before, is_over, waiting);
         };
         let id = self.engine_id(latest);
         let same = before.filter(|status| status.container_id == id);
@@ -343,21 +347,40 @@ fn unseen(
     is_over: bool,
     state: impl FnOnce() -> ContainerState,
 ) -> ContainerStatus {
-    match before {
+    let known = before.cloned().unwrap_or_default();
+    let lost = |message: &str| ContainerStateTerminated {
+        exit_code: LOST_EXIT_CODE,
+        reason: "ContainerStatusUnknown".to_owned(),
+        message: message.to_owned(),
+        container_id: known.container_id.clone(),
+        ..ContainerStateTerminated::default()
+    };
+    let terminated = |ended| ContainerState { terminated: Some(ended), ..ContainerState::default() };
+    let last_state = if known.state.running.is_some() {
+        terminated(lost("The container could not be found; it was running"))
+    } else if known.state.terminated.is_some() {
+        known.state.clone()
+    } else {
+        known.last_state.clone()
+    };
+    let state = match is_over {
         // It was removed after it ended.
-        Some(before) if is_over || before.state.terminated.is_some() => {
-            ContainerStatus { ready: false, started: Some(false), ..before.clone() }
-        }
-        _ => ContainerStatus {
-            name: container.name.clone(),
-            state: state(),
-            last_state: before.map(|before| before.last_state.clone()).unwrap_or_default(),
-            restart_count: before.map_or(0, |before| before.restart_count),
-            image: container.image.clone(),
-            image_id: before.map(|before| before.image_id.clone()).unwrap_or_default(),
-            started: Some(false),
-            ..ContainerStatus::default()
-        },
+        true if known.state.terminated.is_some() => known.state.clone(),
+        true => terminated(lost("The container could not be located when the pod was terminated")),
+        false => state(),
+    };
+    ContainerStatus {
+        name: container.name.clone(),
+        state,
+        last_state,
+        ready: false,
+        restart_count: known.restart_count,
+        image: container.image.clone(),
+        image_id: known.image_id,
+        // Tells that there was one: the next is another attempt.
+        container_id: known.container_id,
+        started: Some(false),
+        ..ContainerStatus::default()
     }
 }
 

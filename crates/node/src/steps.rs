@@ -219,6 +219,7 @@ impl Worker {
                 engine: &shared.engine,
                 client: &shared.client,
                 recorder: &shared.recorder,
+                tenants: &shared.tenants,
                 pod: &pod,
                 container: &container,
             };

@@ -22,6 +22,7 @@ use crate::disk;
 use crate::engine::{Engine, EngineError, Observed, RunState};
 use crate::events::{Kind, Recorder};
 use crate::fields::Place;
+use crate::image_tenants::ImageTenants;
 use crate::labels::{PodIdentity, Role};
 use crate::machine::Machine;
 use crate::memory::{Health, Memory};
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) clock: SharedClock,
     pub(crate) recorder: Recorder,
     pub(crate) machine: Machine,
+    pub(crate) tenants: ImageTenants,
     pub(crate) tasks: Tasks,
     /// Identity of the cluster.
     pub(crate) cluster: String,
@@ -133,8 +135,9 @@ impl Worker {
                 Err(error) => {
                     let pod = format!("{}/{}", self.owner.namespace, self.owner.name);
                     match &error {
-                        LookError::Engine(error) if error.is_unreachable() => {
-                            debug!(pod, %error, "The engine does not answer");
+                        // Podman has states for a moment that are not the API's.
+                        LookError::Engine(error @ (EngineError::Unreachable(_) | EngineError::Answer(_))) => {
+                            debug!(pod, %error, "Asking the engine for {pod} again: {error}");
                         }
                         LookError::Client(error) if error.is_conflict() => {}
                         error => warn!(pod, %error, "Looking after {pod} failed, trying again: {error}"),

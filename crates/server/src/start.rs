@@ -261,7 +261,8 @@ fn start_node(client: Client, config: &Config, parts: &Parts, tasks: &Tasks) -> 
         node.network.clone_from(network);
     }
     pierhead_node::retire_others(client.clone(), Some(node.name.clone()), tasks);
-    parts.pod_output.set_node(pierhead_node::start(client, node, Arc::clone(&parts.clock), tasks));
+    let started = pierhead_node::start(client, node, Arc::clone(&parts.clock), tasks);
+    parts.pod_output.set_node(started.context("reading what the node keeps")?);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use bollard::query_parameters::{
 use jiff::Timestamp;
 
 use super::{Engine, EngineError};
-use crate::labels::{self, ContainerIdentity, PodIdentity};
+use crate::labels::{self, ContainerIdentity, PodIdentity, Role};
 
 /// How far a container is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,13 +72,17 @@ impl Engine {
         Ok(observed)
     }
 
-    /// Every container of a cluster, with the pod it belongs to.
+    /// Every container of a cluster, with the pod it belongs to and what it is for.
     pub(crate) async fn cluster_containers(
         &self,
         cluster: &str,
-    ) -> Result<Vec<(String, PodIdentity)>, EngineError> {
-        let listed = self.list(&labels::of_cluster(cluster)).await?;
-        Ok(listed.into_iter().filter_map(|(id, labels)| Some((id, PodIdentity::read(&labels)?))).collect())
+    ) -> Result<Vec<(String, PodIdentity, Option<Role>)>, EngineError> {
+        let listed = self.list(&labels::of_cluster(cluster)).await?.into_iter();
+        let owned = listed.filter_map(|(id, labels)| {
+            let role = ContainerIdentity::read(&labels).map(|identity| identity.role);
+            Some((id, PodIdentity::read(&labels)?, role))
+        });
+        Ok(owned.collect())
     }
 
     async fn list(&self, label: &str) -> Result<Vec<(String, HashMap<String, String>)>, EngineError> {

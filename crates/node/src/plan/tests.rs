@@ -170,10 +170,12 @@ fn containers_restart_by_policy_and_wait_ever_longer() {
     crashed.container("web").crash.restarted(at(20), at(20));
     always(crashed).check(&["infra infra 0 running", "main web 1 exited:1@30"], " | 40");
     let policy = |name: &str| pod(json!({"restartPolicy": name}));
-    Row::new(policy("Never"), ready()).check(&ended, "remove infra-0");
+    Row::new(policy("Never"), ready()).check(&ended, "kill infra-0");
+    let over = ["infra infra 0 exited:137@31", "main web 0 exited:1@30"];
+    Row::new(policy("Never"), ready()).check(&over, "");
     Row::new(policy("OnFailure"), ready()).check(&ended, "image web | 60");
     let well = ["infra infra 0 running", "main web 0 exited:0@30"];
-    Row::new(policy("OnFailure"), ready()).check(&well, "remove infra-0");
+    Row::new(policy("OnFailure"), ready()).check(&well, "kill infra-0");
     Row::new(pod(json!({})), ready()).check(&well, "image web | 60");
 }
 
@@ -206,7 +208,7 @@ fn init_containers_go_first_one_by_one() {
     row().check(&failed, "create setup 1 in infra-0 | 60");
     let mut never = row();
     never.pod.spec.restart_policy = "Never".into();
-    never.check(&failed, "remove infra-0");
+    never.check(&failed, "kill infra-0");
 }
 
 #[test]
@@ -225,14 +227,16 @@ fn sidecars_run_along() {
 fn a_dead_sandbox_is_replaced_with_all_that_hangs_on_it() {
     let containers = ["infra infra 0 exited:0@10", "main web 0 running"];
     let row = || Row::new(pod(json!({})), with_image(ready()));
-    row().check(&containers, "remove infra-0, kill web-0, sandbox 1 | 60");
+    row().check(&containers, "kill web-0, sandbox 1 | 60");
     let new = ["infra infra 1 running", "main web 0 exited:137@20 infra-0"];
     row().check(&new, "create web 1 in infra-1 | 60");
+    let unneeded = ["infra infra 0 exited:137@20", "infra infra 1 running", "main web 1 running infra-1"];
+    row().check(&unneeded, "remove infra-0 | 60");
     let two = ["infra infra 0 running", "infra infra 1 running", "main web 0 running infra-1"];
     row().check(&two, "remove infra-0 | 60");
     let mut never = row();
     never.pod.spec.restart_policy = "Never".into();
-    never.check(&["infra infra 0 exited:0@10", "main web 0 exited:137@10"], "remove infra-0");
+    never.check(&["infra infra 0 exited:0@10", "main web 0 exited:137@10"], "");
 }
 
 #[test]
@@ -272,7 +276,7 @@ fn active_deadlines_end_the_pod() {
     let message = "Pod was active on the node longer than the specified deadline";
     ended.memory.ended = Some(crate::memory::Ended { reason: "DeadlineExceeded", message, at: at(40) });
     ended.check(&running, "stop web-0 by 45 | 45");
-    ended.check(&["infra infra 0 running", "main web 0 exited:0@42"], "remove infra-0");
+    ended.check(&["infra infra 0 running", "main web 0 exited:0@42"], "kill infra-0");
 }
 
 #[test]

@@ -165,11 +165,29 @@ fn ends_from_outside_and_memory_are_told() {
     memory.ended = Some(Ended { reason: "DeadlineExceeded", message: "too long", at: NOW });
     let ended = of(&pod(json!({})), &memory, &running);
     assert_eq!((ended.phase.as_str(), ended.reason.as_str()), ("Failed", "DeadlineExceeded"));
+    let never_ran = of(&pod(json!({})), &memory, &[]);
+    assert!(
+        shown(&never_ran).starts_with("Failed; web: ContainerStatusUnknown 137 0"),
+        "{}",
+        shown(&never_ran)
+    );
     let mut killed = container("web", 0, RunState::Exited, 137);
     killed.out_of_memory = true;
     let never = pod(json!({"restartPolicy": "Never"}));
     let status = of(&never, &Memory::new(NOW), &[killed]);
     assert_eq!(status.container_statuses[0].state.terminated.as_ref().unwrap().reason, "OOMKilled");
+}
+
+#[test]
+fn a_container_that_vanished_is_told_and_counted() {
+    let running = [container("", 0, RunState::Running, 0), container("web", 0, RunState::Running, 0)];
+    let mut pod = pod(json!({}));
+    pod.status = of(&pod, &Memory::new(NOW), &running);
+    pod.status = of(&pod, &Memory::new(NOW), &[]);
+    assert_eq!(shown(&pod.status), format!("Running; web: ContainerCreating 0; {UNREADY}"));
+    let lost = pod.status.container_statuses[0].last_state.terminated.clone().unwrap();
+    assert_eq!((lost.reason.as_str(), lost.exit_code), ("ContainerStatusUnknown", 137));
+    assert_eq!(of(&pod, &Memory::new(NOW), &[]), pod.status);
 }
 
 #[test]
