@@ -29,6 +29,7 @@ pub struct EngineOptions {
 #[derive(Debug)]
 pub struct DockerEngine {
     process: Process,
+    options: EngineOptions,
     trusted: Vec<PathBuf>,
     folder: TempDir,
 }
@@ -50,9 +51,35 @@ impl DockerEngine {
     pub async fn start_with(options: &EngineOptions) -> Result<Self> {
         // Sockets of the engine lie below its folder, and socket paths are short.
         let folder = tempfile::Builder::new().prefix("ph-docker-").tempdir_in("/tmp")?;
-        let path = |name: &str| folder.path().join(name);
+        std::fs::write(folder.path().join("daemon.json"), "{}")?;
+        let process = Self::serve(options, folder.path())?;
+        let mut engine = Self { process, options: options.clone(), trusted: Vec::new(), folder };
+        engine.ready().await?;
+        Ok(engine)
+    }
+
+    /// Kills the engine where it stands; its containers are left to themselves.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// Starts the engine again on what it had.
+    ///
+    /// # Errors
+    /// As [`DockerEngine::start`].
+    pub async fn start_again(&mut self) -> Result<()> {
+        // What the killed one left there names a process that is gone.
+        std::fs::remove_file(self.folder.path().join("pid")).unwrap_or_default();
+        self.process = Self::serve(&self.options, self.folder.path())?;
+        self.ready().await
+    }
+
+    fn serve(options: &EngineOptions, folder: &Path) -> Result<Process> {
+        let path = |name: &str| folder.join(name);
         let socket = format!("unix://{}", path("sock").display());
-        std::fs::write(path("daemon.json"), "{}")?;
         let mut command = match &options.machine {
             Some(machine) => machine.command("dockerd"),
             None => Command::new("dockerd"),
@@ -75,20 +102,22 @@ impl DockerEngine {
         for proxy in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
             command.env_remove(proxy);
         }
-        let process = Process::start(&mut command, &path("log"))?;
-        let mut engine = Self { process, trusted: Vec::new(), folder };
+        Process::start(&mut command, &path("log"))
+    }
+
+    async fn ready(&mut self) -> Result<()> {
         let ready = eventually_within(READY_LIMIT, "the engine is ready", async || {
-            if let Ok(Some(status)) = engine.process.ended() {
+            if let Ok(Some(status)) = self.process.ended() {
                 return Some(Err(status));
             }
-            let answer = engine.docker(["version", "--format", "{{.Server.Version}}"]).await;
+            let answer = self.docker(["version", "--format", "{{.Server.Version}}"]).await;
             (answer.code == Some(0)).then_some(Ok(()))
         })
         .await;
         match ready {
-            Ok(Ok(())) => Ok(engine),
-            Ok(Err(status)) => bail!("dockerd ended with {status}:\n{}", engine.process.log_tail()),
-            Err(error) => bail!("{error}\n{}", engine.process.log_tail()),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(status)) => bail!("dockerd ended with {status}:\n{}", self.process.log_tail()),
+            Err(error) => bail!("{error}\n{}", self.process.log_tail()),
         }
     }
 
