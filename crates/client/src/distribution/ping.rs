@@ -47,7 +47,9 @@ impl RemoteRepository {
         let mode = if name.insecure { Mode::Insecure } else { Mode::Verified };
         let secure = self.ping_at(Home { origin: origin(Scheme::Https)?, mode }).await;
         match secure {
-            Err(RemoteError::HttpOnly | RemoteError::Transport { .. }) if name.insecure => {
+            Err(RemoteError::HttpOnly | RemoteError::Transport { .. } | RemoteError::Timeout { .. })
+                if name.insecure =>
+            {
                 self.ping_at(Home { origin: plain, mode }).await
             }
             pinged => pinged,

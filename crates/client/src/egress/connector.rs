@@ -35,6 +35,8 @@ const MAX_ADDRESSES: usize = 8;
 /// Names looked up at a time: each takes a thread, and a dead name server holds it for half a minute.
 const LOOK_UPS: usize = 128;
 const LOOK_UP_LIMIT: Duration = Duration::from_secs(5);
+/// How long an insecure registry may take to say that it speaks TLS.
+const INSECURE_HANDSHAKE: Duration = Duration::from_secs(4);
 
 /// Asks the system, as every program does.
 pub(super) fn system_resolver() -> Resolver {
@@ -196,8 +198,15 @@ impl Shared {
                 .map_err(|_invalid_name| ConnectError::NoSuchHost { host: origin.host.clone() })?,
         };
         let connecting = TlsConnector::from(config).connect(name, stream);
-        let stream = connecting.await.map_err(|source| ConnectError::Dial { address, source })?;
-        Ok(Link(Box::pin(stream)))
+        // Some servers of plain HTTP wait for more of what they take for a request; an insecure registry is asked in
+        // plain HTTP next.
+        let limit = if mode == Mode::Insecure { self.limit.min(INSECURE_HANDSHAKE) } else { self.limit };
+        match tokio::time::timeout(limit, connecting).await {
+            Ok(stream) => {
+                Ok(Link(Box::pin(stream.map_err(|source| ConnectError::Dial { address, source })?)))
+            }
+            Err(_elapsed) => Err(ConnectError::TooSlow { host: origin.host.clone(), limit }),
+        }
     }
 }
 
