@@ -100,7 +100,7 @@ impl PodSpec {
             errors.invalid(format!("{path}.activeDeadlineSeconds"), seconds, detail);
         }
         name::validate_labels(&self.node_selector, &format!("{path}.nodeSelector"), errors);
-        let named: [(&str, &str, fn(&str) -> Vec<String>); 4] = [
+        let named: [(&str, &str, name::Rule); 4] = [
             ("serviceAccountName", &self.service_account_name, name::dns1123_subdomain),
             ("nodeName", &self.node_name, name::dns1123_subdomain),
             ("hostname", &self.hostname, name::dns1123_label),
