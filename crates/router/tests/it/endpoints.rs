@@ -15,6 +15,7 @@ use pierhead_runtime::listen::{self, Limits};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use crate::fixture::{Body, Fixture, GRACE, text, whole};
 
@@ -63,6 +64,21 @@ fn route() -> Value {
     json!({"host": HOST, "to": {"name": "pods"}})
 }
 
+/// Something that goes on beside the test, and ends with the value it is held by.
+struct Beside<T>(JoinSet<T>);
+
+impl<T: Send + 'static> Beside<T> {
+    fn start(work: impl Future<Output = T> + Send + 'static) -> Self {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(work);
+        Self(tasks)
+    }
+
+    async fn end(mut self) -> T {
+        self.0.join_next().await.unwrap().unwrap()
+    }
+}
+
 /// One client connection, kept over requests.
 struct Client(hyper::client::conn::http1::SendRequest<Body>);
 
@@ -100,7 +116,7 @@ async fn a_rollout_under_load_fails_no_request() {
     let clients: Vec<_> = (0..8)
         .map(|index| {
             let (fixture, done, answered) = (Arc::clone(&fixture), Arc::clone(&done), Arc::clone(&answered));
-            tokio::spawn(async move {
+            Beside::start(async move {
                 let mut client = Client::connect(&fixture).await;
                 while !done.load(Ordering::Relaxed) {
                     let (status, body) = client.get(if index == 0 { "/slow" } else { "/" }).await;
@@ -121,17 +137,17 @@ async fn a_rollout_under_load_fails_no_request() {
             }
             // The pod is told to end and taken from the table at the same time, as it is in a cluster.
             let old = pods.remove(0);
-            let ending = tokio::spawn(old.end());
+            let ending = Beside::start(old.end());
             if round % 2 == 0 {
                 tokio::task::yield_now().await;
             }
             publish(&pods);
-            ending.await.unwrap();
+            ending.end().await;
         }
     }
     done.store(true, Ordering::Relaxed);
     for client in clients {
-        client.await.unwrap();
+        client.end().await;
     }
     assert!(pods.iter().all(|pod| pod.served.load(Ordering::Relaxed) > 0), "the new pods serve");
     for pod in pods {
@@ -148,13 +164,13 @@ async fn a_pod_that_left_the_table_gets_nothing_more() {
     let mut client = Client::connect(&fixture).await;
     assert_eq!(client.get("/").await.1, "old");
     let mut running = Client::connect(&fixture).await;
-    let slow = tokio::spawn(async move { running.get("/slow").await });
+    let slow = Beside::start(async move { running.get("/slow").await });
     while old.served.load(Ordering::Relaxed) < 2 {
         tokio::task::yield_now().await;
     }
     fixture.publish_pods(&[route()], &[new.address]);
     assert_eq!(client.get("/").await.1, "new", "a kept client connection goes to the new pod");
-    assert_eq!(slow.await.unwrap(), (StatusCode::OK, "old".to_owned()), "what runs ends");
+    assert_eq!(slow.end().await, (StatusCode::OK, "old".to_owned()), "what runs ends");
     // Another program at the old address: were a connection to the old one kept, it would be used here.
     let address = old.address;
     old.end().await;
@@ -190,19 +206,19 @@ async fn a_request_whose_only_pod_is_gone_waits_for_news() {
     fixture.publish_pods(&[route()], &[gone.address]);
     gone.end().await;
     let asking = Arc::clone(&fixture);
-    let request = tokio::spawn(async move { Client::connect(&asking).await.get("/").await });
+    let request = Beside::start(async move { Client::connect(&asking).await.get("/").await });
     tokio::time::sleep(Duration::from_millis(50)).await;
     fixture.publish_pods(&[route()], &[new.address]);
-    assert_eq!(request.await.unwrap(), (StatusCode::OK, "new".to_owned()));
+    assert_eq!(request.end().await, (StatusCode::OK, "new".to_owned()));
     new.end().await;
     Arc::into_inner(fixture).unwrap().stop().await;
 }
 
 /// A backend that reads each request and closes the connection, as one does that is killed.
-async fn killed_after_reading(seen: Arc<AtomicUsize>) -> SocketAddr {
+async fn killed_after_reading(seen: Arc<AtomicUsize>) -> (SocketAddr, Beside<()>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
+    let serving = Beside::start(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut buffer = [0; 4096];
             if stream.read(&mut buffer).await.is_ok_and(|count| count > 0) {
@@ -211,14 +227,14 @@ async fn killed_after_reading(seen: Arc<AtomicUsize>) -> SocketAddr {
             drop(stream.shutdown().await);
         }
     });
-    address
+    (address, serving)
 }
 
 #[tokio::test]
 async fn only_what_does_no_harm_is_sent_twice() {
     let fixture = Fixture::start();
     let seen = Arc::new(AtomicUsize::new(0));
-    let killed = killed_after_reading(Arc::clone(&seen)).await;
+    let (killed, _serving) = killed_after_reading(Arc::clone(&seen)).await;
     fixture.publish_pods(&[route()], &[killed]);
     // The page that says so closes the client's connection.
     let check = async |request: http::request::Builder, body: Bytes, times: usize| {
