@@ -6,6 +6,7 @@ mod deployments;
 mod discovery;
 mod exposing;
 mod images;
+mod imports;
 mod lists;
 mod oauth;
 mod pods;
