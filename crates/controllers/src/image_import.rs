@@ -210,7 +210,8 @@ impl Reconciler for ImageImport {
         for image in import.status.images.iter().filter(|image| !image.status.is_success()) {
             debug!(%key, tag = %image.tag, "An import failed: {}", image.status.message);
         }
-        Ok(Outcome::Changed)
+        let answered = import.status.import.is_some_and(|stream| !wishes(&stream).contains_key(&key.host));
+        Ok(if answered { Outcome::Changed } else { Outcome::Nothing })
     }
 }
 

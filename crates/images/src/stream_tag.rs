@@ -15,6 +15,7 @@ use pierhead_store::{KeyRange, StoreError, WriteTx};
 use crate::Images;
 use crate::error::StreamError;
 use crate::images::Config;
+use crate::push::empty_stream;
 use crate::rows::{ALL, Rows, stream_key};
 use crate::source_permission::{MayPull, Permissions};
 use crate::spec_tags::{SpecEdit, TagWish};
@@ -423,11 +424,11 @@ impl TagEdit {
         (stream.metadata.namespace, stream.metadata.name) = stream_key(&self.namespace, &self.stream);
         let errors = stream.validate();
         invalid_if("ImageStream", &self.stream, errors)?;
-        let record = StreamRecord {
-            metadata: ObjectMeta::default(),
-            lookup_policy: ImageLookupPolicy::default(),
-            docker_image_repository: String::new(),
-        };
+        let mut record = empty_stream();
+        let from = self.wanted.as_ref().and_then(|tag| tag.from.as_ref());
+        if from.is_none_or(|from| from.kind != "DockerImage") {
+            self.images.config().mark_checked(&mut record.metadata, self.by.now);
+        }
         Ok(StreamEdit::create(tx, &self.namespace, &self.stream, record, &self.by)?)
     }
 
