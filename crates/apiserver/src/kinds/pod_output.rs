@@ -18,12 +18,12 @@ use pierhead_api::from_value;
 use pierhead_api::meta::Status;
 use serde_json::Value;
 
+use crate::ResponseBody;
 use crate::call::{Answer, Call};
 use crate::error::ApiError;
 use crate::kind::{Connect, GroupVersionKind, SubBehaviour, Subresource, Verb};
 use crate::pod_logs::{LogBody, LogError, LogOptions};
 use crate::query::Query;
-use crate::{BoxError, ResponseBody};
 
 /// The container meant by an annotation when none is named.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
@@ -177,7 +177,7 @@ fn cut(body: LogBody, limit: u64) -> LogBody {
 
 /// 200 with text as it comes.
 pub(crate) fn text(body: LogBody) -> Answer {
-    let frames = body.map(|piece| piece.map(Frame::data).map_err(BoxError::from));
+    let frames = body.map(|piece| piece.map(Frame::data));
     let mut response: Response<ResponseBody> = Response::new(StreamBody::new(frames).boxed_unsync());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));

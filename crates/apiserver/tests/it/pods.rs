@@ -222,6 +222,8 @@ async fn output_is_text_of_the_container_asked_for() {
     assert_eq!(wrong.says(), (400, "container x is not valid for pod a"));
     let stranger = world.get(&user("bob"), &log).await;
     assert_eq!(stranger.status, StatusCode::FORBIDDEN);
+    let session = world.send(&ann, "POST", &format!("{PODS}/a/exec?command=ls"), &[], "").await;
+    assert_eq!(session.says(), (501, "exec is not implemented by this server"));
 }
 
 #[tokio::test]
@@ -258,4 +260,44 @@ async fn short_names_mean_streams_that_say_so() {
     assert_eq!(image("c", "other:1", false).await, "other:1");
     assert_eq!(image("d", "other:1", true).await, resolved("other"));
     assert_eq!(image("e", "library/web:1", true).await, "library/web:1");
+}
+
+#[tokio::test]
+async fn events_are_the_same_in_both_forms() {
+    let (world, ann) = shop().await;
+    let event = json!({
+        "metadata": {"name": "web.1"}, "involvedObject": {"kind": "Pod", "name": "web", "namespace": "shop"},
+        "reason": "Pulled", "message": "got it", "type": "Normal", "count": 2, "source": {"component": "node"},
+    });
+    let made = world.post(&admin(), "/api/v1/namespaces/shop/events", event).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let newer = "/apis/events.k8s.io/v1/namespaces/shop/events";
+    let shown = world.get(&ann, &format!("{newer}?fieldSelector=regarding.name=web")).await.body;
+    let shown = &shown["items"][0];
+    assert_eq!(shown["apiVersion"], "events.k8s.io/v1", "{shown}");
+    assert_eq!((&shown["note"], &shown["regarding"]["name"]), (&json!("got it"), &json!("web")));
+    assert_eq!(
+        (&shown["deprecatedCount"], &shown["deprecatedSource"]["component"]),
+        (&json!(2), &json!("node"))
+    );
+    let bare = json!({"metadata": {"name": "web.2"}, "regarding": {"namespace": "shop"}, "type": "Normal"});
+    let refused = world.post(&admin(), newer, bare).await;
+    assert_eq!(
+        refused.says(),
+        (
+            422,
+            "Event.events.k8s.io \"web.2\" is invalid: [eventTime: Required value, reportingController: Required value, \
+             reportingInstance: Required value, action: Required value, reason: Required value]"
+        )
+    );
+    let full = json!({
+        "metadata": {"name": "web.2"}, "regarding": {"kind": "Pod", "name": "web", "namespace": "shop"},
+        "eventTime": "2026-01-01T00:00:00.000000Z", "reportingController": "x/y", "reportingInstance": "z",
+        "action": "Run", "reason": "Started", "type": "Normal", "note": "runs",
+    });
+    let made = world.post(&admin(), newer, full).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let core = world.get(&ann, "/api/v1/namespaces/shop/events/web.2").await.body;
+    assert_eq!((&core["message"], &core["reportingComponent"]), (&json!("runs"), &json!("x/y")), "{core}");
+    assert_eq!(core["apiVersion"], "v1");
 }
