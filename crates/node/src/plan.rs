@@ -189,17 +189,16 @@ impl<'a> Situation<'a> {
         self.init_failed() || self.pod.spec.containers.iter().all(finished)
     }
 
-    /// The number of the next attempt of a container.
+    /// The number of the next attempt of a container: one more than any the engine or the status knows of.
     fn next_attempt(&self, name: &str) -> u32 {
-        if let Some(latest) = self.latest(name) {
-            return latest.identity.attempt + 1;
-        }
+        let latest = self.latest(name).map(|latest| latest.identity.attempt + 1);
         let status = &self.pod.status;
-        let mut known = status.container_statuses.iter().chain(&status.init_container_statuses);
-        match known.find(|status| status.name == name && !status.container_id.is_empty()) {
-            Some(status) => u32::try_from(status.restart_count).unwrap_or_default() + 1,
-            None => 0,
-        }
+        let mut statuses = status.container_statuses.iter().chain(&status.init_container_statuses);
+        let told = statuses.find(|status| status.name == name && !status.container_id.is_empty());
+        let told = told.map(|status| u32::try_from(status.restart_count).unwrap_or_default());
+        // The status may tell of the latest one itself, or of a later one that somebody removed.
+        let lost = told.filter(|told| latest.is_none_or(|latest| *told >= latest)).map(|told| told + 1);
+        lost.or(latest).unwrap_or_default()
     }
 }
 

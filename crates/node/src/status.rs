@@ -140,7 +140,10 @@ impl View<'_> {
                 })
                 .unwrap_or_default(),
             ready,
-            restart_count: i32::try_from(latest.identity.attempt).unwrap_or(i32::MAX),
+            // Somebody may have removed a later one.
+            restart_count: i32::try_from(latest.identity.attempt)
+                .unwrap_or(i32::MAX)
+                .max(before.map_or(0, |before| before.restart_count)),
             image: container.image.clone(),
             image_id,
             container_id: id,

@@ -297,4 +297,8 @@ fn restart_counts_survive_removed_containers() {
     let status = json!([{"name": "web", "restartCount": 4, "containerID": "docker://x"}]);
     row.pod.status.container_statuses = serde_json::from_value(status).unwrap();
     row.check(&["infra infra 0 running"], "create web 5 in infra-0 | 60");
+    let older = ["infra infra 0 running", "main web 3 exited:1@20"];
+    row.check(&older, "create web 5 in infra-0 | 60");
+    let told = ["infra infra 0 running", "main web 4 exited:1@20"];
+    row.check(&told, "create web 5 in infra-0 | 60");
 }
