@@ -73,6 +73,13 @@ impl DockerEngine {
     pub async fn start_again(&mut self) -> Result<()> {
         // What the killed one left there names a process that is gone.
         std::fs::remove_file(self.folder.path().join("pid")).unwrap_or_default();
+        // Its containerd ends with it, but not at once, and a new engine would take the old one for its own.
+        let containerd = self.folder.path().join("exec/containerd/containerd.pid");
+        if let Ok(id) = std::fs::read_to_string(containerd) {
+            let process = Path::new("/proc").join(id.trim());
+            let gone = async || (!process.exists()).then_some(());
+            eventually_within(READY_LIMIT, "the killed engine's containerd ends", gone).await?;
+        }
         self.process = Self::serve(&self.options, self.folder.path())?;
         self.ready().await
     }
