@@ -60,7 +60,7 @@ async fn run(deployer: Deployer, plays: Tasks, stop: CancellationToken) {
                 begun.insert(pod.metadata.uid.clone(), ended.clone());
                 let play = Play::new(deployer.clone(), Pod::clone(pod));
                 plays.spawn("deployer-pod", |stop| async move {
-                    play.run(stop).await;
+                    Box::pin(play.run(stop)).await;
                     ended.cancel();
                 });
             }

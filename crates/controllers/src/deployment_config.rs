@@ -192,10 +192,7 @@ impl Doing<'_> {
 
     async fn create_deployment(&self, deployment: &ReplicationController) -> Result<(), ClientError> {
         let ObjectMeta { namespace, name, .. } = &deployment.metadata;
-        let error = match self.client.create(Some(namespace), deployment).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
+        let Err(error) = self.client.create(Some(namespace), deployment).await else { return Ok(()) };
         let Some(config) = self.config else { return Err(error) };
         let version = config.status.latest_version;
         let mut why = error.to_string();

@@ -2,7 +2,8 @@
 //!
 //! Those are: pods on a node that is gone for good, pods that are going and were never given a node, pods and
 //! replication controllers whose owner is gone (the server takes dependents along when it deletes; this is for a
-//! server that was killed meanwhile), and the oldest finished pods when there are very many.
+//! server that was killed meanwhile), deployer and hook pods whose version is gone, whoever owns them, and the
+//! oldest finished pods when there are very many.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use pierhead_api::Object;
-use pierhead_api::apps::DeploymentConfig;
+use pierhead_api::apps::{DeploymentConfig, annotations};
 use pierhead_api::core::{Node, Pod, ReplicationController};
 use pierhead_api::meta::{DeleteOptions, ObjectMeta, Preconditions};
 use pierhead_client::{Client, ClientError, Reflected};
@@ -168,17 +169,18 @@ impl PodEnd {
         since.iter().filter(|(_, since)| **since + NODE_GRACE <= now).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Whether the owner that manages an object is not there, by the caches. Owners of other kinds always are.
+    /// Whether what an object belongs to is not there, by the caches. Owners of other kinds always are.
     fn misses_owner(&self, metadata: &ObjectMeta) -> bool {
         let namespace = Some(metadata.namespace.as_str());
-        metadata.controller().is_some_and(|owner| match owner.kind.as_str() {
-            ReplicationController::KIND => {
-                self.controllers.get(namespace, &owner.name).is_none_or(|rc| rc.metadata.uid != owner.uid)
+        owner(metadata).is_some_and(|owner| match owner.kind {
+            OwnerKind::Controller => {
+                let found = self.controllers.get(namespace, owner.name);
+                found.is_none_or(|found| owner.is_other(&found.metadata.uid))
             }
-            DeploymentConfig::KIND => {
-                self.configs.get(namespace, &owner.name).is_none_or(|dc| dc.metadata.uid != owner.uid)
+            OwnerKind::Config => {
+                let found = self.configs.get(namespace, owner.name);
+                found.is_none_or(|found| owner.is_other(&found.metadata.uid))
             }
-            _ => false,
         })
     }
 
@@ -187,16 +189,19 @@ impl PodEnd {
         if !self.misses_owner(metadata) {
             return Ok(false);
         }
-        let Some(owner) = metadata.controller() else { return Ok(false) };
+        let Some(owner) = owner(metadata) else { return Ok(false) };
         let namespace = Some(metadata.namespace.as_str());
-        let found = if owner.kind == DeploymentConfig::KIND {
-            let found = self.client.find::<DeploymentConfig>(namespace, &owner.name).await?;
-            found.map(|config| config.metadata.uid)
-        } else {
-            let found = self.client.find::<ReplicationController>(namespace, &owner.name).await?;
-            found.map(|controller| controller.metadata.uid)
+        let uid = match owner.kind {
+            OwnerKind::Config => {
+                let found = self.client.find::<DeploymentConfig>(namespace, owner.name).await?;
+                found.map(|config| config.metadata.uid)
+            }
+            OwnerKind::Controller => {
+                let found = self.client.find::<ReplicationController>(namespace, owner.name).await?;
+                found.map(|controller| controller.metadata.uid)
+            }
         };
-        Ok(found.as_ref() != Some(&owner.uid))
+        Ok(uid.is_none_or(|uid| owner.is_other(&uid)))
     }
 
     async fn delete<K: Object>(&self, remains: &Remains, grace: Option<i64>) -> Result<Outcome, ClientError> {
@@ -213,6 +218,41 @@ impl PodEnd {
             Err(error) => Err(error),
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OwnerKind {
+    Controller,
+    Config,
+}
+
+/// What an object belongs to.
+struct Owner<'a> {
+    kind: OwnerKind,
+    name: &'a str,
+    /// None if any namesake will do.
+    uid: Option<&'a str>,
+}
+
+impl Owner<'_> {
+    fn is_other(&self, uid: &str) -> bool {
+        self.uid.is_some_and(|wanted| wanted != uid)
+    }
+}
+
+/// The owner by reference; for deployer and hook pods that lost the reference, the version on their label.
+fn owner(metadata: &ObjectMeta) -> Option<Owner<'_>> {
+    let version = metadata.label(annotations::DEPLOYER_POD_FOR);
+    let plain = version.and_then(|_| metadata.owner_references.first());
+    let Some(owner) = metadata.controller().or(plain) else {
+        return Some(Owner { kind: OwnerKind::Controller, name: version?, uid: None });
+    };
+    let kind = match owner.kind.as_str() {
+        ReplicationController::KIND => OwnerKind::Controller,
+        DeploymentConfig::KIND => OwnerKind::Config,
+        _ => return None,
+    };
+    Some(Owner { kind, name: &owner.name, uid: Some(&owner.uid) })
 }
 
 /// What is known of a pod besides itself.
@@ -266,7 +306,7 @@ mod tests {
     use pierhead_api::from_value;
     use serde_json::{Value, json};
 
-    use super::{End, Facts, end_of, surplus};
+    use super::{End, Facts, end_of, owner, surplus};
 
     const NOTHING: Facts = Facts { node_gone: false, owner_gone: false, surplus: false };
 
@@ -290,6 +330,25 @@ mod tests {
         check(going_on_node, Facts { owner_gone: true, ..NOTHING }, None);
         let held = json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["held"]});
         check(json!({"metadata": held}), Facts { node_gone: true, ..NOTHING }, None);
+    }
+
+    #[test]
+    fn deployer_pods_belong_to_their_version_even_without_a_reference() {
+        let check = |metadata: Value, expected: Option<(&str, Option<&str>)>| {
+            let pod: Pod = from_value(&json!({"metadata": metadata})).unwrap();
+            assert_eq!(owner(&pod.metadata).map(|owner| (owner.name, owner.uid)), expected);
+        };
+        let label = json!({"openshift.io/deployer-pod-for.name": "web-1"});
+        let by = |kind: &str| json!([{"kind": kind, "name": "web-2", "uid": "u"}]);
+        let controlled = json!([{"kind": "Job", "name": "web-2", "uid": "u", "controller": true}]);
+        check(json!({}), None);
+        check(json!({"labels": label}), Some(("web-1", None)));
+        check(
+            json!({"labels": label, "ownerReferences": by("ReplicationController")}),
+            Some(("web-2", Some("u"))),
+        );
+        check(json!({"ownerReferences": by("ReplicationController")}), None);
+        check(json!({"ownerReferences": controlled}), None);
     }
 
     #[test]

@@ -47,6 +47,11 @@ pub(crate) fn controlled_by<K: Object>(owner: &K) -> OwnerReference {
     }
 }
 
+/// A reference to an owner that an object goes with, and that does not count it among its own.
+pub(crate) fn owned_by<K: Object>(owner: &K) -> OwnerReference {
+    OwnerReference { controller: None, block_owner_deletion: None, ..controlled_by(owner) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use pierhead_api::apps::annotations;
 use pierhead_api::core::{
     Pod, ReplicationController, ReplicationControllerCondition, ReplicationControllerStatus,
 };
@@ -243,7 +244,9 @@ fn is_of(pod: &Pod, controller: &ReplicationController) -> bool {
 fn plan(controller: &ReplicationController, pods: &[Arc<Pod>], now: Timestamp) -> Plan {
     let ReplicationController { metadata, spec, .. } = controller;
     let is_going = metadata.deletion_timestamp.is_some();
-    let chosen = |pod: &Pod| selects(&spec.selector, &pod.metadata.labels);
+    // Deployer and hook pods may carry any labels, and are nobody's replicas.
+    let is_plain = |pod: &Pod| !pod.metadata.labels.contains_key(annotations::DEPLOYER_POD_FOR);
+    let chosen = |pod: &Pod| selects(&spec.selector, &pod.metadata.labels) && is_plain(pod);
     let (mut own, mut adopt, mut release) = (Vec::new(), Vec::new(), Vec::new());
     for pod in pods.iter().filter(|pod| pod.metadata.namespace == metadata.namespace) {
         match pod.metadata.controller() {

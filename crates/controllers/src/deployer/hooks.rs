@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::deployer::play::{Play, Rollout, Stop};
-use crate::pods::controlled_by;
+use crate::pods::owned_by;
 
 /// How often a hook pod is looked at without a reason.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -282,7 +282,7 @@ fn hook_pod(
     let metadata = ObjectMeta {
         labels,
         annotations: notes,
-        owner_references: vec![controlled_by(to)],
+        owner_references: vec![owned_by(to)],
         ..ObjectMeta::in_namespace(namespace.as_str(), annotations::hook_pod_name(name, &point.to_string()))
     };
     Ok(Pod { metadata, spec, ..Pod::default() })

@@ -9,7 +9,7 @@ use pierhead_api::core::{
 use pierhead_api::meta::ObjectMeta;
 use pierhead_api::to_value;
 
-use crate::pods::controlled_by;
+use crate::pods::{controlled_by, owned_by};
 
 /// Image of deployer pods that are played in process; nobody pulls it.
 const DEPLOYER_IMAGE: &str = "pierhead/deployer";
@@ -140,7 +140,7 @@ pub(super) fn deployer_pod(deployment: &ReplicationController, config: &Deployme
     let metadata = ObjectMeta {
         labels,
         annotations: notes,
-        owner_references: vec![controlled_by(deployment)],
+        owner_references: vec![owned_by(deployment)],
         ..ObjectMeta::in_namespace(namespace.as_str(), annotations::deployer_pod_name(name))
     };
     Pod { metadata, spec, ..Pod::default() }
@@ -219,6 +219,9 @@ mod tests {
         let labels = json!({"cost": "low", "openshift.io/deployer-pod-for.name": "web-2"});
         assert_eq!(pod["metadata"]["labels"], labels);
         assert_eq!(pod["metadata"]["annotations"]["openshift.io/deployment.name"], "web-2");
+        // It goes with its version, and is none of its replicas.
+        let owner = json!({"apiVersion": "v1", "kind": "ReplicationController", "name": "web-2", "uid": ""});
+        assert_eq!(pod["metadata"]["ownerReferences"], json!([owner]));
         let spec = &pod["spec"];
         assert_eq!(spec["schedulerName"], "pierhead-deployer");
         assert_eq!(

@@ -1,8 +1,9 @@
 //! The life of one version: from New by way of its deployer pod to Complete or Failed (platform 8.2.5).
 //!
 //! The phase follows the deployer pod. What was done is read from objects alone, so a step that was cut off is
-//! done again or was done already: a pod with the right name is the deployer, a finished pod from before a retry
-//! is removed first, and whether a New version is a retry is told by the note when its deployer completed.
+//! done again or was done already: the version's own pod with the right name is the deployer, pods from before a
+//! retry or of a namesake are removed first, and whether a New version is a retry is told by the note when its
+//! deployer completed.
 
 use jiff::Timestamp;
 use pierhead_api::apps::annotations::{self, Phase};
@@ -29,7 +30,7 @@ pub(super) fn steps(deployment: &ReplicationController, pods: &[&Pod], now: Time
     match Phase::of(&deployment.metadata) {
         Phase::New => version.begin(),
         phase @ (Phase::Pending | Phase::Running) => version.follow(phase),
-        Phase::Complete => version.remove_pods(),
+        Phase::Complete => remove(pods.iter().copied()),
         Phase::Failed => Vec::new(),
     }
 }
@@ -57,6 +58,10 @@ impl Version<'_> {
                 return self.failed(Some(&message), Happening::warning("FailedCreate", message.clone()));
             }
         };
+        let strays: Vec<&Pod> = self.pods.iter().filter(|pod| is_stray(pod)).copied().collect();
+        if !strays.is_empty() {
+            return remove(strays.into_iter());
+        }
         match self.deployer() {
             None => {
                 let message = created(name, version(&self.deployment.metadata));
@@ -87,7 +92,7 @@ impl Version<'_> {
     /// A retry: what the last try left goes, then its notes, and then it is as new.
     fn begin_again(&self) -> Vec<Step> {
         if !self.pods.is_empty() {
-            return self.remove_pods();
+            return remove(self.pods.iter().copied());
         }
         self.moved(Phase::New, |notes| {
             for note in [
@@ -115,7 +120,7 @@ impl Version<'_> {
             "Succeeded" => self.succeeded(is_cancelled),
             "Failed" if is_cancelled => self.cancelled(),
             "Failed" => self.given_up(),
-            _ if is_cancelled => self.remove_pods(),
+            _ if is_cancelled => remove(self.pods.iter().copied()),
             "Running" if phase != Phase::Running => self.moved(Phase::Running, |notes| {
                 note_time(notes, annotations::DEPLOYER_POD_STARTED_AT, pod.status.start_time);
             }),
@@ -179,25 +184,31 @@ impl Version<'_> {
         vec![Step::Change(Box::new(deployment))]
     }
 
-    fn remove_pods(&self) -> Vec<Step> {
-        let staying = self.pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
-        staying
-            .map(|pod| Step::DeletePod { name: pod.metadata.name.clone(), uid: pod.metadata.uid.clone() })
-            .collect()
-    }
-
     fn deployer(&self) -> Option<&Pod> {
         let name = annotations::deployer_pod_name(&self.deployment.metadata.name);
         self.pods.iter().find(|pod| pod.metadata.name == name).copied()
     }
 
     fn is_mine(&self, pod: &Pod) -> bool {
-        pod.metadata.annotation(annotations::DEPLOYMENT) == Some(&self.deployment.metadata.name)
+        pod.metadata.owner_references.iter().any(|owner| owner.uid == self.deployment.metadata.uid)
     }
 
     fn label(&self) -> String {
         format!("{}/{}", self.deployment.metadata.namespace, self.deployment.metadata.name)
     }
+}
+
+/// Whether a pod was made for a version of this name that is gone, and lost its owner.
+fn is_stray(pod: &Pod) -> bool {
+    pod.metadata.labels.contains_key(annotations::DEPLOYER_POD_FOR)
+        && pod.metadata.owner_references.is_empty()
+}
+
+fn remove<'a>(pods: impl Iterator<Item = &'a Pod>) -> Vec<Step> {
+    let staying = pods.filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    staying
+        .map(|pod| Step::DeletePod { name: pod.metadata.name.clone(), uid: pod.metadata.uid.clone() })
+        .collect()
 }
 
 type Notes = std::collections::BTreeMap<String, String>;

@@ -313,7 +313,7 @@ mod tests {
         from_value(&document).unwrap()
     }
 
-    /// `version suffix phase`, of the version unless `foreign` follows.
+    /// `version suffix phase`, of the version unless `foreign` or `stray` (without an owner) follows.
     fn pod(words: &str) -> Pod {
         let words: Vec<&str> = words.split(' ').collect();
         let [version, suffix, phase, flags @ ..] = words.as_slice() else { panic!("{words:?}") };
@@ -322,7 +322,11 @@ mod tests {
         let mut metadata = json!({"namespace": "shop", "name": name, "uid": name});
         if !flags.contains(&"foreign") {
             metadata["labels"] = json!({"openshift.io/deployer-pod-for.name": of});
-            metadata["annotations"] = json!({"openshift.io/deployment.name": of});
+        }
+        if flags.is_empty() {
+            let uid = format!("rc{version}");
+            let owner = json!({"kind": "ReplicationController", "name": of, "uid": uid});
+            metadata["ownerReferences"] = json!([owner]);
         }
         from_value(&json!({"metadata": metadata, "status": {"phase": phase}})).unwrap()
     }
@@ -434,6 +438,8 @@ mod tests {
         let foreign = "FailedCreate: Error creating deployer pod since another pod with the same name \
                        (\"web-1-deploy\") exists";
         check("1 New 0", &["1 deploy Running foreign"], &["web-1 is Failed", foreign]);
+        let strays = ["1 deploy Succeeded stray", "1 hook-pre Succeeded stray"];
+        check("1 New 0", &strays, &["end web-1-deploy", "end web-1-hook-pre"]);
         check("1 Pending 0", &["1 deploy Pending"], &[]);
         check("1 Pending 0", &["1 deploy Running"], &["web-1 is Running"]);
         check("1 Running 0", &["1 deploy Running"], &[]);

@@ -359,6 +359,7 @@ impl FakeApi {
         }
         object["metadata"]["uid"] = format!("uid-{}", state.revision + 1).into();
         object["metadata"]["generation"] = 1.into();
+        object["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z".into();
         state.made.push(format!("{resource}/{}", key.2));
         answer(201, &state.store(&key, object))
     }

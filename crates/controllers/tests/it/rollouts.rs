@@ -444,6 +444,29 @@ async fn pods_wait_for_a_node_and_say_so() {
     cluster.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_configuration_takes_everything_along() {
+    let cluster = Cluster::start().await;
+    cluster.create(&json!({})).await;
+    cluster.complete("web-1").await;
+    cluster.change_image("r/broken:2").await;
+    cluster.until("web-2 to run", |cluster| (cluster.phase("web-2")? == "Running").then_some(())).await;
+    // As clients of 2016 do: first the version, without its pods.
+    let mut deployer: Pod = cluster.object("web-2-deploy").unwrap();
+    deployer.metadata.owner_references.clear();
+    cluster.client.replace(Some("shop"), &deployer).await.unwrap();
+    let options = pierhead_api::meta::DeleteOptions::default();
+    cluster.client.delete::<DeploymentConfig>(Some("shop"), "web", &options).await.unwrap();
+    cluster
+        .until("nothing of it to be left", |cluster| {
+            let names = cluster.api.names_in("shop");
+            let of_it = ["pods/", "replicationcontrollers/", "deploymentconfigs/"];
+            (!names.iter().any(|name| of_it.iter().any(|kind| name.starts_with(kind)))).then_some(())
+        })
+        .await;
+    cluster.stop().await;
+}
+
 /// What is there in the end, without what depends on chance.
 fn outcome(cluster: &Cluster) -> (BTreeMap<String, usize>, Vec<String>, Vec<String>) {
     let mut names: Vec<String> = cluster.api.names_in("shop");

@@ -27,7 +27,7 @@ impl Cluster {
     fn start() -> Self {
         let api = FakeApi::default();
         let logs = tempfile::tempdir().unwrap();
-        let cluster = Self { client: api.client(), api, tasks: Tasks::new(), logs: logs };
+        let cluster = Self { client: api.client(), api, tasks: Tasks::new(), logs };
         let sign = |request: &LegacyTokenRequest| {
             let LegacyTokenRequest { namespace, service_account_name, secret_name, .. } = request;
             Ok(Secret::new(format!("{namespace}/{service_account_name}/{secret_name}")))
