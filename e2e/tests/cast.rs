@@ -101,11 +101,19 @@ impl Cast {
         }
         let (core, images) = ("/api/v1", "/apis/image.openshift.io/v1");
         let service = json!({"kind": "Service", "name": "secret"});
+        let pod = json!({"containers": [{"name": "c", "image": "secret:1"}]});
+        let template = json!({"metadata": {"labels": {"app": "hidden"}}, "spec": pod});
+        let addresses = json!([{"addresses": [{"ip": "192.0.2.1"}], "ports": [{"port": 80}]}]);
+        let never = json!({"replicas": 0, "template": template, "triggers": []});
         for (prefix, resource, rest) in [
             (core, "configmaps", json!({"data": {"key": "hidden"}})),
             (core, "secrets", json!({"stringData": {"key": "hidden"}})),
             (core, "serviceaccounts", json!({})),
             (core, "services", json!({"spec": {"ports": [{"port": 80}]}})),
+            (core, "endpoints", json!({"subsets": addresses})),
+            (core, "pods", json!({"spec": pod})),
+            (core, "replicationcontrollers", json!({"spec": {"replicas": 0, "template": template}})),
+            ("/apis/apps.openshift.io/v1", "deploymentconfigs", json!({"spec": never})),
             (images, "imagestreams", json!({})),
             ("/apis/route.openshift.io/v1", "routes", json!({"spec": {"to": service}})),
         ] {
