@@ -299,8 +299,9 @@ async fn advisories_e10_guessing_passwords_leads_nowhere() -> Result<()> {
         let wait: u64 = refused.header("retry-after").context("no Retry-After")?.parse()?;
         ensure!((1..=6).contains(&wait), "Retry-After: {wait}");
         // Not even the right password is looked at now.
-        let told =
-            guesser.oc(log_in(account, "right")).await.fails_with("Login failed (429 Too Many Requests)");
+        let outcome = guesser.oc(log_in(account, "right")).await;
+        let told = outcome.stdout.clone();
+        outcome.fails_with("Login failed (429 Too Many Requests)");
         ensure!(told.contains("Too many passwords were wrong; try again in "), "{account}: {told}");
         answers.push((told, refused.body));
     }
