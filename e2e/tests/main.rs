@@ -8,6 +8,8 @@
 mod access_matrix;
 mod advisories;
 mod cast;
+mod cli_deploy;
+mod cli_images;
 mod conformance;
 mod crash;
 mod door;
