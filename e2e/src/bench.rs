@@ -5,6 +5,7 @@
 
 pub mod process;
 pub mod proxies;
+pub mod pull_through;
 pub mod report;
 pub mod servers;
 pub mod work;

@@ -5,6 +5,7 @@
 
 mod content;
 mod document;
+mod egress;
 mod names;
 mod startup;
 mod tenants;

@@ -1,8 +1,8 @@
 //! Drives the real binary with the real clients.
 //!
 //! Owns starting and stopping a site ([`Site`]), the people who use it ([`Actor`]), a Docker Engine of its own
-//! ([`DockerEngine`]), names for route hosts ([`HostName`]) and images made from nothing ([`layout`]). Knows no
-//! story: these are in `e2e`. A tool that is missing fails the test; nothing is ever skipped.
+//! ([`DockerEngine`]), names for route hosts ([`HostName`]), images made from nothing ([`layout`]) and a registry that
+//! does as it is told ([`ScriptedRegistry`]). Knows no story: these are in `e2e`. A tool that is missing fails the test; nothing is ever skipped.
 //!
 //! Nothing here stops a process or removes a file that it did not start or make itself.
 
@@ -17,6 +17,7 @@ mod hosts;
 mod lan;
 pub mod layout;
 mod process;
+mod scripted_registry;
 mod site;
 mod tar;
 mod tool;
@@ -27,6 +28,7 @@ pub use docker::{DockerEngine, EngineOptions};
 pub use hosts::{HostName, OwnAddress};
 pub use lan::{Lan, Machine};
 pub use process::{Addresses, Process, log_tail, serve_anywhere};
+pub use scripted_registry::{Asked, Script, ScriptedRegistry};
 pub use site::{Site, SiteOptions};
 pub use tool::{Outcome, Tool};
 pub use wait::{eventually, eventually_within};

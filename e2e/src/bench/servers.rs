@@ -129,6 +129,12 @@ impl Server {
         Addresses::of(&self.folder.path().join("data")).map(|addresses| addresses.router_http)
     }
 
+    /// Runs our command line as the owner of the project; for ours alone.
+    pub fn as_owner(&self, args: &[&str]) -> Result<String> {
+        let Launch::Ours { binary } = &self.launch else { bail!("peers have no command line") };
+        self.run(binary, args)
+    }
+
     /// Runs our command line as the owner of the project.
     fn run(&self, binary: &Path, args: &[&str]) -> Result<String> {
         let output = Command::new(binary)
@@ -162,7 +168,7 @@ impl Launch {
             Self::Ours { binary } => {
                 command = Command::new(binary);
                 let config = folder.join("config.toml");
-                std::fs::write(&config, "[import]\ntags-per-repository = -1\n")?;
+                std::fs::write(&config, "[import]\ntags-per-repository = -1\n\n[egress]\nallow = [\"127.0.0.0/8\"]\n")?;
                 serve_anywhere(&mut command, &data).args(["--allow-any-password", "--log", "warn"]);
                 command.arg("--config").arg(config);
             }

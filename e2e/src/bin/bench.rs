@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use http::Method;
 use pierhead_e2e::bench::report::{Row, Target, head};
 use pierhead_e2e::bench::servers::Server;
-use pierhead_e2e::bench::{process, proxies, work};
+use pierhead_e2e::bench::{process, proxies, pull_through, work};
 use std::path::PathBuf;
 
 /// Tags of the repository whose pages are listed, and of the store that is started; `PIERHEAD_BENCH_TAGS` and
@@ -16,6 +16,7 @@ const TAGS: u64 = 100_000;
 const START_TAGS: u64 = 200_000;
 
 const IMPORT: &str = "import of a repository of 100 tags";
+const PULL_THROUGH: &str = "200 clients pull one uncached image of 8 MiB, each blob fetched once";
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -28,6 +29,7 @@ async fn main() -> Result<()> {
     bench.pushes().await?;
     bench.tags().await?;
     bench.imports().await?;
+    bench.pulls_through().await?;
     bench.large().await?;
     bench.memory().await?;
     bench.start().await?;
@@ -155,6 +157,17 @@ impl Bench {
             let (again, _) = ours.import("bench/source", "imported")?;
             self.report(IMPORT, "s", vec![took.as_secs_f64()], Target::AtMost(5.0));
             self.report("the same import without news", "s", vec![again.as_secs_f64()], Target::AtMost(2.5));
+        }
+        Ok(())
+    }
+
+    /// Ours alone: the peers proxy one registry and no others, and only when they are told to at their start.
+    async fn pulls_through(&self) -> Result<()> {
+        if self.wants(PULL_THROUGH) {
+            let pulled = pull_through::pull_uncached(&self.servers[0], 200).await?;
+            self.report(PULL_THROUGH, "s", vec![pulled.took.as_secs_f64()], Target::AtMost(15.0));
+            let memory = vec![mebibytes(Ok(pulled.memory))?];
+            self.report("memory meanwhile", "MiB", memory, Target::AtMost(256.0));
         }
         Ok(())
     }
