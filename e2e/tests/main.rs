@@ -15,6 +15,7 @@ mod crash;
 mod deployment_configs;
 mod door;
 mod large_push;
+mod pull_through;
 mod rollouts;
 mod seed_story;
 mod skopeo_podman_push_pull;
