@@ -6,6 +6,7 @@
 
 use pierhead_api::route::Route;
 use pierhead_client::Client;
+use pierhead_client::egress::OwnHosts;
 use pierhead_runtime::Tasks;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -32,7 +33,7 @@ impl PublicRegistry {
     }
 
     /// A function that tells where a host, with its port where it has one, leads to if it is one of our own names.
-    pub(crate) fn own_hosts(&self) -> Arc<dyn Fn(&str) -> Option<SocketAddr> + Send + Sync> {
+    pub(crate) fn own_hosts(&self) -> OwnHosts {
         let (routed, service) = (Arc::clone(&self.routed), self.service);
         let port = service.port();
         let name = format!("{SERVICE}.{NAMESPACE}.svc");

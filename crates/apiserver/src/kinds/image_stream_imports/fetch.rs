@@ -307,7 +307,7 @@ impl Fetcher {
     ) -> Result<RemoteManifest, Status> {
         let manifest = remote.manifest(reference).await.map_err(|error| wanted.failed(&error))?;
         // The bytes, and what was read out of them.
-        self.keep(manifest.bytes.len() * 2, wanted)?;
+        self.keep(manifest.bytes.len() * 2, wanted).map_err(|full| *full)?;
         Ok(manifest)
     }
 
@@ -322,15 +322,15 @@ impl Fetcher {
         let Some(size) = usize::try_from(config.size).ok().filter(|_| config.size <= MAX_CONFIG) else {
             return Ok(None);
         };
-        self.keep(size, wanted)?;
+        self.keep(size, wanted).map_err(|full| *full)?;
         let fetched = remote.small_blob(&config.digest, size).await;
         fetched.map(Some).map_err(|error| wanted.failed(&error))
     }
 
-    fn keep(&self, bytes: usize, wanted: Wanted<'_>) -> Result<(), Status> {
+    fn keep(&self, bytes: usize, wanted: Wanted<'_>) -> Result<(), Box<Status>> {
         let Some(kept) = self.room.take(bytes) else {
             let text = format!("{}: too many imports are running", wanted.reference);
-            return Err(Status::too_many_requests(text, 30));
+            return Err(Box::new(Status::too_many_requests(text, 30)));
         };
         self.kept.lock().push(kept);
         Ok(())
