@@ -6,6 +6,7 @@
 //! while requests go on; and production alone.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -142,14 +143,16 @@ struct Production {
 }
 
 impl Production {
-    async fn start(lan: &Lan) -> Result<Self> {
+    /// A cluster that trusts `authority` when it imports; its engine does not yet.
+    async fn start(lan: &Lan, authority: &Path) -> Result<Self> {
         let machine = lan.machine()?;
         let engine = EngineOptions { machine: Some(machine.clone()), ..EngineOptions::default() };
         let docker = DockerEngine::start_with(&engine).await?;
         let socket = docker.socket();
         let socket = socket.to_str().context("temporary folders have UTF-8 names")?;
         let config = format!(
-            "[import]\nscheduled-interval = \"1s\"\n[node]\nengine = \"docker\"\nsocket = {socket:?}\n"
+            "[import]\nscheduled-interval = \"1s\"\n[egress]\nca-files = [{authority:?}]\n\
+             [node]\nengine = \"docker\"\nsocket = {socket:?}\n"
         );
         let options = SiteOptions { machine: Some(machine), config: Some(config), ..SiteOptions::default() };
         let site = Site::start_with(options).await?;
@@ -301,8 +304,8 @@ async fn import(nonprod: &NonProduction, ann: &Actor) -> Result<()> {
 /// A second push rolls out by itself, and no request fails while it does.
 async fn follow(nonprod: &NonProduction, production: &Production) -> Result<()> {
     let ann = &production.ann;
-    let source = format!("{}/pushed/myimage:latest", nonprod.registry());
-    let scheduled = ["tag", "--source=docker", &source, "myimage:latest", "--scheduled", "--insecure"];
+    let source = format!("{}/pushed/myimage:latest", nonprod.secured_registry());
+    let scheduled = ["tag", "--source=docker", &source, "myimage:latest", "--scheduled"];
     ann.oc(scheduled).await.succeeds();
     ann.kubectl(["patch", "dc", "myapp", "--type=merge", "-p", FOLLOW]).await.succeeds();
     ann.oc(["rollout", "status", "dc/myapp"]).await.succeeds();
@@ -335,7 +338,7 @@ async fn two_clusters_tell_the_whole_story() -> Result<()> {
     nonprod.docker.docker(["rmi", "-f", "local/app", &name]).await.succeeds();
     nonprod.docker.docker(["pull", &name]).await.succeeds();
 
-    let mut production = Production::start(&lan).await?;
+    let mut production = Production::start(&lan, &nonprod.site.authority()).await?;
     deploy_by_reference(&nonprod, &mut production).await?;
     import(&nonprod, &production.ann).await?;
     follow(&nonprod, &production).await?;

@@ -4,8 +4,8 @@ use crate::config::{Compat, Config, Listen};
 use crate::data::{self, Addresses};
 use crate::pki::{self, Pki};
 use crate::pod_output::PodOutput;
-use crate::pull_credentials::pull_credentials;
 use crate::public_registry::{PublicRegistry, RouterPorts};
+use crate::pull_credentials::pull_credentials;
 use crate::{health, maintenance, passwords};
 use anyhow::{Context, Result};
 use http::Request;
@@ -116,7 +116,11 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
         metrics: metrics.local_addr(),
     };
     server.bootstrap(built_in(&addresses)).await.context("writing the built-in objects")?;
-    pierhead_controllers::start(client("controllers"), controllers(&pki, &addresses, &parts, config), &agents);
+    pierhead_controllers::start(
+        client("controllers"),
+        controllers(&pki, &addresses, &parts, config),
+        &agents,
+    );
     start_node(client("node"), config, &parts, &agents)?;
     let ports = RouterPorts { http: addresses.router_http.port(), https: addresses.router_https.port() };
     parts.public_registry.follow(&client("public-registry"), ports, &agents);

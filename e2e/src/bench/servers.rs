@@ -168,7 +168,10 @@ impl Launch {
             Self::Ours { binary } => {
                 command = Command::new(binary);
                 let config = folder.join("config.toml");
-                std::fs::write(&config, "[import]\ntags-per-repository = -1\n\n[egress]\nallow = [\"127.0.0.0/8\"]\n")?;
+                std::fs::write(
+                    &config,
+                    "[import]\ntags-per-repository = -1\n\n[egress]\nallow = [\"127.0.0.0/8\"]\n",
+                )?;
                 serve_anywhere(&mut command, &data).args(["--allow-any-password", "--log", "warn"]);
                 command.arg("--config").arg(config);
             }

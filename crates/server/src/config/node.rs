@@ -54,7 +54,8 @@ impl NodeSection {
         }
         let name = name.unwrap_or_else(host_name);
         if !pierhead_api::name::is_dns1123_subdomain(&name) {
-            let why = format!("`{name}` is no name of an object: write lower-case letters, digits, `-` and `.`");
+            let why =
+                format!("`{name}` is no name of an object: write lower-case letters, digits, `-` and `.`");
             return Err(ConfigError::Value { key: "node.name", why });
         }
         let policy = Policy { privileged: allow_privileged, host_paths: allow_host_paths };
