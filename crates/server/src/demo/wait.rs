@@ -46,7 +46,8 @@ mod tests {
             Ok((left == 0).then_some("found"))
         });
         assert_eq!(found.unwrap(), "found");
-        assert!(until(SHORT, || Ok(None::<()>)).is_err());
+        let error = until(SHORT, || Ok(None::<()>)).unwrap_err();
+        assert_eq!(error.to_string(), "not within 0 seconds");
     }
 
     #[test]

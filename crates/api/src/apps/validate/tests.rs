@@ -1,3 +1,5 @@
+//! Deployment configurations and their requests, right and wrong, and what is said of them.
+
 use serde_json::{Value, json};
 
 use crate::apps::{DeploymentConfig, DeploymentConfigRollback, DeploymentLogOptions, DeploymentRequest};
