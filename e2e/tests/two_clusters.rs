@@ -16,7 +16,7 @@ use pierhead_testkit::{
     Actor, DockerEngine, EngineOptions, HostName, Lan, Site, SiteOptions, eventually_within,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::seed_story::{admitted, field, host_port, look_at_the_stream, prepare_project, word};
 
@@ -226,9 +226,10 @@ async fn get(router: SocketAddr, host: &str) -> Result<String> {
 }
 
 /// Requests without a break, until told to stop; gives how many there were and what went wrong.
-fn requests(router: SocketAddr, host: &str, stop: &Arc<AtomicBool>) -> JoinHandle<(u32, Vec<String>)> {
+fn requests(router: SocketAddr, host: &str, stop: &Arc<AtomicBool>) -> JoinSet<(u32, Vec<String>)> {
     let (host, stop) = (host.to_owned(), Arc::clone(stop));
-    tokio::spawn(async move {
+    let mut running = JoinSet::new();
+    running.spawn(async move {
         let (mut count, mut failures) = (0, Vec::new());
         while !stop.load(Ordering::Relaxed) {
             count += 1;
@@ -238,7 +239,8 @@ fn requests(router: SocketAddr, host: &str, stop: &Arc<AtomicBool>) -> JoinHandl
             tokio::time::sleep(BETWEEN_REQUESTS).await;
         }
         (count, failures)
-    })
+    });
+    running
 }
 
 /// The secret with the other cluster's token, linked to the account that runs pods.
@@ -312,12 +314,12 @@ async fn follow(nonprod: &NonProduction, production: &Production) -> Result<()> 
     let stop = Arc::new(AtomicBool::new(false));
     let router = production.site.addresses().router_http;
     production.serves("version 1\n").await?;
-    let running = requests(router, production.route.as_str(), &stop);
+    let mut running = requests(router, production.route.as_str(), &stop);
     nonprod.push("version 2\n", &["latest"]).await?;
     let served = production.serves("version 2\n").await;
     let finished = ann.oc(["rollout", "status", "dc/myapp"]).await;
     stop.store(true, Ordering::Relaxed);
-    let (count, failures) = running.await?;
+    let (count, failures) = running.join_next().await.context("one task was started")??;
     served?;
     finished.succeeds();
     ensure!(failures.is_empty(), "{} of {count} requests failed: {failures:#?}", failures.len());

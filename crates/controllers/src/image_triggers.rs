@@ -7,6 +7,7 @@
 mod annotation;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use pierhead_api::apps::{DeploymentConfig, Followed};
@@ -71,9 +72,9 @@ impl ImageTriggers {
         for from in tags {
             let Some((stream, _)) = from.name.split_once(':') else { continue };
             let key = (from.namespace.as_str(), stream);
-            if !streams.contains_key(&key) {
+            if let Entry::Vacant(unread) = streams.entry(key) {
                 let found = self.client.find::<ImageStream>(Some(key.0), key.1).await?;
-                streams.insert(key, found.map(std::sync::Arc::new));
+                unread.insert(found.map(std::sync::Arc::new));
             }
             let known = |namespace: &str, stream: &str| streams.get(&(namespace, stream)).cloned().flatten();
             if let Some(spec) = pull_spec(from, known) {

@@ -171,8 +171,7 @@ impl Images {
                 }
             }
         }
-        found.sort_by(|left, right| (left.0, left.1).cmp(&(right.0, right.1)));
-        found.sort_by_key(|(_, _, source)| source.insecure);
+        found.sort_by_key(|(rank, place, source)| (source.insecure, *rank, *place));
         let mut sources: Vec<RemoteSource> = Vec::new();
         for (_, _, source) in found {
             if sources.len() < MAX_SOURCES && !sources.contains(&source) {
