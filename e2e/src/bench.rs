@@ -3,6 +3,7 @@
 //!
 //! Owns starting the servers, the work and the table. Judges nothing: a missed target is printed as missed.
 
+pub mod deploy;
 pub mod process;
 pub mod proxies;
 pub mod pull_through;

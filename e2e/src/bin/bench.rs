@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use http::Method;
 use pierhead_e2e::bench::report::{Row, Target, head};
 use pierhead_e2e::bench::servers::Server;
-use pierhead_e2e::bench::{process, proxies, pull_through, work};
+use pierhead_e2e::bench::{deploy, process, proxies, pull_through, work};
 use std::path::PathBuf;
 
 /// Tags of the repository whose pages are listed, and of the store that is started; `PIERHEAD_BENCH_TAGS` and
@@ -16,6 +16,8 @@ const TAGS: u64 = 100_000;
 const START_TAGS: u64 = 200_000;
 
 const IMPORT: &str = "import of a repository of 100 tags";
+const DEPLOY: &str = "from a push to the new pod answering, median of 5";
+const DEPLOYS: u32 = 5;
 const PULL_THROUGH: &str = "200 clients pull one uncached image of 8 MiB, each blob fetched once";
 
 #[tokio::main]
@@ -30,6 +32,7 @@ async fn main() -> Result<()> {
     bench.tags().await?;
     bench.imports().await?;
     bench.pulls_through().await?;
+    bench.deploys().await?;
     bench.large().await?;
     bench.memory().await?;
     bench.start().await?;
@@ -168,6 +171,16 @@ impl Bench {
             self.report(PULL_THROUGH, "s", vec![pulled.took.as_secs_f64()], Target::AtMost(15.0));
             let memory = vec![mebibytes(Ok(pulled.memory))?];
             self.report("memory meanwhile", "MiB", memory, Target::AtMost(256.0));
+        }
+        Ok(())
+    }
+
+    /// Ours alone: the peers run nothing.
+    async fn deploys(&self) -> Result<()> {
+        if self.wants(DEPLOY) {
+            let times = deploy::push_to_answer(DEPLOYS).await?;
+            let median = times.get(times.len() / 2).map(std::time::Duration::as_secs_f64);
+            self.report(DEPLOY, "s", median.into_iter().collect(), Target::AtMost(5.0));
         }
         Ok(())
     }

@@ -1,0 +1,102 @@
+//! From the end of a push to the first answer of the new pod: image trigger, deployer, replication controller, scheduler,
+//! node, endpoints and router, one after the other.
+//!
+//! Owns a cluster on a machine of its own with a Docker Engine, and an application that follows a tag. Nobody else does
+//! all of that in one program, so there is no peer.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use pierhead_testkit::{
+    Actor, DockerEngine, EngineOptions, HostName, Lan, Site, SiteOptions, eventually_within,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A deployment that follows `app:latest`, and its service.
+const APPLICATION: &str = r#"{"apiVersion": "v1", "kind": "List", "items": [
+    {"apiVersion": "v1", "kind": "DeploymentConfig", "metadata": {"name": "app"}, "spec": {
+        "replicas": 1, "selector": {"name": "app"},
+        "template": {"metadata": {"labels": {"name": "app"}}, "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{"name": "app", "image": "app",
+                "readinessProbe": {"periodSeconds": 1, "httpGet": {"path": "/message", "port": 8080}}}]}},
+        "triggers": [{"type": "ImageChange", "imageChangeParams": {"automatic": true, "containerNames": ["app"],
+            "from": {"kind": "ImageStreamTag", "name": "app:latest"}}}]}},
+    {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "app"},
+        "spec": {"selector": {"name": "app"}, "ports": [{"port": 8080}]}}]}"#;
+
+/// Times of `rounds` pushes, each from its end to the first answer of the new version; the shortest first.
+///
+/// # Errors
+/// Something did not start, or a version never answered.
+pub async fn push_to_answer(rounds: u32) -> Result<Vec<Duration>> {
+    let lan = Lan::new()?;
+    let machine = lan.machine()?;
+    let engine = EngineOptions { machine: Some(machine.clone()), ..EngineOptions::default() };
+    let docker = DockerEngine::start_with(&engine).await?;
+    let socket = docker.socket();
+    let config = format!("[node]\nengine = \"docker\"\nsocket = {socket:?}\n");
+    let options = SiteOptions { machine: Some(machine), config: Some(config), ..SiteOptions::default() };
+    let site = Site::start_with(options).await?;
+    let route = site.route_host("app", "shop")?;
+    let ed = site.user("ed").await?;
+    ed.oc(["new-project", "shop"]).await.succeeds();
+    let image = log_in(&site, &docker, &ed).await?;
+    push(&docker, &image, "0\n").await?;
+    ed.oc_with_input(["create", "-f", "-"], APPLICATION).await.succeeds();
+    ed.oc(["expose", "service", "app"]).await.succeeds();
+    let router = site.addresses().router_http;
+    answers(router, &route, "0\n").await?;
+    let mut times = Vec::new();
+    for round in 1..=rounds {
+        let text = format!("{round}\n");
+        push(&docker, &image, &text).await?;
+        let pushed = Instant::now();
+        answers(router, &route, &text).await?;
+        times.push(pushed.elapsed());
+        ed.oc(["rollout", "status", "dc/app"]).await.succeeds();
+    }
+    ed.oc(["delete", "dc,rc,pods", "--all"]).await.succeeds();
+    eventually_within(PATIENCE, "the engine is empty", async || {
+        docker.docker(["ps", "-aq"]).await.succeeds().trim().is_empty().then_some(())
+    })
+    .await?;
+    site.stop()?;
+    times.sort();
+    Ok(times)
+}
+
+/// Logs the engine in at the registry's service, which is on its own machine, and names the image there.
+async fn log_in(site: &Site, docker: &DockerEngine, ed: &Actor) -> Result<String> {
+    let registry = site.addresses().registry.to_string();
+    let token = ed.oc(["whoami", "-t"]).await.succeeds();
+    let login = ["login", "--username=ed", "--password-stdin", &registry];
+    docker.docker_with_input(login, token.trim()).await.succeeds();
+    Ok(format!("{registry}/shop/app:latest"))
+}
+
+async fn push(docker: &DockerEngine, image: &str, text: &str) -> Result<()> {
+    docker.make_web_image(image, text).await?;
+    docker.docker(["push", image]).await.succeeds();
+    Ok(())
+}
+
+async fn answers(router: SocketAddr, route: &HostName, text: &str) -> Result<()> {
+    eventually_within(PATIENCE, "the new version answers", async || {
+        (get(router, route.as_str()).await.ok()? == text).then_some(())
+    })
+    .await
+}
+
+async fn get(router: SocketAddr, host: &str) -> Result<String> {
+    let mut stream = tokio::net::TcpStream::connect(router).await?;
+    let request = format!("GET /message HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).context("no HTTP answer")
+}
