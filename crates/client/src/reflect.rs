@@ -4,9 +4,9 @@
 //! objects that can be read without waiting. Between relists the map is never empty when the server's is not:
 //! a relist replaces it at once.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Bound, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Bound, sync::Arc, time::Duration};
 
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api,
@@ -21,9 +21,13 @@ use pierhead_api::{Object, from_value};
 use pierhead_runtime::Tasks;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::Client;
+
+/// Reflecting takes at most one part in this many of the time.
+const SHARE_OF_TIME: u32 = 20;
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 type Key = (String, String);
 type Objects<K> = BTreeMap<Key, Arc<K>>;
@@ -127,11 +131,24 @@ impl<K: Object> Reflector<K> {
     async fn run(mut self, api: Api<Watched<K>>) {
         let mut events = Box::pin(watcher::watcher(api, watcher::Config::default()).default_backoff());
         while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => self.apply(event),
-                Err(error) => {
-                    tracing::warn!(kind = K::KIND, error = %error, "Watching failed, will try again: {error}");
-                }
+            let (woken, is_first_list) = (Instant::now(), !*self.synced.borrow());
+            self.take(event);
+            // All that is there already, and then a rest: what changes all the time costs a share of the time, since a
+            // server tells a watcher who comes late of the newest state only.
+            while let Some(Some(event)) = events.next().now_or_never() {
+                self.take(event);
+            }
+            if !is_first_list {
+                tokio::time::sleep((woken.elapsed() * (SHARE_OF_TIME - 1)).min(LONGEST_REST)).await;
+            }
+        }
+    }
+
+    fn take(&mut self, event: watcher::Result<Event<Watched<K>>>) {
+        match event {
+            Ok(event) => self.apply(event),
+            Err(error) => {
+                tracing::warn!(kind = K::KIND, error = %error, "Watching failed, will try again: {error}");
             }
         }
     }

@@ -100,6 +100,12 @@ impl Images {
         Ok(self.store().read(|tx| compose(tx, self.config(), namespace, name))?)
     }
 
+    /// The resourceVersion of a stream, or `None`: costs one row, however many tags there are.
+    pub fn stream_version(&self, namespace: &str, name: &str) -> Result<Option<Revision>, StreamError> {
+        let key = stream_key(namespace, name);
+        Ok(self.store().read(|tx| tx.row(&HEADS, &key))?.map(|head| head.resource_version()))
+    }
+
     /// The streams of a namespace, or of all, after one that was listed before.
     pub fn list_streams(
         &self,

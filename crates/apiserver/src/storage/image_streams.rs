@@ -11,7 +11,7 @@ use pierhead_api::meta::{Preconditions, Status};
 use pierhead_api::{Object, from_value, to_value};
 use pierhead_auth::{Api, Auth, Permit};
 use pierhead_images::{DryRun as ImagesDryRun, Images, MayPull, StreamError, StreamEvent, StreamPart};
-use pierhead_store::{Change, OBJECTS, Revision, TableName};
+use pierhead_store::{Change, OBJECTS, TableName};
 use serde_json::{Value, json};
 
 use super::objects::set_resource_version;
@@ -150,15 +150,18 @@ impl Storage for ImageStreams {
         if changed.event == StreamEvent::Deleted {
             return Ok(Some(event(Some(shell()), None)));
         }
+        let is_about_labels = changed.previous_labels.as_ref() != Some(&changed.metadata.labels);
+        if changed.event == StreamEvent::Modified && !is_about_labels {
+            let newest = self.images.stream_version(&key.namespace, &key.name)?;
+            if newest.is_none_or(|newest| newest > change.revision) {
+                // A later change tells of this one too: many pushes cost a watcher one reading of the stream.
+                return Ok(None);
+            }
+        }
         let Some(current) = self.images.stream(&key.namespace, &key.name)? else { return Ok(None) };
-        let newest: Revision = current.metadata.resource_version.parse().unwrap_or(change.revision);
         let after = to_value(&current);
         if changed.event == StreamEvent::Added {
             return Ok(Some(event(None, Some(after))));
-        }
-        if newest > change.revision {
-            // A later change tells of this one too: many pushes cost a watcher one reading of the stream.
-            return Ok(None);
         }
         let mut before = after.clone();
         metadata::of_mut(&mut before).insert("labels".to_owned(), json!(changed.previous_labels));
