@@ -25,8 +25,10 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::Client;
 
-/// Reflecting takes at most one part in this many of the time.
+/// Reflecting takes at most one part in this many of the time,
 const SHARE_OF_TIME: u32 = 20;
+/// or in this many, where nobody waits for the last change of all.
+const SMALL_SHARE_OF_TIME: u32 = 200;
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
 type Key = (String, String);
@@ -100,6 +102,17 @@ impl Client {
     /// Errors are logged and retried with backoff; meanwhile readers see the last known state.
     #[must_use]
     pub fn reflect<K: Object>(&self, namespace: Option<&str>, tasks: &Tasks) -> Reflected<K> {
+        self.reflect_for(namespace, SHARE_OF_TIME, tasks)
+    }
+
+    /// As [`Client::reflect`], for objects that are large and change all the time: what is seen may be a second old, and
+    /// seeing it costs next to nothing.
+    #[must_use]
+    pub fn reflect_sparingly<K: Object>(&self, namespace: Option<&str>, tasks: &Tasks) -> Reflected<K> {
+        self.reflect_for(namespace, SMALL_SHARE_OF_TIME, tasks)
+    }
+
+    fn reflect_for<K: Object>(&self, namespace: Option<&str>, share: u32, tasks: &Tasks) -> Reflected<K> {
         let api: Api<Watched<K>> = match namespace {
             Some(namespace) => Api::namespaced_with(self.kube(), namespace, &()),
             None => Api::all_with(self.kube(), &()),
@@ -108,7 +121,7 @@ impl Client {
         let (changes, changes_seen) = watch::channel(0);
         let (synced, synced_seen) = watch::channel(false);
         let reflector =
-            Reflector { objects: Arc::clone(&objects), arriving: Objects::new(), changes, synced };
+            Reflector { objects: Arc::clone(&objects), arriving: Objects::new(), changes, synced, share };
         tasks.spawn(K::PLURAL, |stop| async move {
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -125,6 +138,8 @@ struct Reflector<K> {
     arriving: Objects<K>,
     changes: watch::Sender<u64>,
     synced: watch::Sender<bool>,
+    /// It takes at most one part in this many of the time.
+    share: u32,
 }
 
 impl<K: Object> Reflector<K> {
@@ -139,7 +154,7 @@ impl<K: Object> Reflector<K> {
                 self.take(event);
             }
             if !is_first_list {
-                tokio::time::sleep((woken.elapsed() * (SHARE_OF_TIME - 1)).min(LONGEST_REST)).await;
+                tokio::time::sleep((woken.elapsed() * (self.share - 1)).min(LONGEST_REST)).await;
             }
         }
     }

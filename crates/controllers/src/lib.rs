@@ -113,7 +113,7 @@ pub struct ImportConfig {
 ///
 /// `client` must act as somebody who may do everything.
 pub fn start(client: Client, config: Config, tasks: &Tasks) {
-    let streams = client.reflect::<ImageStream>(None, tasks);
+    let streams = client.reflect_sparingly::<ImageStream>(None, tasks);
     start_workloads(&client, &config, &streams, tasks);
     if let Some(imports) = config.imports {
         start_imports(&client, imports, streams, &config.clock, tasks);

@@ -78,6 +78,8 @@ impl Engine {
         let mut ran = self.docker(&["build", "-q", "-t", name, path], "")?;
         ensure!(ran.succeeded, "the image of the story cannot be built: {}", ran.output);
         ran.typed = typed("docker", &["build", "-q", "-t", name, "."]);
+        // Some versions say above it that they are old.
+        ran.output = ran.output.trim_end().lines().last().unwrap_or_default().to_owned();
         Ok(ran)
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn tell(story: &mut Story<'_>, image: &Pushed) -> Result<()> {
     let ann = import(story, image)?;
     if story.engine.is_some() {
         deploy(story, &ann)?;
-        promote(story, image)?;
+        promote(story, &ann, image)?;
         lose_nonprod(story, &ann)?;
     } else {
         story.tell.title("Left out: running it")?;
@@ -119,7 +119,7 @@ fn deploy(story: &mut Story<'_>, ann: &Shell) -> Result<()> {
     story.tell.note(&format!("GET http://{HOST}/ answers: {answer}"))
 }
 
-fn promote(story: &mut Story<'_>, image: &Pushed) -> Result<()> {
+fn promote(story: &mut Story<'_>, ann: &Shell, image: &Pushed) -> Result<()> {
     story.tell.title("A new version goes from one cluster to the other")?;
     story.tell.say(
         "Ed pushes again. Nobody does anything in production: the scheduled import sees the new image, the tag \
@@ -127,6 +127,7 @@ fn promote(story: &mut Story<'_>, image: &Pushed) -> Result<()> {
     )?;
     pushed::push(story, image, "version 2")?;
     let answer = wait_for(story.production.router(), "version 2")?;
+    story.tell.show(&ann.oc(&["rollout", "status", "dc/myapp"])?)?;
     story.tell.note(&format!("GET http://{HOST}/ answers: {answer}"))
 }
 
