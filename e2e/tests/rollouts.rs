@@ -52,10 +52,8 @@ impl Cluster {
         let machine = lan.machine()?;
         let engine = EngineOptions { machine: Some(machine.clone()), ..EngineOptions::default() };
         let docker = DockerEngine::start_with(&engine).await?;
-        let socket = docker.socket();
-        let socket = socket.to_str().context("temporary folders have UTF-8 names")?;
-        let config = format!("[node]\nengine = \"docker\"\nsocket = {socket:?}\n");
-        let options = SiteOptions { machine: Some(machine), config: Some(config), ..SiteOptions::default() };
+        let config = Some(docker.node_section());
+        let options = SiteOptions { machine: Some(machine), config, ..SiteOptions::default() };
         let site = Site::start_with(options).await?;
         docker.make_web_image("local/app:1", "hello\n").await?;
         let ed = site.user("ed").await?;

@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use http::StatusCode;
+use pierhead_e2e::wire::Wire;
 use pierhead_testkit::{
     Actor, DockerEngine, EngineOptions, HostName, Lan, Site, SiteOptions, eventually_within,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 
 use crate::seed_story::{admitted, field, host_port, look_at_the_stream, prepare_project, word};
@@ -148,12 +149,9 @@ impl Production {
         let machine = lan.machine()?;
         let engine = EngineOptions { machine: Some(machine.clone()), ..EngineOptions::default() };
         let docker = DockerEngine::start_with(&engine).await?;
-        let socket = docker.socket();
-        let socket = socket.to_str().context("temporary folders have UTF-8 names")?;
-        let config = format!(
-            "[import]\nscheduled-interval = \"1s\"\n[egress]\nca-files = [{authority:?}]\n\
-             [node]\nengine = \"docker\"\nsocket = {socket:?}\n"
-        );
+        let node = docker.node_section();
+        let config =
+            format!("[import]\nscheduled-interval = \"1s\"\n[egress]\nca-files = [{authority:?}]\n{node}");
         let options = SiteOptions { machine: Some(machine), config: Some(config), ..SiteOptions::default() };
         let site = Site::start_with(options).await?;
         let route = site.route_host("myapp", "production")?;
@@ -208,21 +206,12 @@ impl Production {
     }
 }
 
-/// The body of `GET /message`; an error for any answer but 200.
+/// The body of `GET /message` on a connection of its own; an error for any answer but 200.
 async fn get(router: SocketAddr, host: &str) -> Result<String> {
-    let ask = async {
-        let mut stream = tokio::net::TcpStream::connect(router).await?;
-        let request = format!("GET /message HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        std::io::Result::Ok(answer)
-    };
+    let ask =
+        async { Wire::connect(router, host, None).await?.get("/message").await?.expect(StatusCode::OK) };
     let answer = tokio::time::timeout(Duration::from_secs(30), ask).await??;
-    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-    let status = head.lines().next().unwrap_or_default();
-    ensure!(status.starts_with("HTTP/1.1 200 "), "{status}");
-    Ok(body.to_owned())
+    Ok(String::from_utf8(answer.body.to_vec())?)
 }
 
 /// Requests without a break, until told to stop; gives how many there were and what went wrong.

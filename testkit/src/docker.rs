@@ -154,6 +154,11 @@ impl DockerEngine {
         self.client().run_with_input(arguments, input).await
     }
 
+    /// The section of a site's configuration by which the site's node runs its pods here.
+    pub fn node_section(&self) -> String {
+        format!("[node]\nengine = \"docker\"\nsocket = {:?}\n", self.socket())
+    }
+
     /// Its socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("sock")

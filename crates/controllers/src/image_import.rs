@@ -180,11 +180,7 @@ impl Reconciler for ImageImport {
             if stream.metadata.deletion_timestamp.is_some() {
                 continue;
             }
-            let key = |host| ImportKey {
-                namespace: stream.metadata.namespace.clone(),
-                name: stream.metadata.name.clone(),
-                host,
-            };
+            let key = |host| ImportKey::new(&stream, host);
             if self.lacks_mark(&stream) {
                 due.push(key(String::new()));
             }

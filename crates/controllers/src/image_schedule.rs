@@ -231,12 +231,7 @@ impl Reconciler for ImageSchedule {
             }
             let mark = stream.metadata.annotation(annotation::REPOSITORY_CHECK).unwrap_or_default();
             for (host, look) in looks(&stream) {
-                let key = ImportKey {
-                    namespace: stream.metadata.namespace.clone(),
-                    name: stream.metadata.name.clone(),
-                    host,
-                };
-                wanted.insert(key, (look.scheduled, mark.to_owned()));
+                wanted.insert(ImportKey::new(&stream, host), (look.scheduled, mark.to_owned()));
             }
         }
         let now = Instant::now();

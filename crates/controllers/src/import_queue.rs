@@ -7,6 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use pierhead_api::image::ImageStream;
+use pierhead_api::meta::ObjectMeta;
 use tokio::time::Instant;
 
 /// Imports from one host at a time.
@@ -22,6 +24,14 @@ pub(crate) struct ImportKey {
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) host: String,
+}
+
+impl ImportKey {
+    /// What `stream` wants of `host`.
+    pub(crate) fn new(stream: &ImageStream, host: String) -> Self {
+        let ObjectMeta { namespace, name, .. } = &stream.metadata;
+        Self { namespace: namespace.clone(), name: name.clone(), host }
+    }
 }
 
 impl fmt::Display for ImportKey {

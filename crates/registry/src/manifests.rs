@@ -86,15 +86,16 @@ pub(crate) async fn put(
     let extra_tags = extra_tags(call)?;
     let content_type = call.headers().get(CONTENT_TYPE).map(HeaderValue::to_str).and_then(Result::ok);
     let bytes = body.gather(MAX_MANIFEST_BYTES).await?;
-    let manifest = Manifest::parse(content_type.unwrap_or_default(), &bytes[..])?;
+    let read = || Manifest::parse(content_type.unwrap_or_default(), &bytes[..]);
+    let manifest = read()?;
     let create = call.permit_create_stream(&permit);
     let images = contents.images;
     let push = |manifest| images.push_manifest(&permit, create.as_ref(), reference, &extra_tags, manifest);
-    let pushed = match push(manifest.clone()).await {
+    let pushed = match push(manifest).await {
         // We may have told the client that these are here, since they can be fetched.
         Err(PushError::MissingBlobs { digests }) if contents.can_fetch() => {
             contents.fetch_blobs(&call.permit_pull(repository)?, &digests).await?;
-            push(manifest).await?
+            push(read()?).await?
         }
         pushed => pushed?,
     };

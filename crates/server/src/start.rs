@@ -186,9 +186,8 @@ fn open(
 fn egress(config: &Config, registry: &PublicRegistry) -> Result<Egress> {
     Ok(Egress::new(EgressConfig {
         addresses: config.outside.addresses.clone(),
-        authorities: config.outside.authorities()?,
         own: registry.own_hosts(),
-        ..EgressConfig::default()
+        ..EgressConfig::new(config.outside.authorities()?)
     }))
 }
 

@@ -7,12 +7,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use pierhead_testkit::{
     Actor, DockerEngine, EngineOptions, HostName, Lan, Site, SiteOptions, eventually_within,
 };
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
+
+use crate::wire::Wire;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -38,9 +39,8 @@ pub async fn push_to_answer(rounds: u32) -> Result<Vec<Duration>> {
     let machine = lan.machine()?;
     let engine = EngineOptions { machine: Some(machine.clone()), ..EngineOptions::default() };
     let docker = DockerEngine::start_with(&engine).await?;
-    let socket = docker.socket();
-    let config = format!("[node]\nengine = \"docker\"\nsocket = {socket:?}\n");
-    let options = SiteOptions { machine: Some(machine), config: Some(config), ..SiteOptions::default() };
+    let config = Some(docker.node_section());
+    let options = SiteOptions { machine: Some(machine), config, ..SiteOptions::default() };
     let site = Site::start_with(options).await?;
     let route = site.route_host("app", "shop")?;
     let ed = site.user("ed").await?;
@@ -87,16 +87,8 @@ async fn push(docker: &DockerEngine, image: &str, text: &str) -> Result<()> {
 
 async fn answers(router: SocketAddr, route: &HostName, text: &str) -> Result<()> {
     eventually_within(PATIENCE, "the new version answers", async || {
-        (get(router, route.as_str()).await.ok()? == text).then_some(())
+        let mut wire = Wire::connect(router, route.as_str(), None).await.ok()?;
+        (wire.get("/message").await.ok()?.body == text).then_some(())
     })
     .await
-}
-
-async fn get(router: SocketAddr, host: &str) -> Result<String> {
-    let mut stream = tokio::net::TcpStream::connect(router).await?;
-    let request = format!("GET /message HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).context("no HTTP answer")
 }

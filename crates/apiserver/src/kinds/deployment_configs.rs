@@ -6,7 +6,10 @@
 
 use std::sync::Arc;
 
-use pierhead_api::apps::{DeploymentCause, DeploymentConfig, DeploymentDetails, annotations, trigger};
+use pierhead_api::apps::{
+    DeploymentCause, DeploymentConfig, DeploymentDetails, DeploymentTriggerImageChangeParams, annotations,
+    trigger,
+};
 use pierhead_api::core::ExtensionsScale;
 use pierhead_api::field::FieldErrors;
 use pierhead_api::meta::ObjectMeta;
@@ -97,6 +100,22 @@ fn resolve(call: &Call, namespace: &str, name: &str) -> Result<Option<String>, A
         ) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Puts the newest images of the `wanted` triggers into the template.
+fn resolve_images(
+    call: &Call,
+    config: &mut DeploymentConfig,
+    wanted: impl Fn(&DeploymentTriggerImageChangeParams) -> bool,
+) -> Result<(), ApiError> {
+    let mut failure = None;
+    config.resolve_images(wanted, |from| {
+        resolve(call, &from.namespace, &from.name).unwrap_or_else(|error| {
+            failure = Some(error);
+            None
+        })
+    });
+    failure.map_or(Ok(()), Err)
 }
 
 /// `status.latestVersion` counted up by one in a write of the object starts a rollout by hand.

@@ -15,7 +15,7 @@ use pierhead_apiserver::{
 use pierhead_auth::service_account::TokenSigner;
 use pierhead_auth::{Auth, Subject};
 use pierhead_blobs::Blobs;
-use pierhead_client::egress::{Egress, EgressConfig};
+use pierhead_client::egress::{Authorities, Egress, EgressConfig};
 use pierhead_images::Images;
 use pierhead_runtime::ManualClock;
 use pierhead_store::Store;
@@ -83,7 +83,7 @@ impl World {
         .unwrap();
         let mut config = Config::new(url, "apps.example.com");
         config.project_wait = Duration::from_millis(1);
-        config.egress = Some(Egress::new(EgressConfig::default()));
+        config.egress = Some(Egress::new(EgressConfig::new(Authorities::none())));
         config.pod_logs = Some(Arc::new(Chatty));
         let server = ApiServer::new(store.clone(), auth.clone(), images, config, clock);
         server.bootstrap(addresses).await.unwrap();

@@ -8,8 +8,12 @@ mod retry;
 pub(crate) mod status;
 mod undo;
 
+use std::sync::Arc;
+
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use pierhead_client::Client;
+use serde_json::Value;
 
 use crate::{
     deployments,
@@ -17,6 +21,7 @@ use crate::{
     environment::ExitStatus,
     resource_args,
     session::Session,
+    verbs::get,
 };
 
 pub(crate) use retry::restart as retry_of;
@@ -82,12 +87,26 @@ impl ConfigWords {
         }
     }
 
-    /// The name of the deployment config that is meant; other kinds are refused.
-    pub(crate) fn config(&self, discovery: &Discovery) -> anyhow::Result<String> {
-        let (kind, name) = self.resolve(discovery)?;
+    /// The deployment config that is meant, as it is now; other kinds are refused.
+    async fn read(&self, session: &mut Session) -> anyhow::Result<Found> {
+        let discovery = session.discovery().await?;
+        let (kind, name) = self.resolve(&discovery)?;
         if kind.group != deployments::GROUP || kind.plural != "deploymentconfigs" {
             bail!("expected deployment configuration, got {}", kind.plural);
         }
-        Ok(name)
+        let (client, namespace) = (session.client()?, session.namespace()?);
+        let kind = deployments::configs(&discovery)?.clone();
+        let config = get::read(&client, &kind, &namespace, &name).await?;
+        Ok(Found { discovery, client, namespace, kind, name, config })
     }
+}
+
+/// A deployment config, and where it was found.
+struct Found {
+    discovery: Arc<Discovery>,
+    client: Client,
+    namespace: String,
+    kind: ApiKind,
+    name: String,
+    config: Value,
 }

@@ -19,12 +19,6 @@ pub struct Authorities {
     hosts: HashMap<String, Arc<RootCertStore>>,
 }
 
-impl Default for Authorities {
-    fn default() -> Self {
-        Self::system()
-    }
-}
-
 impl Authorities {
     /// Those that the system trusts. What cannot be read of them is left out.
     #[must_use]

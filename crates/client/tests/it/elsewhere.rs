@@ -160,12 +160,12 @@ pub(crate) fn resolver() -> Resolver {
 
 pub(crate) fn config() -> EgressConfig {
     let authorities = Authorities::none().with_extra(TRUSTED.certificate().as_bytes()).unwrap();
+    let usual = EgressConfig::new(authorities);
     EgressConfig {
         addresses: AddressPolicy { allow: vec![OUTSIDE.to_string().parse().unwrap()], deny: Vec::new() },
-        authorities,
         resolver: resolver(),
-        retry: RetryPolicy { retries: 0, ..EgressConfig::default().retry },
-        ..EgressConfig::default()
+        retry: RetryPolicy { retries: 0, ..usual.retry },
+        ..usual
     }
 }
 

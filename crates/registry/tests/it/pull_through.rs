@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use pierhead_auth::{Attributes, Subject};
-use pierhead_client::egress::{AddressPolicy, Egress, EgressConfig};
+use pierhead_client::egress::{AddressPolicy, Authorities, Egress, EgressConfig};
 use pierhead_client::keyring::Keyring;
 use pierhead_images::{DryRun, FetchedImage, FetchedManifest, ImportOutcome, ImportWrite, TagImport};
 use pierhead_oci::{Algorithm, Digest, Manifest};
@@ -49,7 +49,8 @@ impl World {
         let (upstream, tasks) = (Upstream::start(), Tasks::new());
         let addresses = AddressPolicy { allow: vec!["127.0.0.0/8".parse().unwrap()], deny: Vec::new() };
         let idle_timeout = Duration::from_secs(5);
-        let egress = Egress::new(EgressConfig { addresses, idle_timeout, ..EgressConfig::default() });
+        let egress =
+            Egress::new(EgressConfig { addresses, idle_timeout, ..EgressConfig::new(Authorities::none()) });
         let credentials = Arc::new(|_: &str| -> futures_util::future::BoxFuture<'static, _> {
             Box::pin(async { Ok(Keyring::empty()) })
         });

@@ -5,8 +5,11 @@ use super::cluster::Shell;
 use super::pushed::{self, Pushed};
 use super::wait::{eventually, until};
 use anyhow::{Context, Result, ensure};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use bytes::Bytes;
+use http::header::HOST as HOST_HEADER;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use pierhead_client::{HttpClient, Trust};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 const PROJECT: &str = "myapp";
@@ -169,14 +172,15 @@ fn wait_for(router: SocketAddr, expected: &str) -> Result<String> {
     })
 }
 
-/// The body of the application's page; HTTP/1.0, so that it ends with the connection.
+/// The body of the application's page.
 fn get(router: SocketAddr) -> Result<String> {
-    let mut stream = TcpStream::connect_timeout(&router, REQUEST_LIMIT)?;
-    stream.set_read_timeout(Some(REQUEST_LIMIT))?;
-    write!(stream, "GET / HTTP/1.0\r\nHost: {HOST}\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-    ensure!(head.split(' ').nth(1) == Some("200"), "{}", head.lines().next().unwrap_or_default());
-    Ok(body.to_owned())
+    let headers = HeaderMap::from_iter([(HOST_HEADER, HeaderValue::from_static(HOST))]);
+    let answer = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let client = HttpClient::new(&Trust::default())?;
+        let page = format!("http://{router}/");
+        let asked = client.fetch(Method::GET, &page, headers, Bytes::new());
+        anyhow::Ok(tokio::time::timeout(REQUEST_LIMIT, asked).await??)
+    })?;
+    ensure!(answer.status == StatusCode::OK, "the answer is {}", answer.status);
+    Ok(String::from_utf8(answer.body.to_vec())?)
 }

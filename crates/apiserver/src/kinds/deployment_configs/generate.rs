@@ -30,20 +30,7 @@ impl Connect for Generate {
 
 fn generate(call: &Call) -> Result<DeploymentConfig, ApiError> {
     let mut config = super::stored(call, call.name())?.ok_or_else(|| call.not_found(call.name()))?;
-    let mut failure = None;
-    config.resolve_images(
-        |_| true,
-        |from| match super::resolve(call, &from.namespace, &from.name) {
-            Ok(image) => image,
-            Err(error) => {
-                failure = Some(error);
-                None
-            }
-        },
-    );
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
+    super::resolve_images(call, &mut config, |_| true)?;
     config.status.latest_version += 1;
     Ok(config)
 }

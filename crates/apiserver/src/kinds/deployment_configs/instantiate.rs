@@ -63,20 +63,7 @@ fn next_version(
     }
     let excluded = request.exclude_triggers.iter().any(|excluded| excluded == trigger::IMAGE_CHANGE);
     if request.latest && !excluded {
-        let mut failure = None;
-        config.resolve_images(
-            |params| request.force || params.automatic,
-            |from| match super::resolve(call, &from.namespace, &from.name) {
-                Ok(image) => image,
-                Err(error) => {
-                    failure = Some(error);
-                    None
-                }
-            },
-        );
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
+        super::resolve_images(call, &mut config, |params| request.force || params.automatic)?;
     }
     let deployed = deployed(call, &config)?;
     let causes = config.causes(deployed.as_ref(), request.force).map_err(|error| {

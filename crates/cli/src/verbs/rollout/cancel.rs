@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
-use super::ConfigWords;
+use super::{ConfigWords, Found};
 use crate::{
     deployments::{self, CANCELLED, CANCELLED_BY_USER, STATUS_REASON},
     environment::ExitStatus,
@@ -14,7 +14,6 @@ use crate::{
         output::{OutputArgs, print_done},
     },
     session::Session,
-    verbs::get,
 };
 
 /// End the deployment that is under way
@@ -27,11 +26,7 @@ pub(crate) struct CancelArgs {
 }
 
 pub(crate) async fn run(args: CancelArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
-    let discovery = session.discovery().await?;
-    let name = args.config.config(&discovery)?;
-    let (client, namespace) = (session.client()?, session.namespace()?);
-    let kind = deployments::configs(&discovery)?;
-    let config = get::read(&client, kind, &namespace, &name).await?;
+    let Found { discovery, client, namespace, kind, name, config } = args.config.read(session).await?;
     if super::latest::is_paused(&config) {
         bail!("unable to cancel paused deployment {namespace}/{name}");
     }
@@ -49,7 +44,7 @@ pub(crate) async fn run(args: CancelArgs, session: &mut Session) -> anyhow::Resu
         done = Some("cancelling");
     }
     if let Some(done) = done {
-        print_done(session, &args.output, kind, &config, done)?;
+        print_done(session, &args.output, &kind, &config, done)?;
         return Ok(ExitStatus::SUCCESS);
     }
     let Some(latest) = rollouts.first() else {

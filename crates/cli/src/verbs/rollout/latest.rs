@@ -6,7 +6,7 @@ use http::Method;
 use pierhead_client::{Client, ClientError};
 use serde_json::{Value, json};
 
-use super::ConfigWords;
+use super::{ConfigWords, Found};
 use crate::{
     deployments,
     discovery::ApiKind,
@@ -14,7 +14,6 @@ use crate::{
     object,
     print::output::{OutputArgs, print_done},
     session::Session,
-    verbs::get,
 };
 
 /// Start a deployment of what the config says now
@@ -33,11 +32,7 @@ pub(crate) struct LatestArgs {
 }
 
 pub(crate) async fn run(args: LatestArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
-    let discovery = session.discovery().await?;
-    let name = args.config.config(&discovery)?;
-    let (client, namespace) = (session.client()?, session.namespace()?);
-    let kind = deployments::configs(&discovery)?;
-    let config = get::read(&client, kind, &namespace, &name).await?;
+    let Found { discovery, client, namespace, kind, config, .. } = args.config.read(session).await?;
     if is_paused(&config) {
         bail!("cannot deploy a paused deployment config");
     }
@@ -51,13 +46,13 @@ pub(crate) async fn run(args: LatestArgs, session: &mut Session) -> anyhow::Resu
         );
     }
     let (stored, done) = match args.dry_run.as_deref() {
-        None | Some("none") => (start(&client, kind, &config, !args.again).await?, "rolled out"),
+        None | Some("none") => (start(&client, &kind, &config, !args.again).await?, "rolled out"),
         Some(_) => (config, "rolled out (dry run)"),
     };
     if object::text(&stored, "kind") == "Status" {
         bail!("{}", object::text(&stored, "message"));
     }
-    print_done(session, &args.output, kind, &stored, done)?;
+    print_done(session, &args.output, &kind, &stored, done)?;
     Ok(ExitStatus::SUCCESS)
 }
 

@@ -6,7 +6,7 @@ use http::Method;
 use pierhead_client::{ApiRequest, Client};
 use serde_json::{Value, json};
 
-use super::ConfigWords;
+use super::{ConfigWords, Found};
 use crate::{
     deployments::{self, CANCELLED, DEPLOYER_POD_FOR, PHASE, STATUS_REASON},
     discovery::Discovery,
@@ -27,11 +27,7 @@ pub(crate) struct RetryArgs {
 }
 
 pub(crate) async fn run(args: RetryArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
-    let discovery = session.discovery().await?;
-    let name = args.config.config(&discovery)?;
-    let (client, namespace) = (session.client()?, session.namespace()?);
-    let kind = deployments::configs(&discovery)?;
-    let config = get::read(&client, kind, &namespace, &name).await?;
+    let Found { discovery, client, namespace, kind, name, config } = args.config.read(session).await?;
     if super::latest::is_paused(&config) {
         bail!("unable to retry paused deployment config {name:?}");
     }
@@ -56,7 +52,7 @@ pub(crate) async fn run(args: RetryArgs, session: &mut Session) -> anyhow::Resul
         );
     }
     restart(&client, &discovery, &latest).await?;
-    print_done(session, &args.output, kind, &config, "retried rollout")?;
+    print_done(session, &args.output, &kind, &config, "retried rollout")?;
     Ok(ExitStatus::SUCCESS)
 }
 
