@@ -66,8 +66,33 @@ pub(crate) trait View {
     /// The log after a revision, oldest first.
     fn log(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError>;
 
+    /// The oldest changes after a revision: as few as come to one of the numbers of `wanted`.
+    fn log_part(&self, after: Revision, wanted: LogPart) -> Result<LogPart, StoreError>;
+
     /// When a change was committed, if it is still in the log.
     fn logged_at(&self, revision: Revision) -> Result<Option<Timestamp>, StoreError>;
+}
+
+/// A run of changes in the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LogPart {
+    /// How many they are.
+    pub(crate) changes: u64,
+    /// How many bytes their keys and records have.
+    pub(crate) bytes: u64,
+}
+
+impl LogPart {
+    /// The first of these sizes that come to one of the numbers of `wanted`, or all.
+    pub(crate) fn of<E>(sizes: impl IntoIterator<Item = Result<u64, E>>, wanted: Self) -> Result<Self, E> {
+        let mut part = Self::default();
+        let mut sizes = sizes.into_iter();
+        while part.changes < wanted.changes && part.bytes < wanted.bytes {
+            let Some(size) = sizes.next() else { break };
+            part = Self { changes: part.changes + 1, bytes: part.bytes + size? };
+        }
+        Ok(part)
+    }
 }
 
 /// What one commit changes, all of it or nothing.
@@ -87,12 +112,12 @@ impl Batch {
     }
 }
 
-/// Why a batch was not committed.
+/// Why a batch was not begun or not committed.
 #[derive(Debug)]
 pub(crate) enum CommitError {
     /// Nothing of it is there; the next batch may well succeed.
     Refused(StoreError),
-    /// Nobody knows what of it is there. No further batch may be tried.
+    /// Nobody knows what is on the disk. No further batch may be tried.
     Unknown(StoreError),
 }
 
@@ -108,7 +133,7 @@ pub(crate) trait Engine: Send + Sync {
 /// The writer's side of an engine. Owned by the one writer thread.
 pub(crate) trait Writer: Send {
     /// Starts looking at the newest state; held until `commit` or `abandon`.
-    fn begin(&mut self) -> Result<(), StoreError>;
+    fn begin(&mut self) -> Result<(), CommitError>;
 
     /// Calls `look` exactly once, with the state `begin` found.
     fn read(&self, look: &mut dyn FnMut(&dyn View));
@@ -148,6 +173,10 @@ impl View for FailedView {
     }
 
     fn log(&self, _: Revision, _: usize) -> Result<Vec<Change>, StoreError> {
+        Err(self.error.clone())
+    }
+
+    fn log_part(&self, _: Revision, _: LogPart) -> Result<LogPart, StoreError> {
         Err(self.error.clone())
     }
 

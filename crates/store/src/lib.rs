@@ -29,6 +29,7 @@ pub mod objects;
 mod overlay;
 mod published;
 mod record;
+mod retention;
 mod revision;
 mod ring;
 mod store;

@@ -16,6 +16,7 @@ use crate::error::{ChangesError, StoreError};
 use crate::interest::Subscription;
 use crate::objects::OBJECTS;
 use crate::published::Published;
+use crate::retention::Retention;
 use crate::revision::Revision;
 use crate::table::{Change, TableName};
 use crate::transaction::{ReadTx, WriteTx};
@@ -71,7 +72,9 @@ impl Store {
         clock: SharedClock,
     ) -> Result<Self, StoreError> {
         let (queue, receiver) = mpsc::channel(QUEUE);
-        let work = WriterThread { writer, queue: receiver, published: Arc::clone(&published), clock };
+        let retention = Retention::new(marks.revision);
+        let work =
+            WriterThread { writer, queue: receiver, published: Arc::clone(&published), clock, retention };
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || work.run());
         let thread = thread.map_err(|source| StoreError::Engine {
             action: "start the writer thread",
@@ -87,7 +90,8 @@ impl Store {
     ///
     /// An error or a panic of the closure takes back what it wrote and nothing else. The closure sees every
     /// earlier write and must be quick: the next one waits. It may be run again, so it moves nothing out of
-    /// itself. Once this was polled the write happens, also if nobody waits for the answer any more.
+    /// itself. Once it is queued the write happens, also if nobody waits for the answer any more; a queue that is full
+    /// takes it when there is room, and a future that is dropped before is a write that never was.
     pub async fn write<T, E, F>(&self, closure: F) -> Result<T, E>
     where
         F: FnMut(&mut WriteTx<'_>) -> Result<T, E> + Send + 'static,

@@ -7,16 +7,17 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
+use jiff::Timestamp;
 use pierhead_runtime::SharedClock;
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
+use tracing::{error, warn};
 
-use crate::engine::{Batch, CommitError, Marks, Writer};
+use crate::engine::{Batch, CommitError, Writer};
 use crate::error::StoreError;
 use crate::overlay::Overlay;
 use crate::published::Published;
+use crate::retention::{Due, Retention};
 use crate::revision::Revision;
 use crate::table::Change;
 use crate::transaction::{WriteTx, Written};
@@ -25,12 +26,6 @@ use crate::transaction::{WriteTx, Written};
 pub(crate) const QUEUE: usize = 4_096;
 const MOST_WRITES_IN_GROUP: usize = 256;
 const MOST_BYTES_IN_GROUP: usize = 8 << 20;
-
-/// The log keeps at least this many changes and at least this much time.
-const KEPT_CHANGES: u64 = 100_000;
-const KEPT_FOR: Duration = Duration::from_secs(600);
-/// How many rows of the log go at once, with a commit that happens anyway.
-const COMPACTION_STEP: u64 = 1_000;
 
 /// A write of any result type.
 pub(crate) trait Write: Send {
@@ -96,6 +91,7 @@ pub(crate) struct WriterThread<W> {
     pub(crate) queue: mpsc::Receiver<Box<dyn Write>>,
     pub(crate) published: Arc<Published>,
     pub(crate) clock: SharedClock,
+    pub(crate) retention: Retention,
 }
 
 /// The writes of one commit.
@@ -132,9 +128,9 @@ impl<W: Writer> WriterThread<W> {
     }
 
     /// Runs and commits `first` and what is queued behind it.
-    fn commit_group(&mut self, first: Box<dyn Write>) {
+    pub(crate) fn commit_group(&mut self, first: Box<dyn Write>) {
         if let Err(error) = self.writer.begin() {
-            first.answer(Err(error));
+            first.answer(Err(self.failed(error, 1)));
             return;
         }
         let mut group = Group::default();
@@ -157,19 +153,17 @@ impl<W: Writer> WriterThread<W> {
                 next = self.queue.try_recv().ok();
             }
         }
-        if let Some(marks) = marks {
-            self.commit(group, marks);
-        }
+        self.commit(group);
     }
 
-    fn commit(&mut self, mut group: Group, marks: Marks) {
+    fn commit(&mut self, mut group: Group) {
         let at = self.clock.now();
-        let due = self.compaction_due(&group, marks, at);
+        let due = self.compaction_due(&group, at);
         let batch = Batch {
             writes: std::mem::take(&mut group.overlay),
             changes: std::mem::take(&mut group.changes),
             at,
-            compact_to: group.compact_to.max(due),
+            compact_to: group.compact_to.max(due.map(|due| due.to)),
         };
         if batch.is_empty() {
             self.writer.abandon();
@@ -178,29 +172,39 @@ impl<W: Writer> WriterThread<W> {
         }
         match self.writer.commit(&batch) {
             Ok(()) => {
+                self.retention.committed(&batch.changes, due, batch.compact_to);
                 self.published.publish(&batch.changes, batch.compact_to);
                 group.answer(&Ok(()));
             }
-            Err(CommitError::Refused(error)) => {
-                error!(%error, "A commit of {} writes was refused: {error}", group.writes.len());
-                group.answer(&Err(error));
-            }
-            Err(CommitError::Unknown(error)) => {
-                self.published.poison(&error);
+            Err(error) => {
+                let error = self.failed(error, group.writes.len());
                 group.answer(&Err(error));
             }
         }
     }
 
-    /// Up to where the log may be dropped with this commit.
-    fn compaction_due(&self, group: &Group, marks: Marks, now: jiff::Timestamp) -> Option<Revision> {
-        let newest = group.changes.last()?.revision;
-        let step = Revision::new(marks.compacted.number() + COMPACTION_STEP);
-        if newest.number() < step.number() + KEPT_CHANGES {
-            return None;
+    /// What to answer to `writes` writes of which none was done.
+    fn failed(&self, error: CommitError, writes: usize) -> StoreError {
+        match error {
+            CommitError::Refused(error) => {
+                error!(%error, "A commit of {writes} writes was refused: {error}");
+                error
+            }
+            CommitError::Unknown(error) => {
+                self.published.poison(&error);
+                error
+            }
         }
-        let mut logged_at = None;
-        self.writer.read(&mut |view| logged_at = view.logged_at(step).ok().flatten());
-        (now.duration_since(logged_at?).unsigned_abs() > KEPT_FOR).then_some(step)
+    }
+
+    /// What of the log may be dropped with this commit.
+    fn compaction_due(&mut self, group: &Group, now: Timestamp) -> Option<Due> {
+        let newest = group.changes.last()?.revision;
+        let mut due = Ok(None);
+        self.writer.read(&mut |view| due = self.retention.due(view, newest, now));
+        due.unwrap_or_else(|error| {
+            warn!(%error, "The change log could not be measured, so it is not shortened: {error}");
+            None
+        })
     }
 }

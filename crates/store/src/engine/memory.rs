@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use parking_lot::RwLock;
 use uuid::Uuid;
 
-use crate::engine::{Batch, CommitError, Engine, FailedView, Marks, Order, Row, View, Writer};
+use crate::engine::{Batch, CommitError, Engine, FailedView, LogPart, Marks, Order, Row, View, Writer};
 use crate::error::StoreError;
 use crate::key::KeyRange;
 use crate::revision::Revision;
@@ -79,6 +79,11 @@ impl View for State {
         Ok(self.log.iter().skip(from).take(limit).map(|(_, change)| Change::clone(change)).collect())
     }
 
+    fn log_part(&self, after: Revision, wanted: LogPart) -> Result<LogPart, StoreError> {
+        let sizes = self.log.iter().skip(self.log_index(after)).map(|(_, change)| Ok(change.size() as u64));
+        LogPart::of(sizes, wanted)
+    }
+
     fn logged_at(&self, revision: Revision) -> Result<Option<Timestamp>, StoreError> {
         let index = self.log.binary_search_by_key(&revision, |(_, change)| change.revision);
         Ok(index.ok().map(|index| self.log[index].0))
@@ -120,7 +125,7 @@ impl Engine for MemoryEngine {
 }
 
 impl Writer for MemoryEngine {
-    fn begin(&mut self) -> Result<(), StoreError> {
+    fn begin(&mut self) -> Result<(), CommitError> {
         Ok(())
     }
 

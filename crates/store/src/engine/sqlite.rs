@@ -88,12 +88,15 @@ pub(crate) struct SqliteWriter {
 }
 
 impl Writer for SqliteWriter {
-    fn begin(&mut self) -> Result<(), StoreError> {
+    fn begin(&mut self) -> Result<(), CommitError> {
         if self.logged_since_look >= checkpoint::LOOK_AFTER_BYTES {
-            checkpoint::look_after_log(&self.connection, &self.pool)?;
+            checkpoint::look_after_log(&self.connection, &self.pool).map_err(|error| {
+                if error.is_full() { CommitError::Refused(error) } else { CommitError::Unknown(error) }
+            })?;
             self.logged_since_look = 0;
         }
-        statements::run(&self.connection, "BEGIN IMMEDIATE").map_err(|source| failed("begin a write", source))
+        statements::run(&self.connection, "BEGIN IMMEDIATE")
+            .map_err(|source| refused_or_unknown("begin a write", source))
     }
 
     fn read(&self, look: &mut dyn FnMut(&dyn View)) {
@@ -126,7 +129,7 @@ impl Writer for SqliteWriter {
             return;
         }
         if let Err(error) = self.connection.execute_batch("ROLLBACK") {
-            // The next begin fails on the transaction that is still open, so nothing is built on it.
+            // The next begin fails on the transaction that is still open, and that poisons the store.
             tracing::error!(%error, "Taking back a write failed: {error}");
         }
     }
@@ -158,4 +161,20 @@ fn failed(action: &'static str, source: rusqlite::Error) -> StoreError {
         return StoreError::Full;
     }
     StoreError::Engine { action, source: Arc::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SqliteEngine;
+    use crate::engine::{CommitError, Writer};
+
+    /// What a write leaves that could be neither committed nor taken back.
+    #[test]
+    fn a_transaction_that_stays_open_is_not_built_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_engine, mut writer, _) = SqliteEngine::open(directory.path(), &[]).unwrap();
+        writer.begin().unwrap();
+        let again = writer.begin();
+        assert!(matches!(again, Err(CommitError::Unknown(_))), "{again:?}");
+    }
 }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use uuid::Uuid;
 
 use crate::engine::sqlite::failed;
-use crate::engine::{Batch, Marks, Order, Row, View};
+use crate::engine::{Batch, LogPart, Marks, Order, Row, View};
 use crate::error::StoreError;
 use crate::key::KeyRange;
 use crate::revision::Revision;
@@ -44,6 +44,9 @@ const ADD_CHANGE: &str = "INSERT INTO change_log (revision, logged_at, table_nam
 const DROP_CHANGES: &str = "DELETE FROM change_log WHERE revision <= ?1";
 const LOG: &str = "SELECT revision, table_name, key, value, previous FROM change_log
     WHERE revision > ?1 ORDER BY revision LIMIT ?2";
+/// Lengths are at the front of a row; what is long lies elsewhere and is not read.
+const LOG_SIZES: &str = "SELECT length(key) + coalesce(length(value), 0) + coalesce(length(previous), 0)
+    FROM change_log WHERE revision > ?1 ORDER BY revision";
 const LOGGED_AT: &str = "SELECT logged_at FROM change_log WHERE revision = ?1";
 const FIXED_STATEMENTS: usize = 12;
 
@@ -309,6 +312,14 @@ impl View for SqliteView<'_> {
 
     fn log(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
         self.changes(after, sql_limit(limit)).map_err(|source| failed("read the change log", source))
+    }
+
+    fn log_part(&self, after: Revision, wanted: LogPart) -> Result<LogPart, StoreError> {
+        let read = || {
+            let mut statement = self.connection.prepare_cached(LOG_SIZES)?;
+            LogPart::of(statement.query_map([number(after)], |row| unsigned(row, 0))?, wanted)
+        };
+        read().map_err(|source| failed("measure the change log", source))
     }
 
     fn logged_at(&self, revision: Revision) -> Result<Option<Timestamp>, StoreError> {
