@@ -18,7 +18,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use tracing::{debug, warn};
 
 use crate::engine::sqlite::pool::Pool;
@@ -48,8 +48,8 @@ const LONG_WAIT_FOR_READERS: Duration = Duration::from_secs(2);
 /// Called now and then before a write begins, when nobody else writes: looks to it that the log neither grows without
 /// end nor reaches the end of its file.
 pub(super) fn look_after_log(connection: &Connection, pool: &Pool) -> Result<(), StoreError> {
-    let (frames, _) = run_checkpoint(connection, "NOOP")?;
-    let bytes = u64::try_from(frames).unwrap_or(0) * FRAME_BYTES;
+    let frames = run_checkpoint(connection, "NOOP")?.map_or(0, |progress| progress.logged);
+    let bytes = frames * FRAME_BYTES;
     if bytes >= MOST_BYTES {
         return start_over(connection, pool, bytes);
     }
@@ -95,19 +95,32 @@ fn lengthen(log: &Path, used: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Moves pages. Gives how many the log has, and how many were moved.
-fn checkpoint(connection: &Connection, pool: &Pool, mode: &str) -> Result<(i64, i64), StoreError> {
-    let unmoved = pool.unmoved();
-    let (logged, moved) = run_checkpoint(connection, mode)?;
-    if moved >= logged {
-        pool.mark_moved(unmoved);
-    }
-    Ok((logged, moved))
+/// How much of the log is in the database, in pages.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    logged: u64,
+    moved: u64,
 }
 
-fn run_checkpoint(connection: &Connection, mode: &str) -> Result<(i64, i64), StoreError> {
+/// Moves pages, unless another connection does.
+fn checkpoint(connection: &Connection, pool: &Pool, mode: &str) -> Result<Option<Progress>, StoreError> {
+    let unmoved = pool.unmoved();
+    let progress = run_checkpoint(connection, mode)?;
+    if progress.is_some_and(|progress| progress.moved >= progress.logged) {
+        pool.mark_moved(unmoved);
+    }
+    Ok(progress)
+}
+
+/// `None` when another connection is at it: then the engine says -1 of everything.
+fn run_checkpoint(connection: &Connection, mode: &str) -> Result<Option<Progress>, StoreError> {
+    let progress = |row: &Row<'_>| {
+        let (logged, moved): (i64, i64) = (row.get(1)?, row.get(2)?);
+        let pages = u64::try_from(logged).ok().zip(u64::try_from(moved).ok());
+        Ok(pages.map(|(logged, moved)| Progress { logged, moved }))
+    };
     connection
-        .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)))
+        .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], progress)
         .map_err(|source| failed("move the write-ahead log into the database", source))
 }
 
@@ -165,10 +178,59 @@ fn run(connection: &Connection, pool: &Pool, published: &Published, stop: &(Mute
         // Before, so that nobody keeps an old state; after, so that the next write finds nobody in the log.
         pool.release_states();
         match checkpoint(connection, pool, "PASSIVE") {
-            Ok((logged, moved)) => debug!(logged, moved, "Moved {moved} of {logged} pages of the log"),
+            Ok(Some(Progress { logged, moved })) => {
+                debug!(logged, moved, "Moved {moved} of {logged} pages of the log");
+            }
+            Ok(None) => debug!("The writer is moving the log"),
             Err(StoreError::Full) => warn!("The disk is full; the write-ahead log stays where it is for now"),
             Err(error) => published.poison(&error),
         }
         pool.release_states();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::Duration;
+
+    use rusqlite::Connection;
+
+    use super::{checkpoint, run_checkpoint};
+    use crate::engine::sqlite::open;
+    use crate::engine::sqlite::pool::Pool;
+    use crate::engine::sqlite::statements::Statements;
+
+    fn pool(directory: &Path) -> (Pool, Connection) {
+        let opened = open::open(directory, &[]).unwrap();
+        let pool = Pool::new(opened.database, Arc::new(Statements::new(&[])), opened.marks);
+        (pool, opened.connection)
+    }
+
+    #[test]
+    fn a_checkpoint_that_another_one_keeps_out_moved_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (pool, writer) = pool(directory.path());
+        let [reader, background] = [(); 2].map(|()| open::connect(pool.database()).unwrap());
+        reader.execute_batch("BEGIN; SELECT * FROM marks").unwrap();
+        writer.execute_batch("UPDATE marks SET revision = 7").unwrap();
+        pool.mark_stale(1_000);
+        thread::scope(|scope| {
+            // Once it is not kept out itself, it keeps others out until the reader is done.
+            scope.spawn(move || {
+                writer.busy_timeout(Duration::from_secs(60)).unwrap();
+                while run_checkpoint(&writer, "RESTART").unwrap().is_none() {}
+            });
+            while run_checkpoint(&background, "PASSIVE").unwrap().is_some() {
+                thread::yield_now();
+            }
+            assert!(checkpoint(&background, &pool, "PASSIVE").unwrap().is_none());
+            assert_eq!(pool.unmoved(), 1_000);
+            reader.execute_batch("COMMIT").unwrap();
+        });
+        let progress = checkpoint(&background, &pool, "PASSIVE").unwrap().unwrap();
+        assert_eq!((progress.moved, pool.unmoved()), (progress.logged, 0));
     }
 }
