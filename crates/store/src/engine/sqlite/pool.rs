@@ -4,9 +4,12 @@
 //! it looks at until a commit makes it stale. A connection that waits in the pool must not keep the log from
 //! being moved into the database; the checkpoint lets go of all of them first.
 
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
@@ -16,8 +19,9 @@ use crate::engine::sqlite::failed;
 use crate::engine::sqlite::statements::{self, SqliteView, Statements};
 use crate::error::StoreError;
 
-/// Connections kept when nobody reads. More are opened when more read at once.
-const KEPT_IDLE: usize = 4;
+/// At least and at most so many connections are kept when nobody reads; within that, as many as can read at once on this
+/// machine. More are opened when more read, and closed after that.
+const KEPT_IDLE: RangeInclusive<usize> = 4..=64;
 const CACHE_KIB: i64 = 8_192;
 
 struct Connected {
@@ -49,11 +53,13 @@ pub(super) struct Pool {
     unmoved: AtomicU64,
     marks_at_start: Marks,
     idle: Mutex<Idle>,
+    kept_idle: usize,
 }
 
 impl Pool {
     pub(super) fn new(database: PathBuf, statements: Arc<Statements>, marks_at_start: Marks) -> Self {
         let idle = Mutex::new(Idle::Open(Vec::new()));
+        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
             database,
             statements,
@@ -62,6 +68,7 @@ impl Pool {
             unmoved: AtomicU64::new(0),
             marks_at_start,
             idle,
+            kept_idle: processors.clamp(*KEPT_IDLE.start(), *KEPT_IDLE.end()),
         }
     }
 
@@ -140,7 +147,7 @@ impl Pool {
             return;
         }
         if let Idle::Open(connections) = &mut *self.idle.lock()
-            && connections.len() < KEPT_IDLE
+            && connections.len() < self.kept_idle
         {
             connections.push(connected);
         }
