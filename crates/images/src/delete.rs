@@ -9,7 +9,7 @@ use crate::error::DeleteError;
 use crate::links::{release, unlink};
 use crate::rows::{ALL, Rows, stream_key};
 use crate::stream_edit::{Authorship, StreamEdit};
-use crate::tables::TAG_IMAGES;
+use crate::tables::{DELETED_MANIFESTS, REMOTE_PARTS, TAG_IMAGES};
 
 impl Images {
     /// Deletes a tag with its history, and what was wanted of it. Its manifests stay reachable by digest.
@@ -31,7 +31,8 @@ impl Images {
         .await
     }
 
-    /// Deletes a manifest from the repository, and the tags that point at it.
+    /// Deletes a manifest from the repository, and the tags that point at it. It is not fetched again from where it once
+    /// came, though histories or lists name it.
     pub async fn delete_manifest(&self, permit: &Permit<Delete>, digest: &Digest) -> Result<(), DeleteError> {
         let at = Place::of(self, permit);
         let digest = digest.clone();
@@ -49,6 +50,14 @@ impl Images {
                 if current.is_some_and(|item| item.image == name) {
                     edit.remove_tag(&tag)?;
                 }
+            }
+            let repository = edit.head.repository;
+            let range = KeyRange::prefix(&(repository, key.as_slice()));
+            let is_named = !edit.tx.rows(&TAG_IMAGES, &range, 1)?.is_empty()
+                || !edit.tx.rows(&REMOTE_PARTS, &range, 1)?.is_empty();
+            if is_named {
+                // Otherwise the next look for it would fetch it again.
+                edit.tx.put(&DELETED_MANIFESTS, &(repository, key), &())?;
             }
             edit.mark();
             edit.finish()?;

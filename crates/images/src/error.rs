@@ -102,6 +102,42 @@ pub enum PushError {
     Store(#[from] StoreError),
 }
 
+/// Why a stream was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotMade {
+    /// Its namespace is gone, or going.
+    #[error("there is no namespace {namespace} for a stream {name}")]
+    NoNamespace {
+        /// The namespace.
+        namespace: String,
+        /// The stream.
+        name: String,
+    },
+    /// Writing rows failed.
+    #[error("storing a stream")]
+    Store(#[from] StoreError),
+}
+
+impl From<NotMade> for PushError {
+    fn from(error: NotMade) -> Self {
+        match error {
+            NotMade::NoNamespace { namespace, name } => Self::StreamMissing { namespace, name },
+            NotMade::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<NotMade> for StreamError {
+    fn from(error: NotMade) -> Self {
+        match error {
+            NotMade::NoNamespace { namespace, .. } => {
+                Self::NotFound { resource: "namespaces", name: namespace }
+            }
+            NotMade::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 /// Why something was not deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum DeleteError {

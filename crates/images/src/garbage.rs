@@ -15,7 +15,9 @@ use tracing::info;
 
 use crate::Images;
 use crate::links::{is_linked_anywhere, unlink};
-use crate::rows::{ALL, Rows};
+use crate::manifest_record::ManifestRecord;
+use crate::repository_end::{bury_forsaken, is_forsaken};
+use crate::rows::Rows;
 use crate::tables::{HELD, LINKS, MANIFESTS, REPOSITORY_NAMES, RepositoryId};
 
 /// Links looked at, and removed, in one step.
@@ -58,8 +60,12 @@ impl Images {
             let page = self.store().read(|tx| tx.rows(&REPOSITORY_NAMES, &range, PAGE))?;
             let Some((last, _)) = page.last() else { break };
             after = Some(*last);
-            for (repository, _) in page {
+            for (repository, name) in page {
                 collected.links += self.collect_links(repository).await?;
+                if self.store().read(|tx| is_forsaken(tx, repository, &name))? {
+                    self.write(move |tx| bury_forsaken(tx, repository, &name)).await?;
+                }
+                tokio::task::yield_now().await;
             }
         }
         collected.blobs = self.collect_files().await? + self.collect_small_blobs().await?;
@@ -77,7 +83,7 @@ impl Images {
     async fn collect_links(&self, repository: RepositoryId) -> Result<u64, CollectError> {
         let grace = i64::try_from(self.config().blob_grace.as_secs()).unwrap_or(i64::MAX);
         let cutoff = self.now_s().saturating_sub(grace);
-        let referenced = self.store().read(|tx| referenced(tx, repository))?;
+        let referenced = self.referenced(repository).await?;
         let (mut removed, mut after) = (0, None);
         loop {
             let mut range = KeyRange::prefix(&repository);
@@ -113,6 +119,32 @@ impl Images {
         }
     }
 
+    /// Every blob that a manifest of the repository refers to. Reads page by page, so that neither a worker nor a state of
+    /// the store is held for long; whoever adds a manifest meanwhile renews the leases of what it refers to.
+    async fn referenced(&self, repository: RepositoryId) -> Result<HashSet<Digest>, StoreError> {
+        let (mut referenced, mut after) = (HashSet::new(), None);
+        loop {
+            let mut range = KeyRange::prefix(&repository);
+            if let Some(after) = &after {
+                range = range.after(after);
+            }
+            after = self.store().read(|tx| {
+                let page = tx.rows(&HELD, &range, PAGE)?;
+                for ((_, key), _) in &page {
+                    if let Some(ManifestRecord { header, .. }) = tx.row(&MANIFESTS, key)? {
+                        referenced
+                            .extend(header.config.into_iter().chain(header.layers).map(|part| part.digest));
+                    }
+                }
+                Ok::<_, StoreError>(page.last().map(|(key, _)| key.clone()))
+            })?;
+            if after.is_none() {
+                return Ok(referenced);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn collect_files(&self) -> Result<u64, CollectError> {
         let (now, grace) = (self.0.clock.now(), self.config().blob_grace);
         let mut removed = 0;
@@ -128,16 +160,4 @@ impl Images {
         }
         Ok(removed)
     }
-}
-
-/// Every blob that a manifest of the repository refers to.
-fn referenced(tx: &impl Rows, repository: RepositoryId) -> Result<HashSet<Digest>, StoreError> {
-    let mut referenced = HashSet::new();
-    for ((_, key), _) in tx.rows(&HELD, &KeyRange::prefix(&repository), ALL)? {
-        if let Some(record) = tx.row(&MANIFESTS, &key)? {
-            referenced
-                .extend(record.header.config.into_iter().chain(record.header.layers).map(|part| part.digest));
-        }
-    }
-    Ok(referenced)
 }

@@ -24,13 +24,12 @@ use crate::Images;
 use crate::error::StreamError;
 use crate::image_metadata::describe;
 use crate::images::Config;
-use crate::links::{Giver, adopt, hold, link};
-use crate::manifest_record::{INLINE_LIMIT, ManifestRecord};
+use crate::links::{Giver, adopt, link, referrer, take_in};
+use crate::manifest_record::{INLINE_LIMIT, ManifestRecord, child_depth};
 use crate::push::{created_now, empty_stream};
-use crate::remote::name_missing_parts;
 use crate::rows::{Rows, stream_key};
 use crate::small_blobs::SMALL_BYTES;
-use crate::stream::{DryRun, STREAMS_RESOURCE, missing, recompose};
+use crate::stream::{DryRun, STREAMS_RESOURCE, missing};
 use crate::stream_edit::{Authorship, StreamEdit};
 use crate::tables::{IMAGES, ImageRecord, Item, MANIFESTS, SMALL_BLOBS, STREAMS, SmallBlob};
 
@@ -48,6 +47,16 @@ pub struct ImportWrite {
     pub tags: Vec<TagImport>,
     /// Why a repository could not be listed.
     pub repository_failure: Option<String>,
+}
+
+impl ImportWrite {
+    /// The images that are here, as often as they are named.
+    fn fetched(&self) -> impl Iterator<Item = &Arc<FetchedImage>> {
+        self.tags.iter().filter_map(|tag| match &tag.outcome {
+            ImportOutcome::Fetched(image) => Some(image),
+            ImportOutcome::Failed { .. } => None,
+        })
+    }
 }
 
 /// Which stream somebody saw. Empty texts match anything.
@@ -180,6 +189,15 @@ impl FetchedImage {
         self.children.iter().chain([&self.manifest])
     }
 
+    /// The image object as it is stored: manifest and config are kept as bytes.
+    fn object_of(&self, manifest: &FetchedManifest, now: Timestamp) -> Image {
+        let mut object = manifest.image(self.reference_to(&manifest.digest), now);
+        object.metadata.uid = uuid::Uuid::new_v4().to_string();
+        object.docker_image_manifest.clear();
+        object.docker_image_config.clear();
+        object
+    }
+
     /// The pull spec of one of the manifests.
     pub fn reference_to(&self, digest: &Digest) -> String {
         let repository = self.reference.split_once('@').map_or(self.reference.as_str(), |(before, _)| before);
@@ -199,14 +217,15 @@ impl Images {
         let namespace = permit.namespace().to_owned();
         let new = self.unknown_manifests(&namespace, &write)?;
         let files: BTreeMap<Digest, Bytes> = new.iter().flat_map(|manifest| manifest.files()).collect();
+        let images = self.new_images(&write)?;
         let _kept = self.stripes(files.keys().cloned().collect()).await;
         for (digest, content) in files {
             self.blobs().put(&digest, content).await?;
         }
         let by = self.authorship(permit);
         let (stream, count) = (write.stream.clone(), write.tags.len());
-        let import = Import { namespace: namespace.clone(), write, by, shared: Arc::clone(&self.0) };
-        let applied = self.edit(dry_run, move |tx| import.apply(tx)).await?;
+        let import = Import { namespace: namespace.clone(), write, images, by, shared: Arc::clone(&self.0) };
+        let applied = self.edit_stream((&namespace, &stream), dry_run, move |tx| import.apply(tx)).await?;
         debug!(%namespace, %stream, tags = count, "Imported {count} tags into {namespace}/{stream}");
         Ok(applied)
     }
@@ -220,17 +239,30 @@ impl Images {
         }
     }
 
+    /// The objects of the images that are not known yet. Reading configs for them must not happen in the transaction.
+    fn new_images(&self, write: &ImportWrite) -> Result<BTreeMap<Digest, Image>, StoreError> {
+        let now = self.0.clock.now();
+        let mut images = BTreeMap::new();
+        for image in write.fetched() {
+            for manifest in image.manifests() {
+                let name = manifest.digest.to_string();
+                if !images.contains_key(&manifest.digest)
+                    && !self.store().read(|tx| tx.has(&IMAGES, &name))?
+                {
+                    images.insert(manifest.digest.clone(), image.object_of(manifest, now));
+                }
+            }
+        }
+        Ok(images)
+    }
+
     /// What has to be stored: an import that finds what it found before reads a few rows and no more.
     fn unknown_manifests<'w>(
         &self,
         namespace: &str,
         write: &'w ImportWrite,
     ) -> Result<Vec<&'w FetchedManifest>, StoreError> {
-        let fetched = write.tags.iter().filter_map(|tag| match &tag.outcome {
-            ImportOutcome::Fetched(image) => Some(image),
-            ImportOutcome::Failed { .. } => None,
-        });
-        let manifests = fetched.flat_map(|image| image.manifests());
+        let manifests = write.fetched().flat_map(|image| image.manifests());
         self.store().read(|tx| {
             let repository = tx.repository(namespace, &write.stream)?;
             let mut unknown = Vec::new();
@@ -252,13 +284,14 @@ impl Images {
 struct Import {
     namespace: String,
     write: ImportWrite,
+    /// Objects of images that were not known before the transaction.
+    images: BTreeMap<Digest, Image>,
     by: Authorship,
     shared: Arc<crate::images::Shared>,
 }
 
 impl Import {
-    fn apply(&self, tx: &mut WriteTx<'_>) -> Result<ImageStream, StreamError> {
-        let name = &self.write.stream;
+    fn apply(&self, tx: &mut WriteTx<'_>) -> Result<(), StreamError> {
         let config = &self.shared.config;
         let (mut edit, next) = self.open(tx)?;
         let before = edit.head.generation;
@@ -273,7 +306,7 @@ impl Import {
         self.note(&mut edit, changed, config)?;
         debug_assert!(edit.head.generation == before || edit.head.generation == next);
         edit.finish()?;
-        recompose(tx, config, &self.namespace, name)
+        Ok(())
     }
 
     /// The stream, made if there is none, and the generation that changes of it get.
@@ -350,25 +383,21 @@ impl Import {
     ) -> Result<(), StoreError> {
         let (repository, now_s) = (edit.repository(), self.by.now.as_second());
         let name = fetched.digest.to_string();
-        if edit.tx.row(&IMAGES, &name)?.is_none() {
-            let mut object = fetched.image(image.reference_to(&fetched.digest), self.by.now);
-            object.metadata.uid = uuid::Uuid::new_v4().to_string();
+        if !edit.tx.has(&IMAGES, &name)? {
+            let known = self.images.get(&fetched.digest).cloned();
+            let mut object = known.unwrap_or_else(|| image.object_of(fetched, self.by.now));
             object.metadata.resource_version = edit.tx.next_revision().to_string();
-            // Both are kept as bytes.
-            object.docker_image_manifest.clear();
-            object.docker_image_config.clear();
             edit.tx.put(&IMAGES, &name, &ImageRecord { image: object })?;
         }
         let key = fetched.digest.to_key();
-        let record = ManifestRecord::new(&fetched.manifest, self.depth_below(edit, fetched)?);
-        if edit.tx.row(&MANIFESTS, &key)?.is_none() {
+        let record = ManifestRecord::new(&fetched.manifest, child_depth(edit.tx, &fetched.manifest)?);
+        if !edit.tx.has(&MANIFESTS, &key)? {
             edit.tx.put(&MANIFESTS, &key, &record)?;
         }
         // Who may pull it from another repository of ours may have all of it.
         if let Some(giver) = self.own_repository(edit, image)? {
             adopt(edit.tx, repository, &fetched.digest, giver, now_s)?;
         }
-        hold(edit.tx, repository, &fetched.digest, now_s)?;
         if let Some((digest, content)) = fetched.named_config() {
             let size = content.len() as u64;
             let row = digest.to_key();
@@ -377,7 +406,8 @@ impl Import {
             }
             link(edit.tx, repository, &digest, size, now_s)?;
         }
-        name_missing_parts(edit.tx, repository, &fetched.digest, &record.header)
+        let referrer = referrer(&fetched.manifest, &fetched.digest);
+        take_in(edit.tx, repository, &fetched.digest, &record.header, referrer, now_s)
     }
 
     /// The repository that an image was fetched from, if that is one of ours.
@@ -390,21 +420,6 @@ impl Import {
         let ours = reference.registry.as_deref().is_some_and(|host| self.shared.config.names_us(host));
         let Some(namespace) = reference.namespace.filter(|_| ours) else { return Ok(None) };
         Ok(edit.tx.repository(&namespace, &reference.name)?.map(Giver::Repository))
-    }
-
-    /// How deep the manifests below a list go; `None` for an image.
-    fn depth_below(
-        &self,
-        edit: &StreamEdit<'_, '_>,
-        fetched: &FetchedManifest,
-    ) -> Result<Option<u8>, StoreError> {
-        let ManifestKind::Index { manifests } = fetched.manifest.kind() else { return Ok(None) };
-        let mut deepest = 0;
-        for child in manifests {
-            let record = edit.tx.row(&MANIFESTS, &child.digest.to_key())?;
-            deepest = record.map_or(deepest, |record| deepest.max(record.header.depth));
-        }
-        Ok(Some(deepest))
     }
 
     /// Writes down that an import was tried: the time, or for clients of 2016 who wait for their first one, what went

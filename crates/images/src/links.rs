@@ -3,14 +3,15 @@
 //! A blob reaches a client only through a link of the asked repository, so a digest that somebody knows is of no use
 //! where it does not belong. A link says "may serve"; whether the bytes are there is looked up when they are served.
 
-use pierhead_oci::Digest;
+use pierhead_oci::{Descriptor, Digest, Manifest};
 use pierhead_store::{KeyRange, StoreError, WriteTx};
 
 use crate::manifest_record::{ManifestHeader, ManifestRecord};
 use crate::remote::name_missing_parts;
 use crate::rows::Rows;
 use crate::tables::{
-    HELD, HeldRecord, LINKED, LINKS, LinkRecord, MANIFESTS, REFERRERS, ReferrerRecord, RepositoryId,
+    DELETED_MANIFESTS, HELD, HeldRecord, LINKED, LINKS, LinkRecord, MANIFESTS, REFERRERS, ReferrerRecord,
+    RepositoryId,
 };
 
 /// How old a lease gets before an answer renews it. Collection waits much longer than this.
@@ -71,22 +72,59 @@ pub(crate) fn adopt(
     giver: Giver,
     now_s: i64,
 ) -> Result<(), StoreError> {
+    // Whoever tags a deleted manifest wants it again.
+    tx.delete(&DELETED_MANIFESTS, &(repository, digest.to_key()))?;
     let mut pending = vec![digest.clone()];
     while let Some(digest) = pending.pop() {
         if tx.holds(repository, &digest)? || !giver.holds(tx, &digest)? {
             continue;
         }
         let Some(record) = tx.row(&MANIFESTS, &digest.to_key())? else { continue };
-        hold(tx, repository, &digest, now_s)?;
         for part in record.header.blobs() {
             if tx.link(repository, &part.digest)?.is_none() && giver.links(tx, &part.digest)? {
                 link(tx, repository, &part.digest, part.size, now_s)?;
             }
         }
-        name_missing_parts(tx, repository, &digest, &record.header)?;
+        let referrer = giver.referrer(tx, &digest, &record)?;
+        take_in(tx, repository, &digest, &record.header, referrer, now_s)?;
         pending.extend(record.header.children);
     }
     Ok(())
+}
+
+/// Lets `repository` serve a manifest that came by tagging, an import or a fetch. What of it is here is protected from
+/// collection, which may be looking at this very moment; what is not is noted; and it is listed as `referrer` of what it
+/// says something about.
+pub(crate) fn take_in(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    header: &ManifestHeader,
+    referrer: Option<Descriptor>,
+    now_s: i64,
+) -> Result<(), StoreError> {
+    if hold(tx, repository, digest, now_s)? {
+        tx.delete(&DELETED_MANIFESTS, &(repository, digest.to_key()))?;
+        for part in header.blobs() {
+            if let Some(found) = tx.link(repository, &part.digest)? {
+                link(tx, repository, &part.digest, found.size, now_s)?;
+            }
+        }
+    }
+    if let Some((subject, referrer)) = header.subject.as_ref().zip(referrer) {
+        refer(tx, repository, subject, referrer)?;
+    }
+    name_missing_parts(tx, repository, digest, header)
+}
+
+/// How lists of referrers show a manifest; `None` for one that says nothing about another.
+pub(crate) fn referrer(manifest: &Manifest, digest: &Digest) -> Option<Descriptor> {
+    manifest.subject()?;
+    let size = manifest.bytes().len() as u64;
+    let mut descriptor = Descriptor::new(manifest.media_type().clone(), digest.clone(), size);
+    descriptor.artifact_type = manifest.artifact_type().cloned();
+    descriptor.annotations = manifest.annotations().clone();
+    Some(descriptor)
 }
 
 impl Giver {
@@ -102,6 +140,24 @@ impl Giver {
             Self::Repository(repository) => Ok(rows.link(repository, digest)?.is_some()),
             Self::Anywhere => is_linked_anywhere(rows, digest),
         }
+    }
+
+    /// How lists of referrers show a manifest: as the giver's list does, or as the manifest says where it is in its row.
+    fn referrer(
+        self,
+        rows: &impl Rows,
+        digest: &Digest,
+        record: &ManifestRecord,
+    ) -> Result<Option<Descriptor>, StoreError> {
+        let Some(subject) = &record.header.subject else { return Ok(None) };
+        if let Self::Repository(repository) = self
+            && let Some(listed) = rows.row(&REFERRERS, &(repository, subject.to_key(), digest.to_key()))?
+        {
+            return Ok(Some(listed.descriptor));
+        }
+        let media_type = record.header.media_type.as_str();
+        let parsed = record.bytes.as_ref().map(|bytes| Manifest::parse(media_type, &**bytes));
+        Ok(parsed.and_then(Result::ok).and_then(|manifest| referrer(&manifest, digest)))
     }
 }
 
@@ -124,17 +180,18 @@ pub(crate) fn has_all_parts(
     Ok(true)
 }
 
-/// Lets `repository` serve a manifest.
+/// Lets `repository` serve a manifest; false if it did already.
 pub(crate) fn hold(
     tx: &mut WriteTx<'_>,
     repository: RepositoryId,
     digest: &Digest,
     now_s: i64,
-) -> Result<(), StoreError> {
-    if !tx.holds(repository, digest)? {
-        tx.put(&HELD, &(repository, digest.to_key()), &HeldRecord { since: now_s })?;
+) -> Result<bool, StoreError> {
+    if tx.holds(repository, digest)? {
+        return Ok(false);
     }
-    Ok(())
+    tx.put(&HELD, &(repository, digest.to_key()), &HeldRecord { since: now_s })?;
+    Ok(true)
 }
 
 /// Takes a manifest from `repository`, and from the list of those it refers to; false if it was not there.
@@ -157,7 +214,7 @@ pub(crate) fn refer(
     tx: &mut WriteTx<'_>,
     repository: RepositoryId,
     subject: &Digest,
-    descriptor: pierhead_oci::Descriptor,
+    descriptor: Descriptor,
 ) -> Result<(), StoreError> {
     let key = (repository, subject.to_key(), descriptor.digest.to_key());
     if tx.row(&REFERRERS, &key)?.is_none() {

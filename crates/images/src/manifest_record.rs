@@ -4,8 +4,11 @@
 
 use bytes::Bytes;
 use pierhead_oci::{Descriptor, Digest, Manifest, ManifestKind, MediaType};
-use pierhead_store::{Record, RecordError};
+use pierhead_store::{Record, RecordError, StoreError};
 use serde::{Deserialize, Serialize};
+
+use crate::rows::Rows;
+use crate::tables::MANIFESTS;
 
 /// Manifests up to this many bytes live in their row; larger ones are blobs.
 pub(crate) const INLINE_LIMIT: usize = 64 * 1024;
@@ -71,6 +74,18 @@ impl ManifestRecord {
         };
         Self { header, bytes: inline.then(|| Bytes::from_owner(manifest.shared_bytes())) }
     }
+}
+
+/// How many levels the deepest of the manifests that a list names has below it, as far as they are known here; `None` for
+/// an image.
+pub(crate) fn child_depth(rows: &impl Rows, manifest: &Manifest) -> Result<Option<u8>, StoreError> {
+    let ManifestKind::Index { manifests } = manifest.kind() else { return Ok(None) };
+    let mut deepest = 0;
+    for child in manifests {
+        let record = rows.row(&MANIFESTS, &child.digest.to_key())?;
+        deepest = record.map_or(deepest, |record| deepest.max(record.header.depth));
+    }
+    Ok(Some(deepest))
 }
 
 impl ManifestHeader {

@@ -15,8 +15,9 @@ use tracing::{debug, info};
 use crate::Images;
 use crate::error::PushError;
 use crate::image_metadata::pushed_image;
-use crate::links::{RENEW_AFTER_S, hold, link, refer};
+use crate::links::{RENEW_AFTER_S, hold, link, refer, referrer};
 use crate::manifest_record::ManifestRecord;
+use crate::repository_end::has_namespace;
 use crate::rows::{Rows, stream_key};
 use crate::stream_edit::{Authorship, StreamEdit};
 use crate::tables::{IMAGES, ImageRecord, Item, MANIFESTS, RepositoryId, StreamRecord};
@@ -136,7 +137,7 @@ impl Images {
         Ok(pushed_image(&digest, reference, self.0.clock.now(), manifest, config.as_ref()))
     }
 
-    async fn config_of(
+    pub(crate) async fn config_of(
         &self,
         namespace: &str,
         name: &str,
@@ -181,7 +182,7 @@ impl PushPlan {
             return Ok(Applied::NeedsImage);
         }
         let head = tx.head(&self.namespace, &self.name)?;
-        if head.is_none() && !self.may_create {
+        if head.is_none() && !(self.may_create && has_namespace(tx, &self.namespace)?) {
             let (namespace, name) = stream_key(&self.namespace, &self.name);
             return Err(PushError::StreamMissing { namespace, name });
         }
@@ -275,12 +276,9 @@ impl PushPlan {
             tx.put(&MANIFESTS, &key, record)?;
         }
         hold(tx, repository, &self.digest, self.by.now.as_second())?;
-        if let Some(subject) = self.manifest.subject() {
-            let mut descriptor =
-                Descriptor::new(self.manifest.media_type().clone(), self.digest.clone(), record.header.size);
-            descriptor.artifact_type = self.manifest.artifact_type().cloned();
-            descriptor.annotations = self.manifest.annotations().clone();
-            refer(tx, repository, &subject.digest, descriptor)?;
+        if let Some((subject, referrer)) = self.manifest.subject().zip(referrer(&self.manifest, &self.digest))
+        {
+            refer(tx, repository, &subject.digest, referrer)?;
         }
         Ok(())
     }

@@ -6,31 +6,35 @@
 //! business.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use pierhead_api::image::annotation;
 use pierhead_auth::{Permit, Pull};
 use pierhead_blobs::{Committed, PartReader, Upload, UploadOwner};
-use pierhead_oci::{Digest, ImageReference, Manifest, ManifestKind, Reference};
+use pierhead_oci::{Digest, ImageReference, Manifest, Reference};
 use pierhead_store::{KeyRange, StoreError, WriteTx};
 use tracing::info;
 
 use crate::Images;
 use crate::error::{PullError, UploadError};
-use crate::links::hold;
-use crate::manifest_record::{INLINE_LIMIT, ManifestHeader, ManifestRecord};
+use crate::images::Config;
+use crate::links::{referrer, take_in};
+use crate::manifest_record::{INLINE_LIMIT, ManifestHeader, ManifestRecord, child_depth};
 use crate::rows::{Rows, stream_key};
 use crate::small_blobs::SMALL_BYTES;
 use crate::tables::{
-    MANIFESTS, REMOTE_PARTS, RemotePart, RepositoryId, SPEC_TAGS, STREAMS, TAG_EVENTS, TAG_IMAGES, TAGS,
+    DELETED_MANIFESTS, MANIFESTS, REMOTE_PARTS, RemotePart, RepositoryId, SPEC_TAGS, STREAMS, TAG_EVENTS,
+    TAG_IMAGES, TAGS,
 };
 
 /// Places that are tried for one thing.
 const MAX_SOURCES: usize = 8;
-/// Items of one tag's history, tags of one image and manifests around one part that are looked at.
-const MAX_LOOKED_AT: usize = 1_000;
+/// Rows that one look for such places reads: newest items of histories first, so what is pulled most is found.
+const MAX_ROWS: usize = 2_000;
+/// Items of a history that are read in one step; tags of one image and manifests around one part that are looked at.
+const PAGE: usize = 100;
 
 /// A repository of another registry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,6 +51,7 @@ pub struct RemoteSource {
 #[derive(Clone, Debug)]
 pub struct MissingBlob {
     images: Images,
+    repository: RepositoryId,
     namespace: String,
     name: String,
     digest: Digest,
@@ -58,6 +63,7 @@ pub struct MissingBlob {
 #[derive(Clone, Debug)]
 pub struct MissingManifest {
     images: Images,
+    repository: RepositoryId,
     namespace: String,
     name: String,
     digest: Digest,
@@ -91,11 +97,17 @@ impl Images {
                 }
             };
             let Some(digest) = digest else { return Ok(None) };
-            let sources = self.sources_of(tx, (&namespace, &name), repository, &digest)?;
-            Ok((!sources.is_empty()).then_some((digest, sources)))
+            if tx.has_row(&DELETED_MANIFESTS, &(repository, digest.to_key()))? {
+                return Ok(None);
+            }
+            let mut look = Look::begin(tx, self.config(), (&namespace, &name), repository)?;
+            look.around(&digest)?;
+            let sources = look.sources();
+            Ok((!sources.is_empty()).then_some((repository, digest, sources)))
         })?;
-        Ok(found.map(|(digest, sources)| MissingManifest {
+        Ok(found.map(|(repository, digest, sources)| MissingManifest {
             images: self.clone(),
+            repository,
             namespace,
             name,
             digest,
@@ -114,80 +126,171 @@ impl Images {
             let Some(repository) = tx.repository(&namespace, &name)? else {
                 return Ok::<_, StoreError>(None);
             };
-            let mut sources = Vec::new();
+            let mut look = Look::begin(tx, self.config(), (&namespace, &name), repository)?;
             let mut size = None;
-            for (manifest, part) in naming(tx, repository, digest)? {
+            for (manifest, part) in look.naming(digest)? {
                 size.get_or_insert(part.size);
-                for source in self.sources_of(tx, (&namespace, &name), repository, &manifest)? {
-                    if !sources.contains(&source) {
-                        sources.push(source);
-                    }
-                }
+                look.around(&manifest)?;
             }
-            // Secure places first; within each kind the order of the manifests' own places.
-            sources.sort_by_key(|source: &RemoteSource| source.insecure);
-            sources.truncate(MAX_SOURCES);
-            Ok(size.filter(|_| !sources.is_empty()).map(|size| (size, sources)))
+            let sources = look.sources();
+            Ok(size.filter(|_| !sources.is_empty()).map(|size| (repository, size, sources)))
         })?;
-        let digest = digest.clone();
-        let images = self.clone();
-        Ok(found.map(|(size, sources)| MissingBlob { images, namespace, name, digest, size, sources }))
+        Ok(found.map(|(repository, size, sources)| MissingBlob {
+            images: self.clone(),
+            repository,
+            namespace,
+            name,
+            digest: digest.clone(),
+            size,
+            sources,
+        }))
     }
+}
 
-    /// Places where a manifest was seen, or a list that names it: newest of all tags first, secure before insecure
-    /// (images 6.7). Our own registry is none of them.
-    fn sources_of(
-        &self,
-        rows: &impl Rows,
+/// One look for places where something may be: newest of all tags first, secure before insecure (images 6.7). Our own
+/// registry is none of them. However large the repository is, it reads a bounded number of rows.
+struct Look<'r, R> {
+    rows: &'r R,
+    config: &'r Config,
+    repository: RepositoryId,
+    /// Whether the stream calls all its registries insecure.
+    all_insecure: bool,
+    rows_left: usize,
+    /// Manifests that were looked at.
+    seen: HashSet<Digest>,
+    found: Vec<Place>,
+    /// The secure ones among the places.
+    secure: HashSet<RemoteSource>,
+}
+
+/// A place, and what decides about its rank.
+struct Place {
+    is_newest: bool,
+    created: Timestamp,
+    source: RemoteSource,
+}
+
+impl<'r, R: Rows> Look<'r, R> {
+    fn begin(
+        rows: &'r R,
+        config: &'r Config,
         (namespace, name): (&str, &str),
         repository: RepositoryId,
-        manifest: &Digest,
-    ) -> Result<Vec<RemoteSource>, StoreError> {
+    ) -> Result<Self, StoreError> {
         let stream = rows.row(&STREAMS, &stream_key(namespace, name))?;
         let all_insecure = stream.is_some_and(|stream| {
             stream.metadata.annotation(annotation::INSECURE_REPOSITORY) == Some("true")
         });
-        let mut found: Vec<(bool, Reverse<Timestamp>, RemoteSource)> = Vec::new();
-        let mut seen = BTreeSet::from([manifest.clone()]);
+        Ok(Self {
+            rows,
+            config,
+            repository,
+            all_insecure,
+            rows_left: MAX_ROWS,
+            seen: HashSet::new(),
+            found: Vec::new(),
+            secure: HashSet::new(),
+        })
+    }
+
+    /// Looks where a manifest was seen, or a list that names it.
+    fn around(&mut self, manifest: &Digest) -> Result<(), StoreError> {
         let mut pending = vec![manifest.clone()];
         while let Some(digest) = pending.pop() {
-            for tag in tags_of(rows, repository, &digest)? {
-                let newest = rows.row(&TAGS, &(repository, tag.clone()))?.and_then(|record| record.item);
-                let wanted = rows.row(&SPEC_TAGS, &(repository, tag.clone()))?;
-                let insecure = all_insecure || wanted.is_some_and(|record| record.tag.import_policy.insecure);
-                let events =
-                    rows.rows(&TAG_EVENTS, &KeyRange::prefix(&(repository, tag.as_str())), MAX_LOOKED_AT)?;
-                let image = digest.to_string();
-                for (_, event) in events.into_iter().filter(|(_, event)| event.item.image == image) {
-                    let is_newest = newest.as_ref().is_some_and(|newest| *newest == event.item);
-                    if let Some(source) = self.source(&event.item.reference, insecure) {
-                        found.push((!is_newest, Reverse(event.item.created), source));
-                    }
-                }
+            if self.is_over() || !self.seen.insert(digest.clone()) {
+                continue;
             }
-            for (parent, _) in naming(rows, repository, &digest)? {
-                if seen.len() < MAX_LOOKED_AT && seen.insert(parent.clone()) {
-                    pending.push(parent);
+            for tag in self.tags_of(&digest)? {
+                self.history_of(&tag, &digest)?;
+            }
+            pending.extend(self.naming(&digest)?.into_iter().map(|(parent, _)| parent));
+        }
+        Ok(())
+    }
+
+    /// Looks where the items of a tag's history come from that are the image. A long history leaves half of what may be
+    /// read to others.
+    fn history_of(&mut self, tag: &str, image: &Digest) -> Result<(), StoreError> {
+        if self.is_over() {
+            return Ok(());
+        }
+        let key = (self.repository, tag.to_owned());
+        self.spend(2);
+        let newest = self.rows.row(&TAGS, &key)?.map(|record| record.seq);
+        let wanted = self.rows.row(&SPEC_TAGS, &key)?;
+        let insecure = self.all_insecure || wanted.is_some_and(|record| record.tag.import_policy.insecure);
+        let image = image.to_string();
+        let mut range = KeyRange::prefix(&(self.repository, tag));
+        let mut left = self.rows_left.div_ceil(2);
+        while left > 0 && !self.is_over() {
+            let page = self.rows.rows_reverse(&TAG_EVENTS, &range, PAGE.min(left))?;
+            self.spend(page.len());
+            left -= page.len();
+            let Some((last, _)) = page.last() else { break };
+            range = range.before(last);
+            for ((_, _, seq), event) in page.into_iter().filter(|(_, event)| event.item.image == image) {
+                if let Some(source) = source(self.config, &event.item.reference, insecure) {
+                    if !source.insecure {
+                        self.secure.insert(source.clone());
+                    }
+                    let (is_newest, created) = (newest == Some(seq), event.item.created);
+                    self.found.push(Place { is_newest, created, source });
                 }
             }
         }
-        found.sort_by_key(|(rank, place, source)| (source.insecure, *rank, *place));
+        Ok(())
+    }
+
+    /// The manifests of the repository that name `part` and came without it.
+    fn naming(&mut self, part: &Digest) -> Result<Vec<(Digest, RemotePart)>, StoreError> {
+        let range = KeyRange::prefix(&(self.repository, part.to_key().as_slice()));
+        let rows = self.rows.rows(&REMOTE_PARTS, &range, self.rows_left.min(PAGE))?;
+        self.spend(rows.len() * 2);
+        let mut naming = Vec::new();
+        for ((_, _, manifest), part) in rows {
+            let Ok(manifest) = Digest::from_key(&manifest) else { continue };
+            if self.rows.holds(self.repository, &manifest)? {
+                naming.push((manifest, part));
+            }
+        }
+        Ok(naming)
+    }
+
+    /// The tags in whose history an image is.
+    fn tags_of(&mut self, image: &Digest) -> Result<Vec<String>, StoreError> {
+        let range = KeyRange::prefix(&(self.repository, image.to_key().as_slice()));
+        let rows = self.rows.rows(&TAG_IMAGES, &range, self.rows_left.min(PAGE))?;
+        self.spend(rows.len());
+        Ok(rows.into_iter().map(|((_, _, tag), ())| tag).collect())
+    }
+
+    fn spend(&mut self, rows: usize) {
+        self.rows_left = self.rows_left.saturating_sub(rows);
+    }
+
+    /// Whether enough is known, or enough was read.
+    fn is_over(&self) -> bool {
+        self.rows_left == 0 || self.secure.len() >= MAX_SOURCES
+    }
+
+    fn sources(mut self) -> Vec<RemoteSource> {
+        self.found.sort_by_key(|place| (place.source.insecure, !place.is_newest, Reverse(place.created)));
         let mut sources: Vec<RemoteSource> = Vec::new();
-        for (_, _, source) in found {
+        for Place { source, .. } in self.found {
             if sources.len() < MAX_SOURCES && !sources.contains(&source) {
                 sources.push(source);
             }
         }
-        Ok(sources)
+        sources
     }
+}
 
-    fn source(&self, reference: &str, insecure: bool) -> Option<RemoteSource> {
-        let reference: ImageReference = reference.parse().ok()?;
-        let reference = reference.docker_client_defaults();
-        let repository = reference.repository_path();
-        let host = reference.registry?;
-        (!self.config().names_us(&host)).then_some(RemoteSource { host, repository, insecure })
-    }
+fn source(config: &Config, reference: &str, insecure: bool) -> Option<RemoteSource> {
+    let reference: ImageReference = reference.parse().ok()?;
+    let reference = reference.docker_client_defaults();
+    let repository = reference.repository_path();
+    let host = reference.registry?;
+    (!config.names_us(&host)).then_some(RemoteSource { host, repository, insecure })
 }
 
 impl MissingBlob {
@@ -252,18 +355,20 @@ impl RemoteFetch {
         Ok(self.upload.flush().await?)
     }
 
-    /// Verifies and stores the blob and lets the repository serve it.
+    /// Verifies and stores the blob and lets the repository serve it. A repository that is gone by now gets nothing, nor
+    /// does one that took its name.
     pub async fn commit(self) -> Result<Committed, UploadError> {
-        let MissingBlob { images, namespace, name, digest, size, .. } = self.missing;
+        let MissingBlob { images, repository, namespace, name, digest, size, .. } = self.missing;
         if self.upload.offset() <= SMALL_BYTES {
             let content = self.upload.into_content(&digest).await?;
             let size = content.len() as u64;
-            images.link_blob((namespace, name), &digest, size, Some(content)).await?;
+            images.link_fetched(repository, (namespace, name), &digest, size, Some(content)).await?;
             return Ok(Committed { digest, size, healed: false });
         }
         let _kept = images.stripe(&digest).read().await;
         let committed = self.upload.commit(&digest).await?;
-        images.link_blob((namespace.clone(), name.clone()), &digest, committed.size, None).await?;
+        let at = (namespace.clone(), name.clone());
+        images.link_fetched(repository, at, &digest, committed.size, None).await?;
         info!(repository = %format_args!("{namespace}/{name}"), %digest, size, "Fetched blob {digest}");
         Ok(committed)
     }
@@ -301,7 +406,7 @@ impl MissingManifest {
     }
 
     /// Stores what was fetched, whose digest the caller has compared, and lets the repository serve it. A repository
-    /// that is gone by now gets nothing.
+    /// that is gone by now gets nothing, nor does one that took its name; and what was deleted meanwhile stays deleted.
     pub async fn keep(&self, manifest: Manifest) -> Result<(), UploadError> {
         let actual = manifest.digest(self.digest.algorithm());
         if actual != self.digest {
@@ -312,18 +417,20 @@ impl MissingManifest {
         if manifest.bytes().len() > INLINE_LIMIT {
             self.images.blobs().put(&self.digest, Bytes::from_owner(manifest.shared_bytes())).await?;
         }
-        let depth = matches!(manifest.kind(), ManifestKind::Index { .. }).then_some(0);
-        let record = ManifestRecord::new(&manifest, depth);
         let (namespace, name, digest) = (self.namespace.clone(), self.name.clone(), self.digest.clone());
+        let repository = self.repository;
         let now = self.images.now_s();
         self.images
             .write(move |tx| {
-                let Some(repository) = tx.repository(&namespace, &name)? else { return Ok(()) };
+                let is_gone = tx.repository(&namespace, &name)? != Some(repository);
+                if is_gone || tx.has(&DELETED_MANIFESTS, &(repository, digest.to_key()))? {
+                    return Ok::<_, StoreError>(());
+                }
+                let record = ManifestRecord::new(&manifest, child_depth(tx, &manifest)?);
                 if tx.row(&MANIFESTS, &digest.to_key())?.is_none() {
                     tx.put(&MANIFESTS, &digest.to_key(), &record)?;
                 }
-                hold(tx, repository, &digest, now)?;
-                name_missing_parts(tx, repository, &digest, &record.header)
+                take_in(tx, repository, &digest, &record.header, referrer(&manifest, &digest), now)
             })
             .await?;
         info!(
@@ -335,7 +442,7 @@ impl MissingManifest {
 }
 
 /// Notes what a manifest that a repository serves refers to and the repository does not have, so that it can be fetched
-/// when somebody asks for it.
+/// when somebody asks for it; and which manifests it lists, because what those lack is fetched from where it came from.
 pub(crate) fn name_missing_parts(
     tx: &mut WriteTx<'_>,
     repository: RepositoryId,
@@ -348,11 +455,8 @@ pub(crate) fn name_missing_parts(
             missing.push((part.digest.to_key(), part.size));
         }
     }
-    for child in &header.children {
-        if !tx.holds(repository, child)? {
-            missing.push((child.to_key(), 0));
-        }
-    }
+    // Those that are here, too: the parts they lack are where the list is.
+    missing.extend(header.children.iter().map(|child| (child.to_key(), 0)));
     for (part, size) in missing {
         let key = (repository, part, manifest.to_key());
         if tx.row(&REMOTE_PARTS, &key)?.is_none() {
@@ -360,28 +464,4 @@ pub(crate) fn name_missing_parts(
         }
     }
     Ok(())
-}
-
-/// The manifests of the repository that name `part` and came without it.
-fn naming(
-    rows: &impl Rows,
-    repository: RepositoryId,
-    part: &Digest,
-) -> Result<Vec<(Digest, RemotePart)>, StoreError> {
-    let range = KeyRange::prefix(&(repository, part.to_key().as_slice()));
-    let mut naming = Vec::new();
-    for ((_, _, manifest), part) in rows.rows(&REMOTE_PARTS, &range, MAX_LOOKED_AT)? {
-        let Ok(manifest) = Digest::from_key(&manifest) else { continue };
-        if rows.holds(repository, &manifest)? {
-            naming.push((manifest, part));
-        }
-    }
-    Ok(naming)
-}
-
-/// The tags in whose history an image is.
-fn tags_of(rows: &impl Rows, repository: RepositoryId, image: &Digest) -> Result<Vec<String>, StoreError> {
-    let range = KeyRange::prefix(&(repository, image.to_key().as_slice()));
-    let rows = rows.rows(&TAG_IMAGES, &range, MAX_LOOKED_AT)?;
-    Ok(rows.into_iter().map(|((_, _, tag), ())| tag).collect())
 }

@@ -3,7 +3,8 @@
 //! Numbers of repositories are never used twice, so rows that are still there belong to nobody.
 
 use pierhead_oci::Digest;
-use pierhead_store::{Key, KeyRange, Record, StoreError, Table, WriteTx};
+use pierhead_store::{Key, KeyRange, OBJECTS, ObjectKey, Record, StoreError, Table, WriteTx};
+use tracing::warn;
 
 use crate::Images;
 use crate::error::StreamError;
@@ -11,38 +12,103 @@ use crate::links::unlink;
 use crate::rows::{ALL, Rows, stream_key};
 use crate::stream::DryRun;
 use crate::tables::{
-    DEAD_REPOSITORIES, HEADS, HELD, LINKS, REFERRERS, REMOTE_PARTS, REPOSITORIES, REPOSITORY_NAMES,
-    RepositoryId, SPEC_TAGS, STREAMS, TAG_EVENTS, TAG_IMAGES, TAGS,
+    DEAD_REPOSITORIES, DELETED_MANIFESTS, FOLLOWERS, HEADS, HELD, LINKS, REFERRERS, REMOTE_PARTS,
+    REPOSITORIES, REPOSITORY_NAMES, RepositoryId, RepositoryName, SPEC_TAGS, STREAMS, TAG_EVENTS, TAG_IMAGES,
+    TAGS,
 };
 
 /// Rows removed in one transaction, so that pushes wait a few milliseconds at most.
 const STEP: usize = 500;
 
-/// Makes a stream and its repository unreachable.
-pub(crate) fn bury(tx: &mut WriteTx<'_>, namespace: &str, name: &str) -> Result<(), StoreError> {
+/// Steps for which whoever deletes a repository waits; what is left then goes with the next collection.
+const STEPS_AT_ONCE: usize = 8;
+
+/// Makes a stream and its repository unreachable; answers the repository, whose rows are nobody's now.
+pub(crate) fn bury(
+    tx: &mut WriteTx<'_>,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<RepositoryId>, StoreError> {
     let key = stream_key(namespace, name);
     tx.delete(&HEADS, &key)?;
     tx.delete(&STREAMS, &key)?;
-    if let Some(repository) = tx.repository(namespace, name)? {
+    let repository = tx.repository(namespace, name)?;
+    if let Some(repository) = repository {
         tx.delete(&REPOSITORIES, &key)?;
         tx.delete(&REPOSITORY_NAMES, &repository)?;
         tx.put(&DEAD_REPOSITORIES, &repository, &())?;
     }
+    Ok(repository)
+}
+
+/// Whether a namespace exists. What is founded in one that is gone would be its successor's.
+pub(crate) fn has_namespace(rows: &impl Rows, namespace: &str) -> Result<bool, StoreError> {
+    rows.has_row(&OBJECTS, &ObjectKey::new("namespaces", "", namespace))
+}
+
+/// Makes a repository unreachable that nobody needs: its namespace is gone, or it has neither a stream nor a blob.
+pub(crate) fn bury_forsaken(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    at: &RepositoryName,
+) -> Result<(), StoreError> {
+    if tx.repository(&at.namespace, &at.name)? == Some(repository) && is_forsaken(tx, repository, at)? {
+        bury(tx, &at.namespace, &at.name)?;
+    }
     Ok(())
 }
 
+/// Whether nobody needs a repository.
+pub(crate) fn is_forsaken(
+    rows: &impl Rows,
+    repository: RepositoryId,
+    at: &RepositoryName,
+) -> Result<bool, StoreError> {
+    if !has_namespace(rows, &at.namespace)? {
+        return Ok(true);
+    }
+    let is_empty = || rows.rows(&LINKS, &KeyRange::prefix(&repository), 1).map(|links| links.is_empty());
+    Ok(rows.head(&at.namespace, &at.name)?.is_none() && is_empty()?)
+}
+
 impl Images {
-    /// Deletes all streams and repositories of a namespace that is going away.
+    /// Deletes all streams and repositories of a namespace that is going away. Whoever deletes the namespace calls this
+    /// before: a namespace that takes its name must find nothing of it.
     pub async fn delete_namespace(&self, namespace: &str) -> Result<(), StreamError> {
         let namespace = namespace.to_owned();
-        self.edit(DryRun::No, move |tx| {
-            for ((_, name), _) in tx.rows(&REPOSITORIES, &KeyRange::prefix(&namespace), ALL)? {
-                bury(tx, &namespace, &name)?;
+        let dead = self
+            .edit(DryRun::No, move |tx| {
+                let mut dead = Vec::new();
+                for ((_, name), _) in tx.rows(&REPOSITORIES, &KeyRange::prefix(&namespace), ALL)? {
+                    dead.extend(bury(tx, &namespace, &name)?);
+                }
+                Ok(dead)
+            })
+            .await?;
+        self.purge_soon(dead).await;
+        Ok(())
+    }
+
+    /// Removes some rows of repositories that just ended. They are unreachable already, so nobody is told if that fails.
+    pub(crate) async fn purge_soon(&self, dead: impl IntoIterator<Item = RepositoryId>) {
+        let mut steps = 0;
+        for repository in dead {
+            loop {
+                if steps == STEPS_AT_ONCE {
+                    return;
+                }
+                steps += 1;
+                match self.write(move |tx| purge_some(tx, repository)).await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => {
+                        let error: StoreError = error;
+                        warn!(%error, "Rows of a deleted repository stay until the next collection: {error}");
+                        return;
+                    }
+                }
             }
-            Ok(())
-        })
-        .await?;
-        Ok(self.purge_dead_repositories().await?)
+        }
     }
 
     /// Removes the rows of repositories that ended, also of those that an earlier process did not get to.
@@ -74,6 +140,8 @@ fn purge_some(tx: &mut WriteTx<'_>, repository: RepositoryId) -> Result<bool, St
         || purge_table(tx, &SPEC_TAGS, &range)?
         || purge_table(tx, &REFERRERS, &range)?
         || purge_table(tx, &REMOTE_PARTS, &range)?
+        || purge_table(tx, &FOLLOWERS, &range)?
+        || purge_table(tx, &DELETED_MANIFESTS, &range)?
         || purge_table(tx, &HELD, &range)?;
     if !left {
         tx.delete(&DEAD_REPOSITORIES, &repository)?;

@@ -1,7 +1,9 @@
 //! Reading rows, inside a writing transaction or outside; and the numbers of repositories.
 
+use pierhead_api::core::Namespace;
+use pierhead_api::{Object as _, from_slice};
 use pierhead_oci::Digest;
-use pierhead_store::{Key, KeyRange, ReadTx, Record, StoreError, Table, WriteTx};
+use pierhead_store::{Key, KeyRange, OBJECTS, ObjectKey, ReadTx, Record, StoreError, Table, WriteTx};
 
 use crate::tables::{
     HEADS, HELD, HeadRecord, LINKS, LinkRecord, REPOSITORIES, REPOSITORY_NAMES, RepositoryId, RepositoryName,
@@ -18,6 +20,14 @@ pub(crate) trait Rows {
     fn has_row<K: Key, R>(&self, table: &Table<K, R>, key: &K) -> Result<bool, StoreError>;
 
     fn rows<K: Key, R: Record>(
+        &self,
+        table: &Table<K, R>,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<(K, R)>, StoreError>;
+
+    /// The last rows of a range, last first.
+    fn rows_reverse<K: Key, R: Record>(
         &self,
         table: &Table<K, R>,
         range: &KeyRange,
@@ -58,6 +68,15 @@ impl Rows for ReadTx<'_> {
     ) -> Result<Vec<(K, R)>, StoreError> {
         self.scan(table, range, limit)
     }
+
+    fn rows_reverse<K: Key, R: Record>(
+        &self,
+        table: &Table<K, R>,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<(K, R)>, StoreError> {
+        self.scan_reverse(table, range, limit)
+    }
 }
 
 impl Rows for WriteTx<'_> {
@@ -77,6 +96,23 @@ impl Rows for WriteTx<'_> {
     ) -> Result<Vec<(K, R)>, StoreError> {
         self.scan(table, range, limit)
     }
+
+    fn rows_reverse<K: Key, R: Record>(
+        &self,
+        table: &Table<K, R>,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<(K, R)>, StoreError> {
+        self.scan_reverse(table, range, limit)
+    }
+}
+
+/// Whether `namespace` is there and not being deleted.
+pub(crate) fn takes_streams(rows: &impl Rows, namespace: &str) -> Result<bool, StoreError> {
+    let key = ObjectKey::new(Namespace::PLURAL, "", namespace);
+    let record = rows.row(&OBJECTS, &key)?;
+    let read = record.and_then(|record| from_slice::<Namespace>(&record.0).ok());
+    Ok(read.is_some_and(|namespace| !namespace.is_terminating()))
 }
 
 pub(crate) fn stream_key(namespace: &str, name: &str) -> (String, String) {

@@ -5,7 +5,7 @@
 
 use pierhead_api::field::FieldErrors;
 use pierhead_api::image::TagReference;
-use pierhead_oci::Digest;
+use pierhead_oci::{Algorithm, Digest};
 use pierhead_store::{KeyRange, StoreError};
 
 use crate::error::StreamError;
@@ -252,32 +252,18 @@ pub(crate) enum Match {
     Many(Vec<String>),
 }
 
-/// The image of a stream's history whose id begins with `prefix`, with or without `sha256:`.
+/// The image of a stream's history whose id begins with `prefix`, with or without the name of the algorithm.
 pub(crate) fn find_image(
     rows: &impl Rows,
     repository: RepositoryId,
     prefix: &str,
 ) -> Result<Match, StoreError> {
-    let hex = prefix.strip_prefix("sha256:").unwrap_or(prefix);
-    let Some(start) = first_key(hex) else { return Ok(Match::None) };
+    let (named, hex) = prefix.split_once(':').map_or((None, prefix), |(name, hex)| (Some(name), hex));
     let mut found: Vec<(Digest, String)> = Vec::new();
-    let mut range = KeyRange::prefix(&repository).from(&(repository, start, String::new()));
-    'pages: loop {
-        let page = rows.rows(&TAG_IMAGES, &range, 100)?;
-        let Some((last, ())) = page.last().cloned() else { break };
-        for ((_, key, tag), ()) in page {
-            let Ok(digest) = Digest::from_key(&key) else { break 'pages };
-            if !digest.hex().starts_with(hex) {
-                break 'pages;
-            }
-            if found.last().is_none_or(|(known, _)| *known != digest) {
-                found.push((digest, tag));
-            }
-            if found.len() > 10 {
-                break 'pages;
-            }
+    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
+        if named.is_none_or(|name| name == algorithm.as_str()) {
+            find_digests(rows, repository, (algorithm, hex), &mut found)?;
         }
-        range = range.after(&last);
     }
     if found.len() > 1 {
         return Ok(Match::Many(found.into_iter().map(|(digest, _)| digest.to_string()).collect()));
@@ -289,12 +275,41 @@ pub(crate) fn find_image(
     Ok(item.map_or(Match::None, Match::One))
 }
 
-/// The smallest key of a SHA-256 digest whose hexadecimal form begins with `hex`; `None` if none does.
-fn first_key(hex: &str) -> Option<Vec<u8>> {
-    if hex.is_empty() || hex.len() > 64 || !hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    {
+/// Adds the digests of a stream's history that begin so, each with a tag that had it.
+fn find_digests(
+    rows: &impl Rows,
+    repository: RepositoryId,
+    (algorithm, hex): (Algorithm, &str),
+    found: &mut Vec<(Digest, String)>,
+) -> Result<(), StoreError> {
+    let Some(start) = first_key(algorithm, hex) else { return Ok(()) };
+    let mut range = KeyRange::prefix(&repository).from(&(repository, start, String::new()));
+    loop {
+        let page = rows.rows(&TAG_IMAGES, &range, 100)?;
+        let Some((last, ())) = page.last().cloned() else { return Ok(()) };
+        for ((_, key, tag), ()) in page {
+            let Ok(digest) = Digest::from_key(&key) else { return Ok(()) };
+            if digest.algorithm() != algorithm || !digest.hex().starts_with(hex) {
+                return Ok(());
+            }
+            if found.last().is_none_or(|(known, _)| *known != digest) {
+                found.push((digest, tag));
+            }
+            if found.len() > 10 {
+                return Ok(());
+            }
+        }
+        range = range.after(&last);
+    }
+}
+
+/// The smallest key of a digest whose hexadecimal form begins with `hex`; `None` if none does.
+fn first_key(algorithm: Algorithm, hex: &str) -> Option<Vec<u8>> {
+    let width = algorithm.hash_len() * 2;
+    let is_hex = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if hex.is_empty() || hex.len() > width || !hex.bytes().all(is_hex) {
         return None;
     }
-    let digest: Digest = format!("sha256:{hex:0<64}").parse().ok()?;
+    let digest: Digest = format!("{}:{hex:0<width$}", algorithm.as_str()).parse().ok()?;
     Some(digest.to_key())
 }

@@ -142,7 +142,8 @@ impl Images {
         if stream.spec.docker_image_repository.is_empty() && !stream.spec.tags.iter().any(imports) {
             shared.config.mark_checked(&mut stream.metadata, by.now);
         }
-        self.edit(dry_run, move |tx| {
+        let at = stream_key(&stream.metadata.namespace, &stream.metadata.name);
+        self.edit_stream((&at.0, &at.1), dry_run, move |tx| {
             let (namespace, name) = (&stream.metadata.namespace, &stream.metadata.name);
             if tx.head(namespace, name)?.is_some() {
                 return Err(StreamError::AlreadyExists { resource: STREAMS_RESOURCE, name: name.clone() });
@@ -152,7 +153,7 @@ impl Images {
                 stream.spec.tags.iter().cloned().map(|tag| TagWish { old: None, new: tag }).collect();
             SpecEdit { edit: &mut edit, config: &shared.config, permissions: &permissions }.put(wishes)?;
             edit.finish()?;
-            recompose(tx, &shared.config, namespace, name)
+            Ok(())
         })
         .await
     }
@@ -183,7 +184,7 @@ impl Images {
         let stored = by_name(&current.spec.tags);
         let permissions = Permissions::ask(permit.namespace(), &stream.spec.tags, &stored, may_pull);
         let (by, shared) = (self.authorship(permit), Arc::clone(&self.0));
-        self.edit(dry_run, move |tx| {
+        self.edit_stream((permit.namespace(), &name), dry_run, move |tx| {
             let (namespace, name) = (&stream.metadata.namespace, &stream.metadata.name);
             let mut edit = StreamEdit::open(tx, namespace, name, &by)?.ok_or_else(|| missing(name))?;
             check_version(&edit.head, &stream.metadata, part)?;
@@ -192,7 +193,7 @@ impl Images {
                 StreamPart::Status => write_status(&mut edit, &stream, &shared.config)?,
             }
             edit.finish()?;
-            recompose(tx, &shared.config, namespace, name)
+            Ok(())
         })
         .await
     }
@@ -207,16 +208,15 @@ impl Images {
     ) -> Result<ImageStream, StreamError> {
         let (namespace, name) = stream_key(permit.namespace(), name);
         let shared = Arc::clone(&self.0);
-        let deleted = self
+        let (deleted, dead) = self
             .edit(dry_run, move |tx| {
                 let stream = compose(tx, &shared.config, &namespace, &name)?.ok_or_else(|| missing(&name))?;
                 check_preconditions(STREAMS_RESOURCE, &stream.metadata, &preconditions)?;
-                crate::repository_end::bury(tx, &namespace, &name)?;
-                Ok(stream)
+                Ok((stream, crate::repository_end::bury(tx, &namespace, &name)?))
             })
             .await?;
         if dry_run == DryRun::No {
-            self.purge_dead_repositories().await?;
+            self.purge_soon(dead).await;
         }
         Ok(deleted)
     }
@@ -253,6 +253,30 @@ impl Images {
                 previous_labels,
             }
         }))
+    }
+
+    /// Runs a write of the API to one stream and answers the stream. Reading all its tags must not hold up other writers,
+    /// so it is read afterwards; but what was only tried is nowhere else.
+    pub(crate) async fn edit_stream(
+        &self,
+        (namespace, name): (&str, &str),
+        dry_run: DryRun,
+        mut closure: impl FnMut(&mut WriteTx<'_>) -> Result<(), StreamError> + Send + 'static,
+    ) -> Result<ImageStream, StreamError> {
+        let ((in_namespace, named), shared) = (stream_key(namespace, name), Arc::clone(&self.0));
+        let tried = self
+            .edit(dry_run, move |tx| {
+                closure(tx)?;
+                match dry_run {
+                    DryRun::No => Ok(None),
+                    DryRun::Yes => Ok(compose(tx, &shared.config, &in_namespace, &named)?),
+                }
+            })
+            .await?;
+        match tried {
+            Some(stream) => Ok(stream),
+            None => self.stream(namespace, name)?.ok_or_else(|| missing(name)),
+        }
     }
 
     /// Runs a write of the API; a dry run is rolled back and answers as if it had happened.
@@ -315,15 +339,6 @@ pub(crate) fn compose(
     stream.status.tags = tags.into_values().collect();
     stream.status.tags.iter_mut().for_each(|list| list.items.reverse());
     Ok(Some(stream))
-}
-
-pub(crate) fn recompose(
-    tx: &WriteTx<'_>,
-    config: &Config,
-    namespace: &str,
-    name: &str,
-) -> Result<ImageStream, StreamError> {
-    compose(tx, config, namespace, name)?.ok_or_else(|| missing(name))
 }
 
 /// `status.dockerImageRepository`, which is computed on every read (images 3.2).
@@ -439,8 +454,9 @@ fn write_status(
         stored.insert(tag, Vec::new());
     }
     for ((_, tag, _), event) in edit.tx.rows(&TAG_EVENTS, &range, ALL)? {
-        stored.entry(tag).or_default().insert(0, event.item);
+        stored.entry(tag).or_default().push(event.item);
     }
+    stored.values_mut().for_each(|items| items.reverse());
     let known: BTreeSet<String> = stored.values().flatten().map(|item| item.reference.clone()).collect();
     let mut errors = FieldErrors::new();
     for list in &stream.status.tags {

@@ -11,11 +11,12 @@ use pierhead_api::meta::ObjectMeta;
 use pierhead_oci::Digest;
 use pierhead_store::{KeyRange, StoreError, WriteTx};
 
+use crate::error::NotMade;
 use crate::links::{Giver, adopt};
-use crate::rows::{ALL, Rows, obtain_repository, stream_key};
+use crate::rows::{ALL, Rows, obtain_repository, stream_key, takes_streams};
 use crate::tables::{
-    HEADS, HeadRecord, Item, RepositoryId, SPEC_TAGS, STREAMS, SpecTagRecord, StreamRecord, TAG_EVENTS,
-    TAG_IMAGES, TAGS, TagEventRecord, TagRecord,
+    FOLLOWERS, HEADS, HeadRecord, Item, RepositoryId, SPEC_TAGS, STREAMS, SpecTagRecord, StreamRecord,
+    TAG_EVENTS, TAG_IMAGES, TAGS, TagEventRecord, TagRecord,
 };
 
 /// Who writes, and when.
@@ -71,14 +72,18 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
         }
     }
 
-    /// Makes a stream. The caller has seen that there is none.
+    /// Makes a stream, unless its namespace ended meanwhile. The caller has seen that there is none.
     pub(crate) fn create(
         tx: &'t mut WriteTx<'a>,
         namespace: &str,
         name: &str,
         mut record: StreamRecord,
         by: &Authorship,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, NotMade> {
+        if !takes_streams(tx, namespace)? {
+            let (namespace, name) = stream_key(namespace, name);
+            return Err(NotMade::NoNamespace { namespace, name });
+        }
         let repository = obtain_repository(tx, namespace, name)?;
         let uid = uuid::Uuid::new_v4().to_string();
         record.metadata = ObjectMeta {
@@ -99,6 +104,7 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
             created: by.now,
             labels: record.metadata.labels.clone(),
             has_trackers: false,
+            followers_listed: true,
             changed: Vec::new(),
         };
         tx.put(&STREAMS, &stream_key(namespace, name), &record)?;
@@ -171,26 +177,71 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
                 adopt(self.tx, self.head.repository, &digest, giver, self.by.now.as_second())?;
             }
         }
+        if let Some(replaced) = record.item.filter(|old| step == Step::InPlace && old.image != newest.image) {
+            self.drop_image(tag, &replaced.image)?;
+        }
         let record = TagRecord { item: Some(newest), seq, conditions: Vec::new() };
         self.tx.put(&TAGS, &self.tag_key(tag), &record)?;
         self.changed_tags.insert(tag.to_owned());
         Ok(true)
     }
 
+    /// An item of a tag's history was replaced: its image is the tag's no longer, unless another item has it.
+    fn drop_image(&mut self, tag: &str, image: &str) -> Result<(), StoreError> {
+        let Ok(digest) = image.parse::<Digest>() else { return Ok(()) };
+        let events = self.tx.rows(&TAG_EVENTS, &KeyRange::prefix(&(self.repository(), tag)), ALL)?;
+        if events.iter().all(|(_, event)| event.item.image != image) {
+            self.tx.delete(&TAG_IMAGES, &(self.repository(), digest.to_key(), tag.to_owned()))?;
+        }
+        Ok(())
+    }
+
     /// The other tags of this stream that want what `tag` has.
-    fn followers(&self, tag: &str, item: &Item) -> Result<Vec<(String, Item)>, StoreError> {
-        let range = KeyRange::prefix(&self.repository());
-        let wanted = self.tx.rows(&SPEC_TAGS, &range, ALL)?;
-        let follows = |spec: &TagReference| {
-            spec.name != tag
-                && followed_tag(spec, &self.namespace, &self.name).is_some_and(|source| source == tag)
-        };
-        let specs = wanted.into_iter().map(|(_, record)| record.tag).filter(follows);
-        let copied = |spec: TagReference| {
-            let generation = spec.generation.unwrap_or(self.head.generation);
-            (spec.name, Item { generation, ..item.clone() })
-        };
-        Ok(specs.map(copied).collect())
+    fn followers(&mut self, tag: &str, item: &Item) -> Result<Vec<(String, Item)>, StoreError> {
+        self.list_followers()?;
+        let range = KeyRange::prefix(&(self.repository(), tag));
+        let mut followers = Vec::new();
+        for ((_, _, follower), ()) in self.tx.rows(&FOLLOWERS, &range, ALL)? {
+            if let Some(spec) = self.spec_tag(&follower)?.filter(|spec| spec.name != tag) {
+                let generation = spec.generation.unwrap_or(self.head.generation);
+                followers.push((spec.name, Item { generation, ..item.clone() }));
+            }
+        }
+        Ok(followers)
+    }
+
+    /// Streams of earlier versions have no list of who follows whom: it is made when it is first needed.
+    fn list_followers(&mut self) -> Result<(), StoreError> {
+        if self.head.followers_listed {
+            return Ok(());
+        }
+        for (_, record) in self.tx.rows(&SPEC_TAGS, &KeyRange::prefix(&self.repository()), ALL)? {
+            self.list_follower(&record.tag)?;
+        }
+        self.head.followers_listed = true;
+        Ok(())
+    }
+
+    fn list_follower(&mut self, spec: &TagReference) -> Result<(), StoreError> {
+        if let Some(source) = followed_tag(spec, &self.namespace, &self.name) {
+            self.tx.put(&FOLLOWERS, &(self.repository(), source.to_owned(), spec.name.clone()), &())?;
+        }
+        Ok(())
+    }
+
+    /// A tag is about to want something else: whom it followed, it does no longer.
+    fn unlist_follower(&mut self, tag: &str) -> Result<(), StoreError> {
+        if !self.head.has_trackers {
+            return Ok(());
+        }
+        self.list_followers()?;
+        let Some(spec) = self.spec_tag(tag)? else { return Ok(()) };
+        if let Some(source) = followed_tag(&spec, &self.namespace, &self.name) {
+            self.tx.delete(&FOLLOWERS, &(self.repository(), source.to_owned(), tag.to_owned()))?;
+            let range = KeyRange::prefix(&self.repository());
+            self.head.has_trackers = !self.tx.rows(&FOLLOWERS, &range, 1)?.is_empty();
+        }
+        Ok(())
     }
 
     /// Replaces the whole history of a tag, newest first, as an update of the status does.
@@ -257,7 +308,13 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
 
     pub(crate) fn put_spec_tag(&mut self, tag: TagReference) -> Result<(), StoreError> {
         let key = self.tag_key(&tag.name);
-        self.head.has_trackers |= followed_tag(&tag, &self.namespace, &self.name).is_some();
+        self.unlist_follower(&tag.name)?;
+        if followed_tag(&tag, &self.namespace, &self.name).is_some() {
+            // Without any follower so far, the list is complete as it is.
+            self.head.followers_listed |= !self.head.has_trackers;
+            self.head.has_trackers = true;
+            self.list_follower(&tag)?;
+        }
         self.changed_tags.insert(tag.name.clone());
         self.tx.put(&SPEC_TAGS, &key, &SpecTagRecord { tag })?;
         self.spec_changed = true;
@@ -266,6 +323,7 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
 
     /// Forgets a wanted tag; false when there was none.
     pub(crate) fn delete_spec_tag(&mut self, tag: &str) -> Result<bool, StoreError> {
+        self.unlist_follower(tag)?;
         let was_there = self.tx.delete(&SPEC_TAGS, &self.tag_key(tag))?;
         if was_there {
             self.spec_changed = true;

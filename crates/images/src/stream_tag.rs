@@ -2,7 +2,7 @@
 //!
 //! Their uid, labels and resourceVersion are those of the stream; their time is that of what they point at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pierhead_api::image::{
     Image, ImageLookupPolicy, ImageStream, ImageStreamTag, ImageTag, NamedTagEventList, TagReference,
@@ -23,7 +23,9 @@ use crate::stream::{
     DryRun, ObjectPage, check_preconditions, metadata_of, missing, repository_of, stream_range,
 };
 use crate::stream_edit::StreamEdit;
-use crate::tables::{HEADS, HeadRecord, IMAGES, SPEC_TAGS, STREAMS, StreamRecord, TAG_EVENTS, TAGS};
+use crate::tables::{
+    HEADS, HeadRecord, IMAGES, RepositoryId, SPEC_TAGS, STREAMS, StreamRecord, TAG_EVENTS, TAGS,
+};
 
 const STREAM_TAGS: &str = "imagestreamtags";
 const IMAGE_TAGS: &str = "imagetags";
@@ -205,12 +207,13 @@ impl Images {
         limit: usize,
         show: impl Fn(TagView) -> Option<T>,
     ) -> Result<ObjectPage<T>, StreamError> {
+        let enough = limit.saturating_add(1);
         self.store().read(|tx| {
             let mut items = Vec::new();
             let mut stream_after = None;
             if let Some((namespace, name, tag)) = after {
                 if let Some(view) = StreamView::find(tx, namespace, name)? {
-                    tags_of(tx, &view, Some(tag), limit + 1, &show, &mut items)?;
+                    tags_of(tx, &view, Some(tag), enough, &show, &mut items)?;
                 }
                 stream_after = Some(stream_key(namespace, name));
             }
@@ -221,7 +224,7 @@ impl Images {
                     break;
                 };
                 if let Some(view) = StreamView::find(tx, &namespace, &name)? {
-                    tags_of(tx, &view, None, limit + 1, &show, &mut items)?;
+                    tags_of(tx, &view, None, enough, &show, &mut items)?;
                 }
                 stream_after = Some((namespace, name));
             }
@@ -503,6 +506,9 @@ impl TagEdit {
     }
 }
 
+/// Rows that are read in one step at least, and at most.
+const STEP: (usize, usize) = (500, 5_000);
+
 /// Adds what `show` makes of the tags of a stream after one of them, until there are `enough`.
 fn tags_of<T>(
     rows: &impl Rows,
@@ -513,30 +519,36 @@ fn tags_of<T>(
     items: &mut Vec<T>,
 ) -> Result<(), StoreError> {
     let repository = view.head.repository;
-    let mut range = KeyRange::prefix(&repository);
-    if let Some(after) = after {
-        range = range.after(&(repository, after.to_owned()));
-    }
-    let wanted = rows.rows(&SPEC_TAGS, &range, ALL)?;
-    let mut names: std::collections::BTreeSet<String> = wanted.into_iter().map(|((_, tag), _)| tag).collect();
-    let there = rows.rows(&TAGS, &range, enough.saturating_mul(2))?;
-    let last_read =
-        (there.len() == enough.saturating_mul(2)).then(|| there.last().map(|((_, tag), _)| tag.clone()));
-    names.extend(there.into_iter().map(|((_, tag), _)| tag));
-    for name in names {
-        if items.len() >= enough {
+    let step = enough.saturating_mul(2).clamp(STEP.0, STEP.1);
+    let mut after = after.map(str::to_owned);
+    loop {
+        let mut range = KeyRange::prefix(&repository);
+        if let Some(after) = after.take() {
+            range = range.after(&(repository, after));
+        }
+        let wanted: Vec<String> = names_of(rows.rows(&SPEC_TAGS, &range, step)?);
+        let there: Vec<String> = names_of(rows.rows(&TAGS, &range, step)?);
+        // Where one of the tables was not read to its end, only names up to there are known to be all.
+        let full = [&wanted, &there].into_iter().filter(|names| names.len() == step);
+        let end = full.filter_map(|names| names.last().cloned()).min();
+        let names: BTreeSet<String> = wanted.into_iter().chain(there).collect();
+        for name in names.into_iter().filter(|name| end.as_ref().is_none_or(|end| name <= end)) {
+            if items.len() >= enough {
+                return Ok(());
+            }
+            if let Some(tag) = view.tag(rows, &name)? {
+                items.extend(show(tag));
+            }
+        }
+        if end.is_none() {
             return Ok(());
         }
-        if let Some(tag) = view.tag(rows, &name)? {
-            items.extend(show(tag));
-        }
-        if let Some(Some(last)) = &last_read
-            && *last == name
-        {
-            return tags_of(rows, view, Some(&name), enough, show, items);
-        }
+        after = end;
     }
-    Ok(())
+}
+
+fn names_of<R>(rows: Vec<((RepositoryId, String), R)>) -> Vec<String> {
+    rows.into_iter().map(|((_, tag), _)| tag).collect()
 }
 
 /// The namespace of the request, and defaults (images 3.1).

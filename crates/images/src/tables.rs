@@ -56,6 +56,12 @@ pub(crate) static TAG_IMAGES: Table<(RepositoryId, DigestKey, String), ()> =
 /// What manifests refer to that came without it: repository, part, manifest. Pull-through fetches these parts only.
 pub(crate) static REMOTE_PARTS: Table<(RepositoryId, DigestKey, DigestKey), RemotePart> =
     Table::silent("remote_parts");
+/// Which tags of a repository follow which: followed tag, following tag.
+pub(crate) static FOLLOWERS: Table<(RepositoryId, String, String), ()> = Table::silent("image_tag_followers");
+/// Manifests that were deleted from a repository and could be fetched again: they are not, until somebody brings or tags
+/// them anew.
+pub(crate) static DELETED_MANIFESTS: Table<(RepositoryId, DigestKey), ()> =
+    Table::silent("deleted_manifests");
 /// Repositories whose stream was deleted, and whose rows are still being removed.
 pub(crate) static DEAD_REPOSITORIES: Table<RepositoryId, ()> = Table::silent("dead_repositories");
 /// Images by name.
@@ -80,6 +86,8 @@ pub fn tables() -> Vec<TableName> {
         TAG_EVENTS.name(),
         TAG_IMAGES.name(),
         REMOTE_PARTS.name(),
+        FOLLOWERS.name(),
+        DELETED_MANIFESTS.name(),
         DEAD_REPOSITORIES.name(),
         IMAGES.name(),
     ]
@@ -201,6 +209,9 @@ pub(crate) struct HeadRecord {
     pub(crate) labels: BTreeMap<String, String>,
     /// Whether some spec tag follows another tag of this stream.
     pub(crate) has_trackers: bool,
+    /// Whether they are listed as followers; streams of earlier versions do not have the list.
+    #[serde(default)]
+    pub(crate) followers_listed: bool,
     /// The tags that this change was about; empty when it was about the stream.
     pub(crate) changed: Vec<String>,
 }

@@ -4,15 +4,16 @@ use bytes::Bytes;
 use pierhead_auth::{Permit, Pull, Push};
 use pierhead_blobs::{Committed, Upload, UploadId, UploadOwner};
 use pierhead_oci::Digest;
-use pierhead_store::{KeyRange, StoreError};
+use pierhead_store::{KeyRange, StoreError, WriteTx};
 use tracing::info;
 
 use crate::Images;
 use crate::error::UploadError;
 use crate::links::link;
+use crate::repository_end::has_namespace;
 use crate::rows::{Rows, obtain_repository, stream_key};
 use crate::small_blobs::SMALL_BYTES;
-use crate::tables::{LINKED, REPOSITORY_NAMES, SMALL_BLOBS, SmallBlob};
+use crate::tables::{LINKED, REPOSITORY_NAMES, RepositoryId, SMALL_BLOBS, SmallBlob};
 
 /// Repositories asked about at most when a mount does not say from where.
 const MOUNT_CANDIDATES: usize = 64;
@@ -176,7 +177,8 @@ impl Images {
         Ok(readable.map(|(_, link)| link.size))
     }
 
-    /// Lets a repository serve a blob; a small one is stored with the link.
+    /// Lets a repository serve a blob; a small one is stored with the link. The repository of a namespace that is gone
+    /// by now gets nothing.
     pub(crate) async fn link_blob(
         &self,
         (namespace, name): (String, String),
@@ -186,13 +188,31 @@ impl Images {
     ) -> Result<(), StoreError> {
         let (digest, now) = (digest.clone(), self.now_s());
         self.write(move |tx| {
-            let repository = obtain_repository(tx, &namespace, &name)?;
-            if let Some(content) = &small
-                && tx.row(&SMALL_BLOBS, &digest.to_key())?.is_none()
-            {
-                tx.put(&SMALL_BLOBS, &digest.to_key(), &SmallBlob(content.clone()))?;
+            let repository = match tx.repository(&namespace, &name)? {
+                Some(repository) => repository,
+                None if has_namespace(tx, &namespace)? => obtain_repository(tx, &namespace, &name)?,
+                None => return Ok(()),
+            };
+            link_with_content(tx, repository, &digest, (size, small.as_ref()), now)
+        })
+        .await
+    }
+
+    /// Lets the repository that asked for it serve a blob that was fetched; if it is gone by now, nobody.
+    pub(crate) async fn link_fetched(
+        &self,
+        repository: RepositoryId,
+        (namespace, name): (String, String),
+        digest: &Digest,
+        size: u64,
+        small: Option<Bytes>,
+    ) -> Result<(), StoreError> {
+        let (digest, now) = (digest.clone(), self.now_s());
+        self.write(move |tx| {
+            if tx.repository(&namespace, &name)? != Some(repository) {
+                return Ok(());
             }
-            link(tx, repository, &digest, size, now)
+            link_with_content(tx, repository, &digest, (size, small.as_ref()), now)
         })
         .await
     }
@@ -202,6 +222,21 @@ impl Images {
         let before = self.0.clock.now() - self.config().upload_life;
         Ok(self.blobs().reap_uploads(before).await?.len())
     }
+}
+
+fn link_with_content(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    (size, small): (u64, Option<&Bytes>),
+    now_s: i64,
+) -> Result<(), StoreError> {
+    if let Some(content) = small
+        && tx.row(&SMALL_BLOBS, &digest.to_key())?.is_none()
+    {
+        tx.put(&SMALL_BLOBS, &digest.to_key(), &SmallBlob(content.clone()))?;
+    }
+    link(tx, repository, digest, size, now_s)
 }
 
 /// An upload belongs to a principal and a repository. Both are in the name of its file, as hashes: the caller's permit
