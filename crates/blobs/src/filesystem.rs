@@ -52,6 +52,8 @@ pub(crate) struct Filesystem {
     buffers: Arc<BufferPool>,
     /// Whole-file checks at a time: they compete with uploads for the hashing units.
     checks: Semaphore,
+    /// The same for checks before a push is taken, by digest, so that pushes of one blob do not each hash it.
+    push_checks: [Mutex<()>; 2],
     healed: AtomicU64,
 }
 
@@ -93,6 +95,7 @@ impl Filesystem {
             stripes,
             buffers,
             checks,
+            push_checks: Default::default(),
             healed,
         })
     }
@@ -293,6 +296,11 @@ impl Filesystem {
     fn stripe(&self, digest: &Digest) -> &Mutex<()> {
         let last = digest.hash().last().copied().map_or(0, usize::from);
         &self.stripes[last % STRIPES]
+    }
+
+    fn push_check(&self, digest: &Digest) -> &Mutex<()> {
+        let first = digest.hash().first().copied().map_or(0, usize::from);
+        &self.push_checks[first % self.push_checks.len()]
     }
 }
 

@@ -3,7 +3,7 @@
 //! Also heals: a stored file that does not hold its bytes is replaced by the pushed ones.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,6 +27,13 @@ pub(super) enum Published {
     Healed,
 }
 
+/// A stored file, and whether it was what its name says.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    identity: Identity,
+    is_sound: bool,
+}
+
 impl Filesystem {
     /// Makes the verified `part` the blob `digest` of `size` bytes. On error the part is gone or in quarantine.
     pub(super) fn publish(
@@ -44,10 +51,12 @@ impl Filesystem {
             return Err(BlobError::io("syncing", part, error));
         }
         let path = self.layout.blob(digest);
+        // Before anybody is kept from the stripe: hashing may take long. What fails here fails again below.
+        let seen = self.look(&path, digest, size, None).ok().flatten();
         let _stripe = self.stripe(digest).lock();
         let published = match rename_new(part, &path) {
             Ok(()) => Published::Stored,
-            Err(Errno::EXIST) if self.is_sound(&path, digest, size) => {
+            Err(Errno::EXIST) if self.is_sound(&path, digest, size, seen) => {
                 remove(part)?;
                 // Whoever named it may not have got as far as syncing the name.
                 return sync_directory(&self.layout.shard(digest)).map(|()| Published::Stored);
@@ -74,27 +83,49 @@ impl Filesystem {
         Ok(published)
     }
 
-    /// Whether the stored file is what its name says. Hashes it unless that was done since it changed.
-    fn is_sound(&self, path: &Path, digest: &Digest, size: u64) -> bool {
-        let look = || -> Result<bool, BlobError> {
-            let file = File::open(path).map_err(|error| BlobError::io("opening", path, error))?;
-            let identity = Identity::of(&file, path)?;
-            if identity.size != size {
-                return Ok(false);
-            }
-            if self.checked.knows(digest, &identity) {
-                return Ok(true);
-            }
-            let sound = hash_file(&file, digest.algorithm(), size, path)?.0.finish() == *digest;
-            if sound {
-                self.checked.remember(digest, &identity);
-            }
-            Ok(sound)
-        };
-        look().unwrap_or_else(|error| {
+    /// Whether the stored file is what its name says. Hashes it only if it is not the one that was `seen`.
+    fn is_sound(&self, path: &Path, digest: &Digest, size: u64, seen: Option<Seen>) -> bool {
+        let seen = self.look(path, digest, size, seen).unwrap_or_else(|error| {
             warn!(%digest, %error, "Stored blob {digest} cannot be read; replacing it");
-            false
-        })
+            None
+        });
+        seen.is_some_and(|seen| seen.is_sound)
+    }
+
+    /// Looks at the stored file, if there is one. Hashes it unless that was done since it changed.
+    fn look(
+        &self,
+        path: &Path,
+        digest: &Digest,
+        size: u64,
+        seen: Option<Seen>,
+    ) -> Result<Option<Seen>, BlobError> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(BlobError::io("opening", path, error)),
+        };
+        let identity = Identity::of(&file, path)?;
+        let now = |is_sound| Ok(Some(Seen { identity, is_sound }));
+        if identity.size != size {
+            return now(false);
+        }
+        if let Some(seen) = seen.filter(|seen| seen.identity == identity) {
+            return now(seen.is_sound);
+        }
+        if self.checked.knows(digest, &identity) {
+            return now(true);
+        }
+        let _turn = self.push_check(digest).lock();
+        // Whoever had the turn may have looked at the same file.
+        if self.checked.knows(digest, &identity) {
+            return now(true);
+        }
+        let is_sound = hash_file(&file, digest.algorithm(), size, path)?.0.finish() == *digest;
+        if is_sound {
+            self.checked.remember(digest, &identity);
+        }
+        now(is_sound)
     }
 
     pub(crate) async fn put(self: &Arc<Self>, digest: &Digest, content: Bytes) -> Result<(), UploadError> {

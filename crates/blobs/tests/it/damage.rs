@@ -30,13 +30,26 @@ fn truncate(path: &Path, length: u64) {
 enum Next {
     /// Damaged, then pushed again.
     Push,
+    /// The same after a restart, when nothing is known of the files.
+    RestartThenPush,
     /// Damaged, then read, then pushed again.
     ReadThenPush,
-    /// The same after a restart, when nothing is known of the files.
+    /// The same after a restart.
     RestartReadThenPush,
 }
 
-async fn check(name: &str, damage: fn(&Path), next: Next) {
+impl Next {
+    fn restarts(self) -> bool {
+        matches!(self, Self::RestartThenPush | Self::RestartReadThenPush)
+    }
+
+    /// A read puts the damaged file away, so that the push finds none.
+    fn reads(self) -> bool {
+        matches!(self, Self::ReadThenPush | Self::RestartReadThenPush)
+    }
+}
+
+async fn check(name: &str, damage: fn(&Path), next: Next, is_there: bool) {
     let directory = tempfile::tempdir().unwrap();
     let clock = clock();
     let mut blobs = Blobs::filesystem(directory.path(), shared(&clock)).unwrap();
@@ -44,30 +57,32 @@ async fn check(name: &str, damage: fn(&Path), next: Next) {
     let digest = Digest::sha256(&content);
     push(&blobs, &content, 100_000, &digest).await.unwrap();
     damage(&path_of(directory.path(), &digest));
-    if matches!(next, Next::RestartReadThenPush) {
+    if next.restarts() {
         blobs = Blobs::filesystem(directory.path(), shared(&clock)).unwrap();
     }
-    if !matches!(next, Next::Push) {
+    if next.reads() {
         let (received, error) = read(&blobs, &digest, LENGTH, None).await.unwrap_err();
         assert!(received < LENGTH, "{name}: the last chunk is held back");
         assert!(matches!(error, BlobError::Damaged { .. } | BlobError::NotFound { .. }), "{name}: {error:?}");
         assert_eq!(blobs.stat(&digest).await.unwrap(), None, "{name}: it is out of the way");
     }
     let healed = push(&blobs, &content, 100_000, &digest).await.unwrap().healed;
-    assert_eq!(u64::from(healed), blobs.healed_total(), "{name}");
+    assert_eq!(healed, is_there && !next.reads(), "{name} {next:?}");
+    assert_eq!(u64::from(healed), blobs.healed_total(), "{name} {next:?}");
     assert_eq!(read(&blobs, &digest, LENGTH, None).await.unwrap(), content, "{name} {next:?}");
     let fresh = Blobs::filesystem(directory.path(), shared(&clock)).unwrap();
+    assert!(!push(&fresh, &content, 100_000, &digest).await.unwrap().healed, "{name} {next:?}");
     assert_eq!(read(&fresh, &digest, LENGTH, None).await.unwrap(), content, "{name} {next:?}");
 }
 
 #[tokio::test]
 async fn a_push_heals_whatever_happened_to_the_file() {
-    for next in [Next::Push, Next::ReadThenPush, Next::RestartReadThenPush] {
-        check("emptied", |path| truncate(path, 0), next).await;
-        check("cut", |path| truncate(path, 999_999), next).await;
-        check("grown", |path| truncate(path, 1_000_001), next).await;
-        check("flipped", flip_a_byte, next).await;
-        check("unlinked", |path| fs::remove_file(path).unwrap(), next).await;
+    for next in [Next::Push, Next::RestartThenPush, Next::ReadThenPush, Next::RestartReadThenPush] {
+        check("emptied", |path| truncate(path, 0), next, true).await;
+        check("cut", |path| truncate(path, 999_999), next, true).await;
+        check("grown", |path| truncate(path, 1_000_001), next, true).await;
+        check("flipped", flip_a_byte, next, true).await;
+        check("unlinked", |path| fs::remove_file(path).unwrap(), next, false).await;
     }
 }
 
