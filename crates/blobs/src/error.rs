@@ -35,6 +35,14 @@ pub enum BlobError {
     /// The disk or the quota is full. What was half-written is removed.
     #[error("no space left for blobs")]
     OutOfSpace,
+    /// The directory has blobs as another release lays them out.
+    #[error("{path} says `{found}`, which this release does not know", path = path.display())]
+    Foreign {
+        /// The file that says how blobs are laid out.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
     /// The operating system refused.
     #[error("{action} {path}", path = path.display())]
     Io {

@@ -33,10 +33,25 @@ pub(super) struct FoundPart {
 impl Layout {
     pub(super) fn open(root: &Path) -> Result<Self, BlobError> {
         let layout = Self { root: root.to_owned() };
-        if !layout.root.join(FORMAT_FILE).exists() {
+        if !layout.is_formatted()? {
             layout.format()?;
         }
         Ok(layout)
+    }
+
+    /// False also when the file that says so was cut off by a crash.
+    fn is_formatted(&self) -> Result<bool, BlobError> {
+        let path = self.root.join(FORMAT_FILE);
+        let found = match fs::read(&path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(BlobError::io("reading", &path, error)),
+        };
+        if !FORMAT.as_bytes().starts_with(&found) {
+            let found = String::from_utf8_lossy(&found).trim_end().to_owned();
+            return Err(BlobError::Foreign { path, found });
+        }
+        Ok(found.len() == FORMAT.len())
     }
 
     /// Makes every directory a blob will ever need, so that a commit syncs one directory and not its ancestors.

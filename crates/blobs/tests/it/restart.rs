@@ -66,3 +66,26 @@ async fn a_full_disk_ends_the_upload_cleanly() {
     assert!(blobs.session(id).is_none());
     assert_eq!(fs::read_dir(directory.path().join("uploads")).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn blobs_of_another_release_are_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || Blobs::filesystem(directory.path(), shared(&clock())).map(drop);
+    open().unwrap();
+    let (format, upload) =
+        (directory.path().join("format"), directory.path().join("uploads/of-a-later-kind"));
+    fs::write(&upload, "half of a layer").unwrap();
+    fs::write(&format, "pierhead blobs 2\n").unwrap();
+    let refused = open().unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        format!("{} says `pierhead blobs 2`, which this release does not know", format.display())
+    );
+    assert!(upload.exists());
+    // What a crash leaves of the first start.
+    for torn in ["", "pierhead bl"] {
+        fs::write(&format, torn).unwrap();
+        open().unwrap();
+        assert_eq!(fs::read_to_string(&format).unwrap(), "pierhead blobs 1\n");
+    }
+}
