@@ -164,7 +164,7 @@ struct Gathering {
 enum Pen {
     Here(PartWriter),
     Away(JoinHandle<Written>),
-    Broken(crate::UploadId),
+    Broken,
 }
 
 impl Gathering {
@@ -177,7 +177,7 @@ impl Gathering {
         match &mut self.pen {
             Pen::Here(writer) => Ok(writer.follow()?),
             Pen::Away(_) => Err(UploadError::Busy { id: self.id }),
-            Pen::Broken(id) => Err(UploadError::Unknown { id: *id }),
+            Pen::Broken => Err(UploadError::Unknown { id: self.id }),
         }
     }
 
@@ -211,31 +211,24 @@ impl Gathering {
         if pieces.is_empty() {
             return Ok(());
         }
-        let id = self.id();
-        self.pen = match std::mem::replace(&mut self.pen, Pen::Broken(id)) {
+        self.pen = match std::mem::replace(&mut self.pen, Pen::Broken) {
             Pen::Here(mut writer) => Pen::Away(tokio::task::spawn_blocking(move || {
                 let outcome = writer.append(&pieces);
                 (writer, outcome)
             })),
-            Pen::Away(_) | Pen::Broken(_) => return Err(UploadError::Unknown { id }),
+            Pen::Away(_) | Pen::Broken => return Err(UploadError::Unknown { id: self.id }),
         };
         Ok(())
     }
 
-    fn id(&self) -> crate::UploadId {
-        match &self.pen {
-            Pen::Here(writer) => writer.id(),
-            Pen::Broken(id) => *id,
-            Pen::Away(_) => unreachable!("take_back leaves the pen here or broken"),
-        }
-    }
-
     async fn take_back(&mut self) -> Result<(), UploadError> {
         if let Pen::Away(job) = &mut self.pen {
-            let (writer, outcome) = job.await.map_err(BlobError::from)?;
-            let id = writer.id();
-            self.pen = if outcome.is_ok() { Pen::Here(writer) } else { Pen::Broken(id) };
+            let written = job.await;
+            // Until it is known to be well: a job that ended in a panic must not be asked twice.
+            self.pen = Pen::Broken;
+            let (writer, outcome) = written.map_err(BlobError::from)?;
             outcome?;
+            self.pen = Pen::Here(writer);
         }
         Ok(())
     }
@@ -252,8 +245,32 @@ impl Gathering {
         self.seal_small();
         match self.pen {
             Pen::Here(writer) => Ok((writer, self.pieces)),
-            Pen::Broken(id) => Err(UploadError::Unknown { id }),
+            Pen::Broken => Err(UploadError::Unknown { id: self.id }),
             Pen::Away(_) => unreachable!("take_back leaves the pen here or broken"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{Bytes, BytesMut};
+
+    use super::{GATHERED, Gathering, Pen};
+    use crate::{BlobError, UploadError, UploadId};
+
+    #[tokio::test]
+    async fn a_panic_on_the_blocking_thread_is_told_once_and_ends_the_upload() {
+        let mut gathering = Gathering {
+            id: UploadId::random(),
+            pen: Pen::Away(tokio::task::spawn_blocking(|| panic!("the pen broke"))),
+            pieces: Vec::new(),
+            small: BytesMut::new(),
+            gathered: 0,
+            offset: 0,
+        };
+        let first = gathering.append(Bytes::from(vec![0; GATHERED])).await;
+        assert!(matches!(first, Err(UploadError::Blob(BlobError::Interrupted(_)))), "{first:?}");
+        let settled = gathering.settle().await;
+        assert!(matches!(settled, Err(UploadError::Unknown { .. })), "{settled:?}");
     }
 }
