@@ -83,7 +83,7 @@ pub struct Limits {
     pub handshake: Duration,
     /// From the first byte of a request head to its last.
     pub request_head: Duration,
-    /// How long a connection may wait for its next request.
+    /// How long a connection may wait for its next request; HTTP/2 for `request_head` longer.
     pub idle: Duration,
     /// Largest request head in bytes; more is answered with 431.
     pub head_bytes: usize,

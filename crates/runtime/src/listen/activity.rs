@@ -1,4 +1,4 @@
-//! Notices whether a connection is idle or in the middle of a request head, and times both out differently.
+//! Notices whether a connection is idle, in the middle of a request head or answering, and times out the first two.
 //!
 //! hyper has one timer for "no complete request head yet", which also runs while a kept-alive connection waits for its
 //! next request. The timer here allows a long wait for the first byte and a short one from there to the end of the head.
@@ -14,16 +14,39 @@ use hyper::rt::{Sleep, Timer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// Counts what arrived on one connection.
-#[derive(Debug, Default)]
+/// Counts what arrived on one connection, and what is under way.
+#[derive(Debug)]
 pub(super) struct Activity {
     bytes: AtomicU64,
     requests: AtomicU64,
+    running: AtomicU64,
+    began: Instant,
+    /// When the last response had ended, in milliseconds after `began`.
+    rested_ms: AtomicU64,
 }
 
 impl Activity {
-    pub(super) fn request_began(&self) {
+    pub(super) fn new() -> Self {
+        Self {
+            bytes: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            running: AtomicU64::new(0),
+            began: Instant::now(),
+            rested_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// A request began; it ends, with its response, when the answer is dropped.
+    pub(super) fn request_began(self: &Arc<Self>) -> Running {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        self.running.fetch_add(1, Ordering::AcqRel);
+        Running(Arc::clone(self))
+    }
+
+    /// Since when nothing was asked; `None` while something is answered.
+    pub(super) fn rests_since(&self) -> Option<Instant> {
+        let is_at_rest = self.running.load(Ordering::Acquire) == 0;
+        is_at_rest.then(|| self.began + Duration::from_millis(self.rested_ms.load(Ordering::Acquire)))
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -32,6 +55,18 @@ impl Activity {
 
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// A request whose response has not ended.
+#[derive(Debug)]
+pub(super) struct Running(Arc<Activity>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let rested_ms = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.rested_ms.store(rested_ms, Ordering::Release);
+        self.0.running.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -13,15 +13,16 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{Request, Response, StatusCode, header};
 use http_body::Body;
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use super::activity::{Activity, HeadTimer, Watched};
+use super::activity::{Activity, HeadTimer, Running, Watched};
 use super::{BoxError, ConnectionInfo, Limits, Stream};
 
 /// Length of the HTTP/2 preface: until that much was read, the protocol may still be unknown.
@@ -49,20 +50,22 @@ pub async fn serve_stream<S, H, F, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let activity = Arc::new(Activity::default());
+    let activity = Arc::new(Activity::new());
     let peer = info.peer;
     let builder = builder(info.tls.as_ref().map(|tls| tls.http2), limits, &activity);
     let stream = TokioIo::new(Watched { stream, activity: Arc::clone(&activity) });
     let service = service_fn({
         let activity = Arc::clone(&activity);
         move |mut request: Request<Incoming>| {
-            activity.request_began();
+            let running = activity.request_began();
             request.extensions_mut().insert(info.clone());
-            answer(handler.clone(), request)
+            answer(handler.clone(), request, running)
         }
     });
     let mut connection = pin!(builder.serve_connection_with_upgrades(stream, service));
-    let mut first_head = pin!(tokio::time::sleep(limits.request_head));
+    let mut look = pin!(tokio::time::sleep(limits.request_head));
+    // HTTP/1 gives up by itself before that; HTTP/2 answers pings and would stay.
+    let patience = limits.idle + limits.request_head;
     let (mut stopping, mut began) = (false, false);
     let ended = loop {
         tokio::select! {
@@ -71,11 +74,19 @@ pub async fn serve_stream<S, H, F, B>(
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = first_head.as_mut(), if !began => {
-                began = true;
-                if activity.requests() == 0 && activity.bytes() < PREFACE_BYTES {
+            () = look.as_mut(), if !stopping => {
+                if !began && activity.requests() == 0 && activity.bytes() < PREFACE_BYTES {
                     debug!(%peer, "Connection from {peer} sent no request in time");
                     return;
+                }
+                began = true;
+                let rests_until = activity.rests_since().unwrap_or_else(Instant::now) + patience;
+                if rests_until <= Instant::now() {
+                    debug!(%peer, "Connection from {peer} asks nothing any more");
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                } else {
+                    look.as_mut().reset(rests_until);
                 }
             }
         }
@@ -114,14 +125,24 @@ fn builder(chosen: Option<bool>, limits: &Limits, activity: &Arc<Activity>) -> a
 async fn answer<H, F, B>(
     handler: H,
     request: Request<Incoming>,
-) -> Result<Response<Either<B, Full<Bytes>>>, Infallible>
+    running: Running,
+) -> Result<Response<impl Body<Data = Bytes, Error = BoxError>>, Infallible>
 where
     H: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<B>>,
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
 {
+    // Errors are rare; the closure is there to be dropped with the body.
+    let held = |body: B| {
+        body.map_err(move |error| {
+            let _held: &Running = &running;
+            error.into()
+        })
+    };
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     match AssertUnwindSafe(async { handler(request).await }).catch_unwind().await {
-        Ok(response) => Ok(response.map(Either::Left)),
+        Ok(response) => Ok(response.map(|body| Either::Left(held(body)))),
         Err(_) => {
             error!(%method, path, "Handler panicked on {method} {path}");
             let body = Either::Right(Full::new(Bytes::from_static(b"internal server error\n")));
