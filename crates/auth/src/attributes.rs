@@ -65,6 +65,13 @@ impl Attributes {
         self.asked().qualified_resource()
     }
 
+    /// How long its texts are together.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let Self { verb, group, resource, subresource, namespace, name, path } = self;
+        let texts = [verb, group, resource, subresource, namespace, name];
+        texts.into_iter().chain(path).map(String::len).sum()
+    }
+
     /// Whether this is the question, when it was made of a normal form.
     pub(crate) fn is(&self, asked: &Asked<'_>) -> bool {
         self.verb == asked.verb

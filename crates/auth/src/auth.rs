@@ -15,6 +15,7 @@ use crate::attributes::Asked;
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::credentials::{Credentials, InvalidCredentials, Unauthenticated};
+use crate::decisions::{Decided, Decisions};
 use crate::denied::{Decision, Denied, EscalationDenied, GrantDenied};
 use crate::identity::{self, Identified, MAX_TOKEN_BYTES, OAUTH_PREFIX};
 use crate::index::Index;
@@ -50,21 +51,13 @@ pub(crate) struct Inner {
     pub(crate) clients_ensured: tokio::sync::OnceCell<()>,
     anonymous: Arc<Subject>,
     tokens: Cache<[u8; 32], CachedIdentity>,
-    decisions: Cache<Arc<Subject>, CachedDecision>,
+    decisions: Decisions,
 }
 
 #[derive(Clone)]
 struct CachedIdentity {
     subject: Arc<Subject>,
     expires_at: Option<Timestamp>,
-}
-
-#[derive(Clone)]
-pub(crate) struct CachedDecision {
-    pub(crate) allowed: bool,
-    reason: Arc<str>,
-    /// What was asked; permits share it.
-    asked: Arc<Attributes>,
 }
 
 impl Auth {
@@ -88,7 +81,7 @@ impl Auth {
             clients_ensured: tokio::sync::OnceCell::new(),
             anonymous: Subject::anonymous(),
             tokens: Cache::new(CACHE_SLOTS),
-            decisions: Cache::new(CACHE_SLOTS),
+            decisions: Decisions::new(CACHE_SLOTS),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -170,7 +163,7 @@ impl Auth {
 
     /// Whether `subject` may do this, and by which binding.
     pub fn allowed(&self, subject: &Arc<Subject>, attributes: &Attributes) -> Decision {
-        let CachedDecision { allowed, reason, .. } = self.decide(subject, attributes.asked());
+        let Decided { allowed, reason, .. } = self.decide(subject, attributes.asked());
         Decision { allowed, reason: reason.as_ref().to_owned() }
     }
 
@@ -267,25 +260,20 @@ impl Auth {
         Denied::new(&subject.username, asked, reason, self.inner.config.texts)
     }
 
-    pub(crate) fn decide(&self, subject: &Arc<Subject>, asked: Asked<'_>) -> CachedDecision {
+    pub(crate) fn decide(&self, subject: &Arc<Subject>, asked: Asked<'_>) -> Decided {
         let Inner { index, decisions, .. } = &*self.inner;
         if let Err(error) = index.catch_up() {
             tracing::error!(%error, "Roles and bindings cannot be read; everything is denied");
-            let reason = "roles and bindings cannot be read".into();
-            return CachedDecision { allowed: false, reason, asked: Arc::new(asked.to_owned()) };
+            return Decided::new(asked, false, "roles and bindings cannot be read");
         }
         let generation = index.policy_generation();
-        let hash = decisions.hash((subject.username.as_str(), &subject.uid, &asked));
-        let is_this = |of: &Arc<Subject>, found: &CachedDecision| {
-            (Arc::ptr_eq(of, subject) || **of == **subject) && found.asked.is(&asked)
-        };
-        if let Some(found) = decisions.get(hash, generation, is_this) {
+        if let Some(found) = decisions.get(generation, subject, &asked) {
             return found;
         }
         let Decision { allowed, reason } = self.evaluate(subject, asked);
-        let decision = CachedDecision { allowed, reason: reason.into(), asked: Arc::new(asked.to_owned()) };
-        decisions.put(hash, generation, Arc::clone(subject), decision.clone());
-        decision
+        let decided = Decided::new(asked, allowed, &reason);
+        decisions.put(generation, subject, &asked, &decided);
+        decided
     }
 
     fn evaluate(&self, subject: &Subject, asked: Asked<'_>) -> Decision {

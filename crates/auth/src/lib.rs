@@ -11,6 +11,7 @@ pub mod bootstrap;
 mod cache;
 mod config;
 mod credentials;
+mod decisions;
 mod denied;
 mod era;
 mod identity;

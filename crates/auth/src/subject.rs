@@ -65,6 +65,14 @@ impl Subject {
         }
     }
 
+    /// About how much memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let Self { username, uid, groups, extra } = self;
+        let extra = extra.iter().flat_map(|(key, values)| values.iter().chain([key]));
+        let texts = groups.iter().chain([username, uid]).chain(extra);
+        texts.map(|text| text.len() + size_of::<String>()).sum()
+    }
+
     /// Whether the caller presented no credentials.
     pub fn is_anonymous(&self) -> bool {
         self.username == ANONYMOUS
