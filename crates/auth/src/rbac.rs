@@ -73,7 +73,7 @@ fn path_matches(pattern: &str, path: &str) -> bool {
     }
 }
 
-pub(crate) fn has_or_star(values: &[String], value: &str) -> bool {
+fn has_or_star(values: &[String], value: &str) -> bool {
     values.iter().any(|of| of == "*" || of == value)
 }
 
