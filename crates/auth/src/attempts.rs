@@ -25,6 +25,10 @@ const SWEEP_PAGE: usize = 500;
 const KNOWN_PLACES: usize = 4_096;
 const KNOWN_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
 
+/// Attempts that are looked at at a time: fewer than are taken of one account at one address, since each counts as
+/// failed until it is known to be right.
+pub(crate) const AT_A_TIME: usize = 8;
+
 /// An account at one address: ten, and then ten a minute.
 const ACCOUNT_AT_ADDRESS: Rate = Rate { most: 10, every: SignedDuration::from_secs(6) };
 /// An address, whatever the account: as many as ten people who forgot their passwords need.
@@ -263,7 +267,7 @@ mod tests {
     use pierhead_runtime::{Clock as _, ManualClock};
     use pierhead_store::Store;
 
-    use super::{Attempt, Attempts, MOST_COUNTS, TooMany};
+    use super::{AT_A_TIME, Attempt, Attempts, MOST_COUNTS, TooMany};
 
     fn attempts() -> Attempts {
         let store = Store::memory(ManualClock::default().shared());
@@ -352,6 +356,17 @@ mod tests {
             attempts.succeed(&attempt, at(0));
         }
         assert_eq!(taken(&attempts, "robot", v4(1), 0, 30), 10);
+    }
+
+    #[test]
+    fn right_passwords_at_the_same_time_do_not_lock_out() {
+        let attempts = attempts();
+        let attempt = Attempt::new("robot", v4(1));
+        let most = u32::try_from(AT_A_TIME).unwrap();
+        for _ in 0..100 {
+            assert_eq!(taken(&attempts, "robot", v4(1), 0, most), most);
+            (0..most).for_each(|_| attempts.succeed(&attempt, at(0)));
+        }
     }
 
     #[test]

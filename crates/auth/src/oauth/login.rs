@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::attempts::{Attempt, TooMany};
+use crate::attempts::{AT_A_TIME, Attempt, TooMany};
 use crate::auth::{Auth, Inner};
 use crate::credentials::InvalidCredentials;
 use crate::password::ProviderUser;
@@ -22,8 +22,12 @@ use super::{StoredUser, create, find};
 /// Passwords verified at a time: hashing is slow on purpose and must not take all processors.
 static VERIFYING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    Arc::new(Semaphore::new(processors.div_ceil(2)))
+    Arc::new(Semaphore::new(at_a_time(processors)))
 });
+
+fn at_a_time(processors: usize) -> usize {
+    processors.div_ceil(2).min(AT_A_TIME)
+}
 
 /// Somebody who logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -195,4 +199,16 @@ fn mapped(tx: &WriteTx<'_>, identity: StoredIdentity, identity_name: String) -> 
         return Err(LoginError::Claim { user: of.name, identity: identity_name });
     }
     Ok(User { name: of.name, uid: of.uid })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::at_a_time;
+
+    #[test]
+    fn verifying_takes_half_the_processors_and_stays_below_what_locks_out() {
+        for (processors, expected) in [(1, 1), (2, 1), (3, 2), (8, 4), (16, 8), (21, 8), (256, 8)] {
+            assert_eq!(at_a_time(processors), expected, "{processors} processors");
+        }
+    }
 }
