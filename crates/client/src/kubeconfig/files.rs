@@ -1,5 +1,6 @@
 //! The files behind the merged view.
 //!
+//! Owns that nobody's change is lost: a file is locked, read again and replaced as a whole.
 //! For every name the first file that has it counts. A change goes to the file that the entry came from, a new
 //! entry to the first file that exists (or the last one named, or `~/.kube/config`).
 
@@ -8,12 +9,17 @@ use std::{
     ffi::OsString,
     fs,
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::model::Config;
 use crate::yaml;
+
+/// How often, and how long apart, a file is tried that somebody else is writing: two seconds in all.
+const LOCK_TRIES: u32 = 100;
+const LOCK_WAIT: Duration = Duration::from_millis(20);
 
 /// Where kubeconfig files may be; values, so that tests and servers can set them.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +42,12 @@ pub enum KubeconfigError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Somebody else is changing a file, or was stopped while doing so.
+    #[error("{lock} exists, so another program is changing the kubeconfig; remove it if none is", lock = lock.display())]
+    Locked {
+        /// The file that says so.
+        lock: PathBuf,
     },
     /// A file is not YAML.
     #[error("error loading config file {path:?}: {source}", path = path.display().to_string())]
@@ -148,21 +160,50 @@ impl Kubeconfig {
         self.original == Config::default()
     }
 
-    /// Writes what changed since `load` or the last `save`, each to its file.
+    /// Writes what changed since `load` or the last `save`, each to its file, into what the files say by now: what
+    /// others wrote in the meantime stays. Waits for a moment where somebody else is writing.
+    ///
+    /// # Errors
+    /// When a file cannot be read, locked or written.
     pub fn save(&mut self) -> Result<(), KubeconfigError> {
         if self.config == self.original {
             return Ok(());
         }
-        let default_file = self.default_file.clone().ok_or(KubeconfigError::NoPlace)?;
-        let before: Vec<Config> = self.files.iter().map(|(_, file)| file.clone()).collect();
-        let Self { config, original, files, .. } = self;
-        let home = files.iter().position(|(path, _)| *path == default_file).unwrap_or(0);
-        spread(&config.clusters, &original.clusters, files, home, |file| &mut file.clusters);
-        spread(&config.users, &original.users, files, home, |file| &mut file.users);
-        spread(&config.contexts, &original.contexts, files, home, |file| &mut file.contexts);
+        let mut locks = BTreeMap::new();
+        loop {
+            let before = self.read_again()?;
+            let after = self.changed(before.clone())?;
+            let changes = || after.iter().zip(&before).filter(|(after, before)| after != before);
+            // What a file says holds only if it was read after it was locked.
+            let open = changes().map(|((path, _), _)| path).find(|path| !locks.contains_key(*path));
+            if let Some(path) = open {
+                locks.insert(path.clone(), FileLock::take(path)?);
+                continue;
+            }
+            for ((path, file), _) in changes() {
+                write(path, file)?;
+            }
+            self.files = after;
+            self.original = self.config.clone();
+            return Ok(());
+        }
+    }
+
+    fn read_again(&self) -> Result<Vec<(PathBuf, Config)>, KubeconfigError> {
+        self.files.iter().map(|(path, _)| Ok((path.clone(), read(path)?))).collect()
+    }
+
+    /// The files with what changed in the merged view.
+    fn changed(&self, mut files: Vec<(PathBuf, Config)>) -> Result<Vec<(PathBuf, Config)>, KubeconfigError> {
+        let Self { config, original, default_file, .. } = self;
+        let default_file = default_file.as_ref().ok_or(KubeconfigError::NoPlace)?;
+        let home = files.iter().position(|(path, _)| path == default_file).unwrap_or(0);
+        spread(&config.clusters, &original.clusters, &mut files, home, |file| &mut file.clusters);
+        spread(&config.users, &original.users, &mut files, home, |file| &mut file.users);
+        spread(&config.contexts, &original.contexts, &mut files, home, |file| &mut file.contexts);
         if config.current_context != original.current_context {
             if config.current_context.is_empty() {
-                for (_, file) in files.iter_mut() {
+                for (_, file) in &mut files {
                     file.current_context.clear();
                 }
             } else {
@@ -173,13 +214,7 @@ impl Kubeconfig {
                 }
             }
         }
-        for ((path, file), before) in files.iter().zip(before) {
-            if *file != before {
-                write(path, file)?;
-            }
-        }
-        self.original = self.config.clone();
-        Ok(())
+        Ok(files)
     }
 }
 
@@ -259,13 +294,50 @@ fn merge(merged: &mut Config, file: &Config, path: &Path) {
     }
 }
 
+/// `<file>.lock`, by which kubectl, too, keeps others from writing at the same time.
+struct FileLock(PathBuf);
+
+impl FileLock {
+    fn take(path: &Path) -> Result<Self, KubeconfigError> {
+        let mut lock = path.as_os_str().to_owned();
+        lock.push(".lock");
+        let lock = PathBuf::from(lock);
+        let failed = |source| KubeconfigError::Io { path: lock.clone(), source };
+        create_folder(path).map_err(failed)?;
+        for _ in 0..LOCK_TRIES {
+            match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&lock) {
+                Ok(_) => return Ok(Self(lock)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    std::thread::sleep(LOCK_WAIT);
+                }
+                Err(source) => return Err(failed(source)),
+            }
+        }
+        Err(KubeconfigError::Locked { lock })
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "A lock of a kubeconfig cannot be removed");
+        }
+    }
+}
+
+/// The folder of a file, made if it is missing.
+fn create_folder(path: &Path) -> io::Result<&Path> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    Ok(folder)
+}
+
 /// Replaces the file at once: a reader sees the old or the new one.
 fn write(path: &Path, config: &Config) -> Result<(), KubeconfigError> {
     let attempt = || -> io::Result<()> {
         // Following a link keeps the link: people keep their config in a repository of dot files.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let folder = create_folder(&path)?;
         let mut file = tempfile::Builder::new()
             .prefix(".config-")
             .permissions(fs::Permissions::from_mode(0o600))

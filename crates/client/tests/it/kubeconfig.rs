@@ -98,6 +98,50 @@ users:
 }
 
 #[test]
+fn who_writes_at_the_same_time_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources = sources(folder.path(), &["a"]);
+    let names: Vec<String> = (0..16).map(|number| format!("c{number}")).collect();
+    let log_in = |name: &str| {
+        let mut config = Kubeconfig::load(&sources).unwrap();
+        let context = Context { cluster: name.to_owned(), ..Context::default() };
+        config.config.contexts.insert(name.to_owned(), context);
+        config.save().unwrap();
+    };
+    let (log_in, together) = (&log_in, &std::sync::Barrier::new(names.len()));
+    std::thread::scope(|scope| {
+        for name in &names {
+            scope.spawn(move || {
+                together.wait();
+                log_in(name);
+            });
+        }
+    });
+    // What somebody else added since it was read is not taken back.
+    let mut old = Kubeconfig::load(&sources).unwrap();
+    assert!(names.iter().all(|name| old.config.contexts.contains_key(name)), "{:?}", old.config.contexts);
+    log_in("later");
+    old.config.contexts.remove("c0");
+    old.save().unwrap();
+    let left = Kubeconfig::load(&sources).unwrap().config.contexts;
+    assert!(left.contains_key("later") && !left.contains_key("c0"), "{left:?}");
+    let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(files, ["a"], "no lock stays");
+}
+
+#[test]
+fn a_lock_that_stays_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a.lock"), "").unwrap();
+    let mut config = Kubeconfig::load(&sources(folder.path(), &["a"])).unwrap();
+    config.config.current_context = "x".to_owned();
+    let error = config.save().unwrap_err();
+    let lock = folder.path().join("a.lock");
+    assert!(matches!(&error, KubeconfigError::Locked { lock: named } if *named == lock), "{error}");
+    assert!(lock.exists() && !folder.path().join("a").exists());
+}
+
+#[test]
 fn names_are_those_of_oc() {
     assert_eq!(cluster_name("https://api.crc.testing:6443/"), "api-crc-testing:6443");
     assert_eq!(cluster_name("https://10.1.2.2"), "10-1-2-2:443");
