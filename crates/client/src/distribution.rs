@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use pierhead_oci::{Algorithm, Digest, MAX_MANIFEST_BYTES, Manifest, Reference, Tag};
+use pierhead_oci::{Algorithm, Digest, MAX_MANIFEST_BYTES, Manifest, Reference};
 use tokio::sync::Mutex;
 
 pub use error::RemoteError;
@@ -178,16 +178,6 @@ impl RemoteRepository {
         let manifest = Manifest::parse(content_type, &body[..])?;
         let media_type = manifest.media_type().as_str().to_owned();
         Ok(RemoteManifest { media_type, digest: actual, bytes: body, manifest })
-    }
-
-    /// What a tag points at, without fetching it; `None` when the registry does not say.
-    ///
-    /// # Errors
-    /// [`RemoteError`].
-    pub async fn manifest_digest(&self, tag: &Tag) -> Result<Option<Digest>, RemoteError> {
-        let path = self.path(&format!("manifests/{tag}"));
-        let (headers, _) = self.ask(&Ask::small(Method::HEAD, &path, Some(MANIFESTS)), 0).await?;
-        Ok(announced_digest(&headers))
     }
 
     /// A blob, as it comes.

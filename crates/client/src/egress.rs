@@ -41,6 +41,9 @@ use connector::Connector;
 
 /// Redirects followed of one request.
 const MAX_REDIRECTS: usize = 5;
+/// What is read of a redirect's body, and for how long.
+const REDIRECT_BYTES: usize = 64 << 10;
+const REDIRECT_LIMIT: Duration = Duration::from_secs(2);
 /// Hosts whose turns are remembered; those that nobody waits for are forgotten beyond it.
 const MAX_HOSTS: usize = 4_096;
 const HEAD_BYTES: usize = 128 << 10;
@@ -242,6 +245,11 @@ impl Egress {
                 return Ok(answer);
             }
             target = next_hop(&target, &answer.headers)?;
+            // What is read to its end keeps the connection, which the next request to this host will want.
+            let rest = tokio::time::timeout(REDIRECT_LIMIT, answer.body.gather(REDIRECT_BYTES)).await;
+            if !matches!(rest, Ok(Ok(_))) {
+                tracing::trace!(%target, "The body of a redirect was not read to its end");
+            }
         }
         Err(EgressError::redirect(&target, "is one too many"))
     }

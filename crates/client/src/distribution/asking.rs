@@ -2,6 +2,8 @@
 //!
 //! Owns the order in which credentials are tried, and what their failures together mean.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pierhead_oci::RepositoryName;
@@ -86,7 +88,7 @@ impl RemoteRepository {
                     return Ok(*incomer);
                 }
                 Ok(Attempt::Withheld { realm }) => verdict.realm = Some(realm),
-                Err(error) if error.may_be_about_credentials() => verdict.add(error),
+                Err(error) if error.depends_on_who_asks() => verdict.add(error),
                 Err(error) => return Err(error),
             }
         }
@@ -221,6 +223,8 @@ struct Verdict {
     found_nothing: bool,
     refused: usize,
     wrong_passwords: usize,
+    /// The registry had enough of somebody who might have been answered; the shortest wait that was asked for.
+    rests: Option<Option<Duration>>,
 }
 
 impl Verdict {
@@ -231,11 +235,17 @@ impl Verdict {
                 self.refused += usize::from(had_credentials);
                 self.wrong_passwords += usize::from(wrong_password);
             }
+            RemoteError::TooManyRequests { retry_after } => {
+                self.rests = Some(self.rests.map_or(retry_after, |known| known.min(retry_after)));
+            }
             _ => {}
         }
     }
 
     fn into_error(self, had_credentials: bool) -> RemoteError {
+        if let Some(retry_after) = self.rests {
+            return RemoteError::TooManyRequests { retry_after };
+        }
         match self.realm {
             _ if self.found_nothing => RemoteError::NotFound,
             Some(realm) => RemoteError::UntrustedRealm { realm },

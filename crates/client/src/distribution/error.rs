@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use pierhead_oci::{Digest, ManifestError};
+use serde_json::error::Category;
 
 use crate::egress::EgressError;
 
@@ -77,7 +78,7 @@ pub enum RemoteError {
     },
     /// The manifest is none that could be stored.
     #[error("the manifest cannot be used: {0}")]
-    Manifest(#[from] ManifestError),
+    Manifest(String),
     /// The registry's answer is not what the protocol says.
     #[error("the registry's answer is no {what}")]
     Malformed {
@@ -109,14 +110,46 @@ fn unauthorized(had_credentials: bool, wrong_password: bool) -> &'static str {
     }
 }
 
+/// What is wrong with a manifest, without the values and types that are in it.
+fn unusable(error: &ManifestError) -> String {
+    match error {
+        ManifestError::Json(error) => {
+            let what = match error.classify() {
+                Category::Data => "a field has not the form that it must have",
+                Category::Syntax | Category::Eof | Category::Io => "it is not JSON",
+            };
+            format!("{what} (line {}, column {})", error.line(), error.column())
+        }
+        ManifestError::ContentType(_) => "its content type cannot be read".to_owned(),
+        ManifestError::MediaTypeMismatch { .. } => "it was sent as another type than it says".to_owned(),
+        ManifestError::UnknownMediaType(_) => "its type is not supported".to_owned(),
+        ManifestError::SchemaVersion(_) => "its schemaVersion is not 2".to_owned(),
+        ManifestError::ForeignField { field, .. } => format!("its type may not have the field `{field}`"),
+        ManifestError::TooLarge { .. }
+        | ManifestError::NoMediaType
+        | ManifestError::DockerSchema1
+        | ManifestError::NoConfig
+        | ManifestError::TooManyLayers { .. }
+        | ManifestError::TooManyChildren { .. }
+        | ManifestError::AnnotationsTooLong { .. } => error.to_string(),
+    }
+}
+
 impl RemoteError {
     /// Whether asking somebody else as, or somewhere else, may help.
-    pub(super) const fn may_be_about_credentials(&self) -> bool {
-        matches!(self, Self::NotFound | Self::Unauthorized { .. })
+    pub(super) const fn depends_on_who_asks(&self) -> bool {
+        matches!(self, Self::NotFound | Self::Unauthorized { .. } | Self::TooManyRequests { .. })
     }
 
     pub(super) fn refused(reason: impl Into<String>) -> Self {
         Self::Refused { reason: reason.into(), source: None }
+    }
+}
+
+impl From<ManifestError> for RemoteError {
+    /// The error itself is not kept: it quotes the manifest.
+    fn from(error: ManifestError) -> Self {
+        Self::Manifest(unusable(&error))
     }
 }
 

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
@@ -32,6 +34,8 @@ pub type OwnHosts = Arc<dyn Fn(&str) -> Option<SocketAddr> + Send + Sync>;
 
 /// Addresses tried of one name.
 const MAX_ADDRESSES: usize = 8;
+/// How long an address may keep the next one waiting.
+const NEXT_ADDRESS: Duration = Duration::from_millis(300);
 /// Names looked up at a time: each takes a thread, and a dead name server holds it for half a minute.
 const LOOK_UPS: usize = 128;
 const LOOK_UP_LIMIT: Duration = Duration::from_secs(5);
@@ -141,14 +145,10 @@ impl Shared {
             let address = own_address(&self.own, origin).ok_or(ConnectError::NoHost)?;
             return Ok(Link(Box::pin(dial(address).await?)));
         }
-        let mut failure = None;
-        for address in self.permitted(origin).await? {
-            match dial(SocketAddr::new(address, origin.port)).await {
-                Ok(stream) => return self.secure(mode, origin, stream).await,
-                Err(error) => failure = Some(error),
-            }
-        }
-        Err(failure.unwrap_or_else(|| ConnectError::NoSuchHost { host: origin.host.clone() }))
+        let addresses = self.permitted(origin).await?.into_iter();
+        let stream = dial_first(addresses.map(|address| SocketAddr::new(address, origin.port))).await;
+        let no_such_host = || ConnectError::NoSuchHost { host: origin.host.clone() };
+        self.secure(mode, origin, stream.ok_or_else(no_such_host)??).await
     }
 
     /// The addresses of the host that may be connected to, in the resolver's order. An error if there is none.
@@ -216,6 +216,24 @@ pub(super) fn own_address(own: &OwnHosts, origin: &Origin) -> Option<SocketAddr>
     let usual = matches!(origin.port, 80 | 443);
     let by_port = own(&format!("{}:{}", origin.host, origin.port));
     by_port.or_else(|| usual.then(|| own(&origin.host)).flatten())
+}
+
+/// The first connection there is. An address that does not answer soon is joined by the next one, so that a dead one
+/// does not hide the others (RFC 8305, 5).
+async fn dial_first(
+    mut addresses: impl Iterator<Item = SocketAddr>,
+) -> Option<Result<TcpStream, ConnectError>> {
+    let mut dialing = FuturesUnordered::from_iter(addresses.next().map(dial));
+    let mut failure = None;
+    loop {
+        match tokio::time::timeout(NEXT_ADDRESS, dialing.next()).await {
+            Ok(Some(Ok(stream))) => return Some(Ok(stream)),
+            Ok(Some(Err(error))) => failure = Some(Err(error)),
+            Ok(None) => return failure,
+            Err(_elapsed) => {}
+        }
+        dialing.extend(addresses.next().map(dial));
+    }
 }
 
 async fn dial(address: SocketAddr) -> Result<TcpStream, ConnectError> {

@@ -25,7 +25,7 @@ use pierhead_api::from_value;
 use pierhead_client::distribution::{RemoteName, RemoteRepository};
 use pierhead_client::egress::{AddressPolicy, Authorities, Egress, EgressConfig, Resolver, RetryPolicy};
 use pierhead_client::keyring::Keyring;
-use pierhead_runtime::listen::{self, BoxError, Limits};
+use pierhead_runtime::listen::{self, BoxError, ConnectionInfo, Limits};
 use pierhead_runtime::tls::{self, Alpn, Authority, CertResolver, ClientCertificates, Leaf, Purpose};
 use pierhead_runtime::{Clock as _, SystemClock, Tasks};
 use serde_json::json;
@@ -56,6 +56,8 @@ pub(crate) struct Seen {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
+    /// The other end of the connection.
+    pub(crate) peer: SocketAddr,
 }
 
 impl Seen {
@@ -116,7 +118,8 @@ impl Host {
             async move {
                 let (head, _) = request.into_parts();
                 let path = head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-                let seen = Seen { method: head.method, path, headers: head.headers };
+                let peer = head.extensions.get::<ConnectionInfo>().unwrap().peer;
+                let seen = Seen { method: head.method, path, headers: head.headers, peer };
                 record.lock().push(seen.clone());
                 reply(&seen)
             }
@@ -171,8 +174,13 @@ pub(crate) fn config() -> EgressConfig {
 
 /// A keyring in which each host has the same user.
 pub(crate) fn keyring(hosts: &[&str]) -> Keyring {
-    let entry = json!({"username": "ann", "password": CANARY});
-    let entries: HashMap<&str, _> = hosts.iter().map(|host| (*host, entry.clone())).collect();
+    keyring_of(hosts.iter().map(|host| (*host, "ann")))
+}
+
+/// A keyring with a user for each host, or host and path.
+pub(crate) fn keyring_of<'a>(users: impl IntoIterator<Item = (&'a str, &'a str)>) -> Keyring {
+    let entry = |user: &str| json!({"username": user, "password": CANARY});
+    let entries: HashMap<&str, _> = users.into_iter().map(|(place, user)| (place, entry(user))).collect();
     let document = json!({
         "metadata": {"name": "pull"}, "type": "kubernetes.io/dockercfg",
         "stringData": {".dockercfg": json!(entries).to_string()},

@@ -9,8 +9,8 @@ use pierhead_client::egress::{AddressPolicy, Egress, EgressConfig, Resolver};
 use pierhead_oci::Digest;
 
 use super::{
-    Host, OUTSIDE, Security, config, keyring, manifest, redirect, reply, repository, repository_of,
-    sends_manifest,
+    Host, MANIFEST_TYPE, OUTSIDE, Security, config, keyring, manifest, redirect, reply, repository,
+    repository_of, sends_manifest,
 };
 
 /// Addresses that nobody is connected to.
@@ -399,13 +399,55 @@ async fn b3_no_text_shows_what_the_other_side_wrote() {
             remote.small_blob(&Digest::sha256(b"x"), 1_000).await.unwrap_err(),
         ];
         for error in errors {
-            let mut text = format!("{error} {error:?}");
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                text.push_str(&cause.to_string());
-                source = cause.source();
-            }
+            let text = whole_text(&error);
             assert!(!text.contains(secret), "{status}: {text}");
         }
     }
+}
+
+#[tokio::test]
+async fn b3_no_text_shows_a_manifest_that_cannot_be_used() {
+    let secret = "the-inside-of-somewhere";
+    let of_type = |media_type: &str| format!(r#"{{"schemaVersion":2,"mediaType":"{media_type}"}}"#);
+    let (ours, other) = (MANIFEST_TYPE.to_owned(), format!("application/{secret}"));
+    let rows = [
+        (
+            &ours,
+            format!(r#"{{"schemaVersion":"{secret}"}}"#),
+            "a field has not the form that it must have (line 1,",
+        ),
+        (
+            &ours,
+            format!(r#"{{"{secret}":1,"{secret}":2}}"#),
+            "a field has not the form that it must have (line 1,",
+        ),
+        (&ours, format!(r#"{{"schemaVersion":2,{secret}"#), "it is not JSON (line 1,"),
+        (&ours, r#"{"schemaVersion":4711}"#.to_owned(), "its schemaVersion is not 2"),
+        (&ours, of_type(&other), "it was sent as another type than it says"),
+        (&other, of_type(&other), "its type is not supported"),
+        (&secret.to_owned(), of_type(&ours), "its content type cannot be read"),
+        (&ours, of_type(&ours), "the manifest has no config"),
+    ];
+    for (content_type, body, expected) in rows {
+        let (content_type, sent) = (content_type.clone(), body.clone());
+        let home = Host::start("registry.test", Security::Trusted, move |seen| {
+            let headers = [("content-type", content_type.as_str())];
+            if seen.path == "/v2/" { reply(200, &[], "") } else { reply(200, &headers, sent.clone()) }
+        });
+        let remote = repository(&Egress::new(config()), &home.authority(), keyring(&[]));
+        let text = whole_text(&remote.manifest(&"a".parse().unwrap()).await.unwrap_err());
+        assert!(text.contains(expected), "{body}: {text}");
+        assert!(!text.contains(secret) && !text.contains("4711"), "{body}: {text}");
+    }
+}
+
+/// All that an error says, its causes included.
+fn whole_text(error: &RemoteError) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }

@@ -1,9 +1,12 @@
 //! B7: nobody sends more, or takes longer, than is good for us; and nobody holds up others.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -13,8 +16,8 @@ use pierhead_oci::{Digest, MAX_MANIFEST_BYTES};
 use tokio::time::Instant;
 
 use super::{
-    Host, MANIFEST_TYPE, Security, challenge, config, keyring, manifest, reply, repository, sends_manifest,
-    streamed,
+    CANARY, Host, MANIFEST_TYPE, OUTSIDE, Security, challenge, config, keyring, keyring_of, manifest, reply,
+    repository, sends_manifest, streamed,
 };
 
 fn hasty() -> EgressConfig {
@@ -194,6 +197,60 @@ async fn b7_who_asks_for_a_pause_gets_it() {
         assert!(rest > Duration::from_secs(3_590), "{rest:?}");
     }
     assert_eq!(home.asked().iter().filter(|asked| asked.contains("manifests")).count(), 1);
+}
+
+#[tokio::test]
+async fn b7_a_pause_for_one_user_is_not_one_for_others() {
+    let rows = [(200, None), (401, Some("the registry refuses further requests for now (429)"))];
+    for (for_bob, expected) in rows {
+        let home = Host::start("registry.test", Security::Trusted, move |seen| {
+            let basic = |user: &str| format!("Basic {}", STANDARD.encode(format!("{user}:{CANARY}")));
+            match seen.authorization() {
+                Some(authorization) if authorization == basic("ann") => {
+                    reply(429, &[("retry-after", "3600")], "")
+                }
+                Some(authorization) if authorization == basic("bob") && for_bob == 200 => {
+                    sends_manifest(manifest("a"))
+                }
+                _ => challenge("Basic realm=\"x\""),
+            }
+        });
+        let (host, narrow) = (home.authority(), format!("{}/shop", home.authority()));
+        let users = keyring_of([(narrow.as_str(), "ann"), (host.as_str(), "bob")]);
+        let egress = Egress::new(config());
+        for _ in 0..2 {
+            let remote = repository(&egress, &host, users.clone());
+            let failure = remote.manifest(&"a".parse().unwrap()).await.err().map(|error| error.to_string());
+            assert_eq!(failure.as_deref(), expected);
+        }
+        let ann = home
+            .seen()
+            .iter()
+            .filter(|seen| seen.authorization().is_some_and(|of| of.contains("YW5u")))
+            .count();
+        assert_eq!(ann, 1, "who should wait is not asked as again");
+    }
+}
+
+#[tokio::test]
+async fn b7_a_dead_address_does_not_hide_the_next() {
+    let home = registry("registry.test", |_| sends_manifest(manifest("a")));
+    // Whoever connects here waits: the one place in the queue is taken, and nobody accepts.
+    let dead = IpAddr::from([127, 0, 0, 3]);
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(dead, home.address.port())).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let _waiting = tokio::net::TcpStream::connect(address).await.unwrap();
+    let connecting =
+        tokio::time::timeout(Duration::from_millis(100), tokio::net::TcpStream::connect(address));
+    assert!(connecting.await.is_err(), "a second one gets no answer");
+
+    let mut config = config();
+    config.addresses.allow.push(dead.to_string().parse().unwrap());
+    config.resolver = Arc::new(move |_| Box::pin(async move { Ok(vec![dead, dead, OUTSIDE]) }));
+    let remote = repository(&Egress::new(config), &home.authority(), keyring(&[]));
+    remote.manifest(&"a".parse().unwrap()).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! B2: credentials do not survive a hop to another origin, whatever kind of hop it is.
 
+use std::collections::BTreeSet;
+
 use pierhead_client::distribution::RemoteError;
 use pierhead_client::egress::Egress;
 use pierhead_oci::Digest;
@@ -58,6 +60,28 @@ async fn b2_who_comes_back_home_has_lost_the_credentials() {
     let last = home.seen().into_iter().last().unwrap();
     assert_eq!((last.path.as_str(), last.authorization()), ("/secret", None));
     assert!(away.seen().iter().all(|seen| !seen.is_tainted()));
+}
+
+#[tokio::test]
+async fn a_redirect_keeps_the_connection() {
+    let content = Host::start("cdn.test", Security::Trusted, |_| sends_manifest(manifest("a")));
+    let url = format!("https://{}/x", content.authority());
+    let home = Host::start("registry.test", Security::Trusted, move |seen| {
+        if seen.path == "/v2/" {
+            reply(200, &[], "")
+        } else {
+            reply(307, &[("location", &url)], vec![b' '; 60 << 10])
+        }
+    });
+    let egress = Egress::new(config());
+    let remote = repository(&egress, &home.authority(), keyring(&[]));
+    for _ in 0..5 {
+        remote.manifest(&"a".parse().unwrap()).await.unwrap();
+    }
+    for host in [&home, &content] {
+        let peers: BTreeSet<_> = host.seen().iter().map(|seen| seen.peer).collect();
+        assert_eq!(peers.len(), 1, "{}: {peers:?}", host.name);
+    }
 }
 
 #[tokio::test]
