@@ -7,16 +7,18 @@ use pierhead_api::field::FieldErrors;
 use pierhead_api::image::{Image, ImageSignature, ImageStreamMapping, annotation, stream_image};
 use pierhead_api::meta::{ObjectMeta, Preconditions};
 use pierhead_auth::{Api, Permit};
-use pierhead_oci::{Digest, ImageConfig, Manifest};
+use pierhead_blobs::UploadError;
+
+use pierhead_oci::{Digest, ImageConfig, Manifest, ManifestKind};
 use pierhead_store::{Change, KeyRange, StoreError, WriteTx};
 use tokio::sync::RwLockReadGuard;
 use tracing::debug;
 
 use crate::Images;
 use crate::error::StreamError;
-use crate::image_metadata::describe;
+use crate::image_metadata::{describe, pushed_image};
 use crate::links::{Giver, adopt, has_all_parts};
-use crate::manifest_record::{INLINE_LIMIT, ManifestRecord};
+use crate::manifest_record::{INLINE_LIMIT, ManifestRecord, child_depth};
 use crate::push::created_now;
 use crate::rows::Rows;
 use crate::stream::{DryRun, ObjectPage, check_preconditions, missing};
@@ -235,7 +237,10 @@ impl Images {
         mapping.image.signatures.clear();
         let managed = mapping.image.is_managed();
         let (sent, tag) = (mapping.image.docker_image_reference.clone(), mapping.tag);
-        let new = self.prepare(mapping.image);
+        let new = match may_map {
+            MayMap::Every => self.prepare(mapping.image),
+            MayMap::Pushable => self.prepare_as_pushed(permit.namespace(), &stream, mapping.image).await?,
+        };
         let _kept = self.keep_large_manifest(&new).await?;
         let (by, images) = (self.authorship(permit), self.clone());
         let namespace = permit.namespace().to_owned();
@@ -246,6 +251,9 @@ impl Images {
                 return Err(not_pushable(&stream, &name));
             }
             let existed = tx.row(&IMAGES, &name)?.is_some();
+            if !existed && may_map == MayMap::Pushable && new.manifest.is_none() {
+                return Err(not_pushable(&stream, &name));
+            }
             if !existed {
                 new.store(tx)?;
             }
@@ -313,6 +321,54 @@ impl Images {
     }
 }
 
+impl Images {
+    /// An image as a push makes it of the manifest and the config in the repository. Everybody sees an image under its
+    /// digest, so who may only push may say nothing else about it.
+    async fn prepare_as_pushed(
+        &self,
+        namespace: &str,
+        stream: &str,
+        mut image: Image,
+    ) -> Result<NewImage, StreamError> {
+        let manifest = match readable_manifest(&image) {
+            Some(manifest) => Some(manifest),
+            None => self.held_manifest(namespace, stream, &image.metadata.name).await?,
+        };
+        if let Some(manifest) = &manifest {
+            let config = match manifest.kind() {
+                ManifestKind::Image { config, .. } => self.config_of(namespace, stream, config).await?,
+                ManifestKind::Index { .. } => None,
+            };
+            let name = &image.metadata.name;
+            let reference = self.pull_spec(namespace, stream, name);
+            image = pushed_image(name, reference, self.0.clock.now(), manifest, config.as_ref());
+        }
+        Ok(NewImage { image, manifest: manifest.map(Arc::new) })
+    }
+
+    /// A manifest that the repository has, whether there is an image object of it or not.
+    async fn held_manifest(
+        &self,
+        namespace: &str,
+        stream: &str,
+        name: &str,
+    ) -> Result<Option<Manifest>, StreamError> {
+        let Ok(digest) = name.parse::<Digest>() else { return Ok(None) };
+        let record = self.store().read(|tx| {
+            let Some(repository) = tx.repository(namespace, stream)? else {
+                return Ok::<_, StoreError>(None);
+            };
+            if tx.holds(repository, &digest)? { tx.row(&MANIFESTS, &digest.to_key()) } else { Ok(None) }
+        })?;
+        let Some(ManifestRecord { header, bytes }) = record else { return Ok(None) };
+        let bytes = match bytes {
+            Some(bytes) => bytes,
+            None => self.blobs().content(&digest, header.size).await.map_err(UploadError::from)?,
+        };
+        Ok(Manifest::parse(header.media_type.as_str(), &*bytes).ok())
+    }
+}
+
 /// An image that is about to be stored, with its manifest if that came along.
 struct NewImage {
     image: Image,
@@ -333,7 +389,7 @@ impl NewImage {
     fn store(&self, tx: &mut WriteTx<'_>) -> Result<Image, StoreError> {
         let mut image = self.image.clone();
         if let (Some(manifest), Ok(digest)) = (&self.manifest, image.metadata.name.parse::<Digest>()) {
-            let depth = matches!(manifest.kind(), pierhead_oci::ManifestKind::Index { .. }).then_some(0);
+            let depth = child_depth(tx, manifest)?;
             tx.put(&MANIFESTS, &digest.to_key(), &ManifestRecord::new(manifest, depth))?;
         }
         let name = image.metadata.name.clone();

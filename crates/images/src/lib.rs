@@ -42,6 +42,7 @@ pub use import::{
 pub use pull::{Blob, Page, StoredManifest};
 pub use push::Pushed;
 pub use remote::{MissingBlob, MissingManifest, RemoteFetch, RemoteSource};
+pub use repository_end::bury_namespace;
 pub use source_permission::MayPull;
 pub use stream::{DryRun, ObjectPage, StreamChange, StreamEvent, StreamPart};
 pub use stream_tag::Created;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pierhead_auth::{Catalog, Permit, Pull};
@@ -16,9 +17,6 @@ use crate::links::{RENEW_AFTER_S, link};
 use crate::manifest_record::ManifestRecord;
 use crate::rows::{Rows, stream_key};
 use crate::tables::{HEADS, MANIFESTS, REFERRERS, RepositoryId, TAGS};
-
-/// Referrers listed at most: more of one manifest are not.
-const MAX_REFERRERS: usize = 4_096;
 
 /// A manifest as it was pushed.
 #[derive(Clone, Debug)]
@@ -88,6 +86,24 @@ impl Blob {
     }
 }
 
+/// How much depends on a blob staying where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lease {
+    /// The client skips an upload because of the answer.
+    Needed,
+    /// It would be good.
+    Wanted,
+}
+
+impl Lease {
+    /// Whether one that is so old, in seconds, will do if it cannot be renewed. Half of the grace is long enough for a
+    /// push.
+    fn is_met(self, age_s: i64, grace: Duration) -> bool {
+        let half = i64::try_from(grace.as_secs() / 2).unwrap_or(i64::MAX);
+        self == Self::Wanted || age_s < half
+    }
+}
+
 /// What a consistent look found of a manifest.
 struct Found {
     digest: Digest,
@@ -144,10 +160,26 @@ impl Images {
     }
 
     /// A blob of the repository, if its file is there and has the right length. The answer keeps it from collection
-    /// for a day (reliability 3.4), so a client that saw it may refer to it.
+    /// for a day (reliability 3.4), so a client that saw it may refer to it; when nothing can be written, for half a day
+    /// or not at all.
     pub async fn blob(&self, permit: &Permit<Pull>, digest: &Digest) -> Result<Blob, PullError> {
+        self.find_blob(permit, digest, Lease::Needed).await
+    }
+
+    /// A blob whose bytes are wanted. It is kept from collection like any, but if that cannot be written down, reading
+    /// goes on.
+    pub async fn blob_to_send(&self, permit: &Permit<Pull>, digest: &Digest) -> Result<Blob, PullError> {
+        self.find_blob(permit, digest, Lease::Wanted).await
+    }
+
+    async fn find_blob(
+        &self,
+        permit: &Permit<Pull>,
+        digest: &Digest,
+        lease: Lease,
+    ) -> Result<Blob, PullError> {
         let unknown = || blob_unknown(permit.namespace(), permit.name(), digest);
-        let size = self.renew(permit.namespace(), permit.name(), digest).await?.ok_or_else(unknown)?;
+        let size = self.renew(permit.namespace(), permit.name(), digest, lease).await?.ok_or_else(unknown)?;
         let small = self.small_blob(digest)?;
         match self.stored_size(digest, small.as_ref()).await? {
             Some(length) if length == size => {}
@@ -161,12 +193,14 @@ impl Images {
         Ok(Blob { images: self.clone(), namespace, name, digest: digest.clone(), size, small })
     }
 
-    /// Renews the lease of a link if it is getting old; says how long the blob is, if it is linked.
+    /// Renews the lease of a link if it is getting old; says how long the blob is, if it is linked. When nothing can be
+    /// written, half of the lease is enough, and for who does not rely on it any.
     pub(crate) async fn renew(
         &self,
         namespace: &str,
         name: &str,
         digest: &Digest,
+        lease: Lease,
     ) -> Result<Option<u64>, StoreError> {
         let now = self.now_s();
         let found = self.store().read(|tx| {
@@ -177,13 +211,22 @@ impl Images {
         if now - found.touched < RENEW_AFTER_S {
             return Ok(Some(found.size));
         }
-        let digest = digest.clone();
-        self.write(move |tx| {
-            let Some(found) = tx.link(repository, &digest)? else { return Ok(None) };
-            link(tx, repository, &digest, found.size, now)?;
+        let asked = digest.clone();
+        let renewed = self.write(move |tx| {
+            let Some(found) = tx.link(repository, &asked)? else { return Ok(None) };
+            link(tx, repository, &asked, found.size, now)?;
             Ok(Some(found.size))
-        })
-        .await
+        });
+        match renewed.await {
+            Err(error) => {
+                if !lease.is_met(now - found.touched, self.config().blob_grace) {
+                    return Err(error);
+                }
+                warn!(%digest, %error, "The lease of blob {digest} cannot be renewed: {error}");
+                Ok(Some(found.size))
+            }
+            renewed => renewed,
+        }
     }
 
     /// The tags after `last`, in lexical order, which point at an image.
@@ -217,24 +260,24 @@ impl Images {
         })
     }
 
-    /// Manifests of the repository that say something about `subject`, which itself need not be here.
+    /// Manifests of the repository after `last` that say something about `subject`, which itself need not be here; in the
+    /// order of their digests. Each may be half a megabyte long.
     pub fn referrers(
         &self,
         permit: &Permit<Pull>,
         subject: &Digest,
-        artifact_type: Option<&str>,
-    ) -> Result<Vec<Descriptor>, PullError> {
+        last: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Page<Descriptor>, PullError> {
         self.store().read(|tx| {
             let repository = existing(tx, permit)?;
             let key = subject.to_key();
-            let rows =
-                tx.rows(&REFERRERS, &KeyRange::prefix(&(repository, key.as_slice())), MAX_REFERRERS)?;
-            let descriptors = rows.into_iter().map(|(_, record)| record.descriptor);
-            let wanted = |descriptor: &Descriptor| {
-                let found = descriptor.artifact_type.as_ref().map(|found| found.as_str());
-                artifact_type.is_none() || found == artifact_type
-            };
-            Ok(descriptors.filter(wanted).collect())
+            let mut range = KeyRange::prefix(&(repository, key.as_slice()));
+            if let Some(last) = last {
+                range = range.after(&(repository, key, last.to_key()));
+            }
+            let rows = tx.rows(&REFERRERS, &range, limit + 1)?;
+            Ok(Page::cut(rows.into_iter().map(|(_, record)| record.descriptor).collect(), limit))
         })
     }
 
@@ -281,4 +324,22 @@ fn manifest_unknown(permit: &Permit<Pull>, reference: &Reference) -> PullError {
 fn blob_unknown(namespace: &str, name: &str, digest: &Digest) -> PullError {
     let (namespace, name) = stream_key(namespace, name);
     PullError::BlobUnknown { namespace, name, digest: digest.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Lease};
+
+    #[track_caller]
+    fn check(lease: Lease, age_s: i64, expected: bool) {
+        assert_eq!(lease.is_met(age_s, Duration::from_hours(24)), expected, "{lease:?} {age_s}");
+    }
+
+    #[test]
+    fn bytes_are_sent_without_a_new_lease_and_promises_need_a_young_one() {
+        check(Lease::Wanted, 11 * 3_600, true);
+        check(Lease::Wanted, 48 * 3_600, true);
+        check(Lease::Needed, 11 * 3_600, true);
+        check(Lease::Needed, 12 * 3_600, false);
+    }
 }

@@ -22,6 +22,7 @@ use crate::error::{PullError, UploadError};
 use crate::images::Config;
 use crate::links::{referrer, take_in};
 use crate::manifest_record::{INLINE_LIMIT, ManifestHeader, ManifestRecord, child_depth};
+use crate::pull::Lease;
 use crate::rows::{Rows, stream_key};
 use crate::small_blobs::SMALL_BYTES;
 use crate::tables::{
@@ -316,7 +317,7 @@ impl MissingBlob {
 
     /// Whether it came here meanwhile.
     pub async fn is_here(&self) -> Result<bool, PullError> {
-        let linked = self.images.renew(&self.namespace, &self.name, &self.digest).await?;
+        let linked = self.images.renew(&self.namespace, &self.name, &self.digest, Lease::Wanted).await?;
         let small = self.images.small_blob(&self.digest)?;
         let stored = self.images.stored_size(&self.digest, small.as_ref()).await?;
         Ok(linked.is_some() && linked == stored)

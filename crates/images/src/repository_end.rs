@@ -7,10 +7,8 @@ use pierhead_store::{Key, KeyRange, OBJECTS, ObjectKey, Record, StoreError, Tabl
 use tracing::warn;
 
 use crate::Images;
-use crate::error::StreamError;
 use crate::links::unlink;
 use crate::rows::{ALL, Rows, stream_key};
-use crate::stream::DryRun;
 use crate::tables::{
     DEAD_REPOSITORIES, DELETED_MANIFESTS, FOLLOWERS, HEADS, HELD, LINKS, REFERRERS, REMOTE_PARTS,
     REPOSITORIES, REPOSITORY_NAMES, RepositoryId, RepositoryName, SPEC_TAGS, STREAMS, TAG_EVENTS, TAG_IMAGES,
@@ -71,41 +69,29 @@ pub(crate) fn is_forsaken(
     Ok(rows.head(&at.namespace, &at.name)?.is_none() && is_empty()?)
 }
 
-impl Images {
-    /// Deletes all streams and repositories of a namespace that is going away. Whoever deletes the namespace calls this
-    /// before: a namespace that takes its name must find nothing of it.
-    pub async fn delete_namespace(&self, namespace: &str) -> Result<(), StreamError> {
-        let namespace = namespace.to_owned();
-        let dead = self
-            .edit(DryRun::No, move |tx| {
-                let mut dead = Vec::new();
-                for ((_, name), _) in tx.rows(&REPOSITORIES, &KeyRange::prefix(&namespace), ALL)? {
-                    dead.extend(bury(tx, &namespace, &name)?);
-                }
-                Ok(dead)
-            })
-            .await?;
-        self.purge_soon(dead).await;
-        Ok(())
+/// Makes all streams and repositories of a namespace unreachable. Belongs into the transaction that deletes the namespace:
+/// one that takes its name must find nothing of it. Answers how many there were.
+pub fn bury_namespace(tx: &mut WriteTx<'_>, namespace: &str) -> Result<usize, StoreError> {
+    let mut buried = 0;
+    for ((_, name), _) in tx.rows(&REPOSITORIES, &KeyRange::prefix(&namespace), ALL)? {
+        bury(tx, namespace, &name)?;
+        buried += 1;
     }
+    Ok(buried)
+}
 
-    /// Removes some rows of repositories that just ended. They are unreachable already, so nobody is told if that fails.
-    pub(crate) async fn purge_soon(&self, dead: impl IntoIterator<Item = RepositoryId>) {
-        let mut steps = 0;
-        for repository in dead {
-            loop {
-                if steps == STEPS_AT_ONCE {
+impl Images {
+    /// Removes some rows of a repository that just ended. They are unreachable already, so nobody is told if that fails.
+    pub(crate) async fn purge_soon(&self, dead: Option<RepositoryId>) {
+        let Some(repository) = dead else { return };
+        for _ in 0..STEPS_AT_ONCE {
+            let purged: Result<bool, StoreError> = self.write(move |tx| purge_some(tx, repository)).await;
+            match purged {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    warn!(%error, "Rows of a deleted repository stay until the next collection: {error}");
                     return;
-                }
-                steps += 1;
-                match self.write(move |tx| purge_some(tx, repository)).await {
-                    Ok(true) => {}
-                    Ok(false) => break,
-                    Err(error) => {
-                        let error: StoreError = error;
-                        warn!(%error, "Rows of a deleted repository stay until the next collection: {error}");
-                        return;
-                    }
                 }
             }
         }

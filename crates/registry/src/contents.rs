@@ -74,7 +74,11 @@ impl<'a> Contents<'a> {
         digest: &Digest,
         looking: Looking,
     ) -> Result<Found, RegistryError> {
-        let unknown = match self.images.blob(permit, digest).await {
+        let stored = match looking {
+            Looking::AtHead => self.images.blob(permit, digest).await,
+            Looking::AtBytes => self.images.blob_to_send(permit, digest).await,
+        };
+        let unknown = match stored {
             Err(error @ PullError::BlobUnknown { .. }) => error,
             found => return Ok(Found::Stored(found?)),
         };
@@ -87,7 +91,7 @@ impl<'a> Contents<'a> {
         }
         match pull_through.blob(missing).await.map_err(refused)? {
             Arrival::Coming(arriving) => Ok(Found::Arriving(arriving)),
-            Arrival::Stored => Ok(Found::Stored(self.images.blob(permit, digest).await?)),
+            Arrival::Stored => Ok(Found::Stored(self.images.blob_to_send(permit, digest).await?)),
         }
     }
 

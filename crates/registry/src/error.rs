@@ -9,7 +9,7 @@ use http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use pierhead_auth::{Denied, Unauthenticated};
-use pierhead_blobs::BlobError;
+use pierhead_blobs::{BlobError, UploadError as BytesError};
 use pierhead_images::{DeleteError, PullError, PushError, StreamError, UploadError};
 use pierhead_oci::{DigestError, ErrorBody, ErrorCode, ErrorItem, ManifestError, ReferenceError};
 use serde_json::{Value, json};
@@ -350,6 +350,7 @@ impl From<PullError> for RegistryError {
             PullError::RepositoryUnknown { .. } => Self::client(ErrorCode::NameUnknown, &error),
             PullError::ManifestUnknown { .. } => Self::client(ErrorCode::ManifestUnknown, &error),
             PullError::BlobUnknown { .. } => Self::client(ErrorCode::BlobUnknown, &error),
+            PullError::Store(source) if source.is_full() => Self::no_space(&error),
             PullError::Blob(_) | PullError::Store(_) => Self::internal(&error),
         }
     }
@@ -369,7 +370,8 @@ impl From<PushError> for RegistryError {
                 Self::client(ErrorCode::ManifestInvalid, &error)
             }
             PushError::DigestMismatch { .. } => Self::client(ErrorCode::DigestInvalid, &error),
-            PushError::Blob(BlobError::OutOfSpace) => Self::no_space(&error),
+            PushError::Blob(BlobError::OutOfSpace)
+            | PushError::Bytes(BytesError::Blob(BlobError::OutOfSpace)) => Self::no_space(&error),
             PushError::Store(source) if source.is_full() => Self::no_space(&error),
             PushError::Blob(_) | PushError::Bytes(_) | PushError::Store(_) => Self::internal(&error),
         }
@@ -432,6 +434,7 @@ impl From<StreamError> for RegistryError {
                 Self::new(StatusCode::CONFLICT, vec![item])
             }
             StreamError::Invalid { .. } | StreamError::BadRequest { .. } => Self::signature_invalid(&error),
+            StreamError::Bytes(BytesError::Blob(BlobError::OutOfSpace)) => Self::no_space(&error),
             StreamError::Store(source) if source.is_full() => Self::no_space(&error),
             StreamError::Bytes(_) | StreamError::Store(_) => Self::internal(&error),
         }

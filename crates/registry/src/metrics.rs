@@ -14,6 +14,9 @@ use pierhead_runtime::telemetry::{
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+/// How a request counts whose client went away before it was answered, as with other servers: nobody's fault.
+const CLIENT_LEFT: u16 = 499;
+
 /// The counters of this crate.
 #[derive(Clone)]
 pub(crate) struct RequestMetrics {
@@ -67,7 +70,7 @@ impl RequestMetrics {
             method: method_label(method),
             uri: uri.clone(),
             started: Instant::now(),
-            status: StatusCode::INTERNAL_SERVER_ERROR,
+            status: None,
             subject: None,
             bytes: 0,
         }
@@ -81,7 +84,8 @@ pub(crate) struct Observation {
     method: &'static str,
     uri: Uri,
     started: Instant,
-    status: StatusCode,
+    /// What was answered, if anything was.
+    status: Option<StatusCode>,
     subject: Option<Arc<Subject>>,
     bytes: u64,
 }
@@ -94,7 +98,7 @@ impl Observation {
 
     /// What is answered, and to whom.
     pub(crate) fn answered(&mut self, status: StatusCode, subject: Option<Arc<Subject>>) {
-        self.status = status;
+        self.status = Some(status);
         self.subject = subject;
     }
 
@@ -115,14 +119,15 @@ impl Drop for Observation {
         let Self { metrics, handler, method, uri, started, status, subject, bytes } = self;
         let (handler, method) = (*handler, *method);
         let taken = started.elapsed();
+        let code = status.map_or(CLIENT_LEFT, |status| status.as_u16());
         metrics.in_flight.dec();
-        metrics.requests.get_or_create(&RequestLabels { code: status.as_u16(), handler, method }).inc();
+        metrics.requests.get_or_create(&RequestLabels { code, handler, method }).inc();
         metrics.duration.get_or_create(&HandlerLabels { handler, method }).observe(taken.as_secs_f64());
 
-        let (code, duration_ms) = (status.as_u16(), taken.as_secs_f64() * 1e3);
+        let duration_ms = taken.as_secs_f64() * 1e3;
         let user = subject.as_ref().map_or("-", |subject| subject.username.as_str());
         let path = uri.path();
-        if matches!(method, "get" | "head") && !status.is_server_error() {
+        if matches!(method, "get" | "head") && code < 500 {
             debug!(method, path, code, user, bytes, duration_ms, "{method} {path} {code}");
         } else {
             info!(method, path, code, user, bytes, duration_ms, "{method} {path} {code}");
@@ -161,5 +166,14 @@ mod tests {
         assert!(text.contains(counter), "{text}");
         let count = "registry_http_request_duration_seconds_count{handler=\"base\",method=\"get\"} 1\n";
         assert!(text.contains(count), "{text}");
+    }
+
+    #[test]
+    fn a_client_that_leaves_unanswered_is_no_error_of_the_server() {
+        let metrics = Metrics::new();
+        drop(RequestMetrics::register(&metrics).begin(&Method::GET, &Uri::from_static("/v2/")));
+        let text = metrics.encode();
+        let counter = "registry_http_requests_total{code=\"499\",handler=\"unknown\",method=\"get\"} 1\n";
+        assert!(text.contains(counter), "{text}");
     }
 }

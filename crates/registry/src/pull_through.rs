@@ -33,6 +33,8 @@ pub(crate) use error::{Cause, UpstreamError};
 const SENT_WHILE_ARRIVING: u64 = 256 << 10;
 /// Fetches under way at once.
 const MAX_FLIGHTS: usize = 4_096;
+/// Of these, for one namespace: slow sources of one project leave room for the others.
+const MAX_FLIGHTS_OF_NAMESPACE: usize = 256;
 
 /// Finds the registry credentials of a namespace.
 pub type Credentials = Arc<dyn Fn(&str) -> BoxFuture<'static, Result<Keyring, BoxError>> + Send + Sync>;
@@ -165,6 +167,10 @@ impl PullThrough {
             }
             if flights.len() >= MAX_FLIGHTS {
                 return Err(Arc::new(UpstreamError::busy(MAX_FLIGHTS)));
+            }
+            let theirs = flights.keys().filter(|flight| flight.namespace == key.namespace);
+            if theirs.count() >= MAX_FLIGHTS_OF_NAMESPACE {
+                return Err(Arc::new(UpstreamError::busy(MAX_FLIGHTS_OF_NAMESPACE)));
             }
             flights.insert(key.clone(), flight.clone());
         }

@@ -15,6 +15,12 @@ use crate::route::Repository;
 
 /// Longest answer in bytes: clients read no longer manifest, and this is one.
 const MAX_BYTES: usize = 4 << 20;
+/// Most descriptors of an answer.
+const MAX_PAGE: usize = 100;
+/// Descriptors read in one step: each may be half a megabyte long.
+const STEP: usize = 16;
+/// Descriptors that one request looks at. With a filter that few of them pass, the answer is short and the list goes on.
+const MAX_LOOKED_AT: usize = 512;
 
 const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
@@ -29,7 +35,7 @@ struct Index {
 
 /// `GET /v2/<name>/referrers/<digest>?artifactType=`. What nobody refers to has an empty list, whether it exists or
 /// not: referrers may be pushed before their subject.
-pub(crate) fn get(
+pub(crate) async fn get(
     images: &Images,
     call: &Call<'_>,
     repository: &Repository,
@@ -37,13 +43,22 @@ pub(crate) fn get(
 ) -> Result<Response, RegistryError> {
     let permit = call.permit_pull(repository)?;
     let artifact_type = call.query().first("artifactType").filter(|filter| !filter.is_empty());
-    let mut referrers = match images.referrers(&permit, digest, artifact_type.as_deref()) {
-        Err(PullError::RepositoryUnknown { .. }) => Vec::new(),
-        referrers => referrers?,
+    let mut last: Option<Digest> = call.query().first("last").map(|last| last.parse()).transpose()?;
+    let mut answer = Answer::new(artifact_type.as_deref());
+    let mut looked_at = 0;
+    let is_more = loop {
+        let page = match images.referrers(&permit, digest, last.as_ref(), STEP) {
+            Err(PullError::RepositoryUnknown { .. }) => break false,
+            page => page?,
+        };
+        looked_at += page.items.len();
+        let is_full = page.items.into_iter().any(|referrer| !answer.add(referrer, &mut last));
+        if is_full || !page.more || looked_at >= MAX_LOOKED_AT {
+            break is_full || page.more;
+        }
+        tokio::task::yield_now().await;
     };
-    referrers.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
-    let after: Option<Digest> = call.query().first("last").map(|last| last.parse()).transpose()?;
-    let (manifests, next) = page(&referrers, after.as_ref());
+    let manifests = answer.manifests;
 
     let index = Index { schema_version: 2, media_type: MediaType::OCI_INDEX, manifests };
     let media_type = HeaderValue::from_static("application/vnd.oci.image.index.v1+json");
@@ -51,7 +66,7 @@ pub(crate) fn get(
     if artifact_type.is_some() {
         response.headers_mut().insert(OCI_FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
     }
-    if let Some(last) = next {
+    if let Some(last) = last.filter(|_| is_more) {
         let last = last.to_string();
         let filter = artifact_type.as_deref().map(|filter| ("artifactType", filter));
         let parameters: Vec<_> = filter.into_iter().chain([("last", last.as_str())]).collect();
@@ -61,53 +76,69 @@ pub(crate) fn get(
     Ok(response)
 }
 
-/// As many descriptors as one answer holds, and the last of them if there are more.
-fn page<'a>(referrers: &'a [Descriptor], after: Option<&Digest>) -> (Vec<Box<RawValue>>, Option<&'a Digest>) {
-    let mut left = MAX_BYTES - 1024;
-    let mut manifests = Vec::new();
-    let mut last = None;
-    for referrer in referrers.iter().filter(|referrer| after.is_none_or(|after| referrer.digest > *after)) {
-        let text = serde_json::value::to_raw_value(referrer).expect("descriptors have string keys");
-        let length = text.get().len() + 1;
-        if length > left && last.is_some() {
-            return (manifests, last);
-        }
-        left = left.saturating_sub(length);
-        manifests.push(text);
-        last = Some(&referrer.digest);
+/// The descriptors of one answer.
+struct Answer<'f> {
+    artifact_type: Option<&'f str>,
+    manifests: Vec<Box<RawValue>>,
+    bytes_left: usize,
+}
+
+impl<'f> Answer<'f> {
+    const fn new(artifact_type: Option<&'f str>) -> Self {
+        Self { artifact_type, manifests: Vec::new(), bytes_left: MAX_BYTES - 1024 }
     }
-    (manifests, None)
+
+    /// Adds a descriptor, or leaves it out where it is not asked for; `last` is then the last one that was looked at. False
+    /// if there is no room.
+    fn add(&mut self, referrer: Descriptor, last: &mut Option<Digest>) -> bool {
+        let found = referrer.artifact_type.as_ref().map(|found| found.as_str());
+        if self.artifact_type.is_none() || found == self.artifact_type {
+            let text = serde_json::value::to_raw_value(&referrer).expect("descriptors have string keys");
+            let length = text.get().len() + 1;
+            let is_first = self.manifests.is_empty();
+            if !is_first && (length > self.bytes_left || self.manifests.len() == MAX_PAGE) {
+                return false;
+            }
+            self.bytes_left = self.bytes_left.saturating_sub(length);
+            self.manifests.push(text);
+        }
+        *last = Some(referrer.digest);
+        true
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use pierhead_oci::{Descriptor, Digest, MediaType};
 
-    use super::page;
+    use super::Answer;
+
+    /// How many referrers each answer holds, when their notes have so many bytes.
+    #[track_caller]
+    fn check(note_bytes: usize, filter: Option<&str>, expected: &[usize]) {
+        let referrers = (0..40_u32).map(|number| {
+            let digest = Digest::sha256(&number.to_be_bytes());
+            let mut referrer = Descriptor::new(MediaType::OCI_MANIFEST, digest, 1);
+            referrer.annotations.insert("note".into(), "x".repeat(note_bytes));
+            referrer
+        });
+        let mut referrers = referrers.collect::<Vec<_>>().into_iter().peekable();
+        let (mut pages, mut last) = (Vec::new(), None);
+        while referrers.peek().is_some() {
+            let mut answer = Answer::new(filter);
+            while referrers.next_if(|referrer| answer.add(referrer.clone(), &mut last)).is_some() {}
+            let length: usize = answer.manifests.iter().map(|manifest| manifest.get().len()).sum();
+            assert!(length < 4 << 20, "{length}");
+            pages.push(answer.manifests.len());
+        }
+        assert_eq!(pages, expected);
+        assert_eq!(last, Some(Digest::sha256(&39_u32.to_be_bytes())));
+    }
 
     #[test]
     fn pages_hold_every_referrer_once() {
-        let mut referrers: Vec<_> = (0..40_u32)
-            .map(|number| {
-                let digest = Digest::sha256(&number.to_be_bytes());
-                let mut referrer = Descriptor::new(MediaType::OCI_MANIFEST, digest, 1);
-                referrer.annotations.insert("note".into(), "x".repeat(300 << 10));
-                referrer
-            })
-            .collect();
-        referrers.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
-        let (mut count, mut pages, mut after) = (0, 0, None);
-        loop {
-            let (manifests, next) = page(&referrers, after);
-            let length: usize = manifests.iter().map(|manifest| manifest.get().len()).sum();
-            assert!(length < 4 << 20, "{length}");
-            count += manifests.len();
-            pages += 1;
-            after = next;
-            if after.is_none() {
-                break;
-            }
-        }
-        assert_eq!((count, pages), (40, 4));
+        check(300 << 10, None, &[13, 13, 13, 1]);
+        check(10, None, &[40]);
+        check(300 << 10, Some("application/x-other"), &[0]);
     }
 }

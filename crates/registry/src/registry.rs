@@ -112,7 +112,9 @@ impl Registry {
             (Route::Token, &Method::GET) => Ok(token::get(&self.auth, call)),
             (Route::Catalog, &Method::GET) => catalog::get(images, call),
             (Route::Tags(name), &Method::GET) => tags::get(images, call, &name),
-            (Route::Referrers(name, digest), &Method::GET) => referrers::get(images, call, &name, &digest),
+            (Route::Referrers(name, digest), &Method::GET) => {
+                referrers::get(images, call, &name, &digest).await
+            }
             (Route::Manifest(name, reference), &Method::GET) => {
                 manifests::get(contents, call, &name, &reference).await
             }

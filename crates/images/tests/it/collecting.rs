@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use pierhead_api::meta::Preconditions;
-use pierhead_images::{Collected, DryRun};
+use pierhead_images::{Collected, DryRun, PullError};
 use pierhead_oci::Digest;
+use pierhead_store::{OBJECTS, ObjectKey};
 
 use crate::world::{Sample, World};
 
@@ -41,6 +42,28 @@ async fn only_what_nothing_refers_to_is_collected_and_not_before_its_time() {
     assert_eq!(world.images.collect_garbage().await.unwrap(), Collected { links: 1, blobs: 1 });
 }
 
+/// What a project leaves behind is not its successor's, though it never had a stream.
+#[tokio::test]
+async fn a_repository_without_a_stream_ends_with_its_namespace() {
+    let world = World::new().await;
+    let key = ObjectKey::new("namespaces", "", "other");
+    let namespace = world.store.read(|tx| tx.get(&OBJECTS, &key)).unwrap().unwrap();
+    let late = world.push("other", "late");
+    let id = world.images.start_upload(&late).await.unwrap();
+    let mut upload = world.images.upload(&late, id).await.unwrap();
+    upload.append(vec![8; 5_000].into()).await.unwrap();
+    let secret = world.put_blob("other", "web", &[7; 5_000]).await;
+    let removed = key.clone();
+    world.store.write(move |tx| tx.delete(&OBJECTS, &removed)).await.unwrap();
+    let after = upload.commit(&Digest::sha256(&[8; 5_000])).await.unwrap().digest;
+    world.images.collect_garbage().await.unwrap();
+    world.store.write(move |tx| tx.put(&OBJECTS, &key, &namespace).map(|_| ())).await.unwrap();
+    for (stream, digest) in [("web", &secret), ("late", &after)] {
+        let answer = world.images.blob(&world.pull("other", stream), digest).await;
+        assert!(matches!(answer, Err(PullError::BlobUnknown { .. })), "{stream}: {answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_shared_blob_stays_until_its_last_repository_ends() {
     let world = World::new().await;
@@ -55,7 +78,8 @@ async fn a_shared_blob_stays_until_its_last_repository_ends() {
     assert_eq!(world.pulled(("other", "web"), "latest").await, Some(sample.digest()));
     let layer = Digest::sha256(&sample.layer);
     assert!(world.blobs.stat(&layer).await.unwrap().is_some());
-    world.images.delete_namespace("other").await.unwrap();
+    let buried = world.store.write(|tx| pierhead_images::bury_namespace(tx, "other")).await.unwrap();
+    assert_eq!(buried, 1);
     world.images.collect_garbage().await.unwrap();
     assert!(world.images.stream("other", "web").unwrap().is_none());
     assert!(world.blobs.stat(&layer).await.unwrap().is_none());

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use pierhead_api::image::{ImageStream, TagImportPolicy, TagReferencePolicy};
 use pierhead_images::{
-    DryRun, FetchedImage, FetchedManifest, ImportOutcome, ImportWrite, SeenStream, StreamError, TagImport,
+    DryRun, FetchedImage, FetchedManifest, ImportOutcome, ImportWrite, RemoteSource, SeenStream, StreamError,
+    TagImport,
 };
-use pierhead_oci::{Algorithm, Manifest};
+use pierhead_oci::{Algorithm, Digest, Manifest};
 use serde_json::json;
 
 use crate::world::{OCI_INDEX, Sample, World, allow_all};
@@ -228,6 +229,90 @@ async fn a_list_comes_with_its_images() {
     let image = world.images.image(&child.digest().to_string()).unwrap().unwrap();
     assert_eq!(image.docker_image_reference, format!("quay.io/a/b@{}", child.digest()));
     assert_eq!(image.docker_image().unwrap().architecture, "amd64");
+    let layer = Digest::sha256(&child.layer);
+    let missing = world.images.missing_blob(&world.pull(AT.0, AT.1), &layer).unwrap().unwrap();
+    assert_eq!(places(missing.sources()), ["quay.io/a/b"], "layers of what the list names are where it is");
+}
+
+fn places(sources: &[RemoteSource]) -> Vec<String> {
+    sources.iter().map(|source| format!("{}/{}", source.host, source.repository)).collect()
+}
+
+/// However often a tag moved, what it points at now is found first.
+#[tokio::test]
+async fn the_newest_image_of_a_long_history_has_a_source() {
+    let world = World::new().await;
+    let newest = Sample::new("newest");
+    world.imports(vec![import("1", fetched(&newest, "quay.io/a/b"))]).await;
+    let mut stream = world.stream(AT.0, AT.1);
+    let older = (0..3_000).map(|number| {
+        let image = Digest::sha256(format!("{number}").as_bytes()).to_string();
+        let mut item = stream.newest("1").unwrap().clone();
+        item.docker_image_reference = format!("old.io/a/b@{image}");
+        item.image = image;
+        item
+    });
+    let older: Vec<_> = older.collect();
+    stream.status.tags[0].items.extend(older);
+    let (permit, part) = (world.api(AT.0, "imagestreams"), pierhead_images::StreamPart::Status);
+    world.images.update_stream(&permit, stream, part, &allow_all(), DryRun::No).await.unwrap();
+    let layer = Digest::sha256(&newest.layer);
+    let missing = world.images.missing_blob(&world.pull(AT.0, AT.1), &layer).unwrap().unwrap();
+    assert_eq!(places(missing.sources()), ["quay.io/a/b"]);
+}
+
+#[tokio::test]
+async fn what_was_deleted_is_not_fetched_again() {
+    let world = World::new().await;
+    let (leaked, clean) = (Sample::new("leaked"), Sample::new("clean"));
+    for sample in [&leaked, &clean] {
+        world.imports(vec![import("1", fetched(sample, "quay.io/a/b"))]).await;
+    }
+    let pull = world.pull(AT.0, AT.1);
+    let reference = leaked.digest().into();
+    world.images.delete_manifest(&world.delete(AT.0, AT.1), &leaked.digest()).await.unwrap();
+    assert!(world.images.missing_manifest(&pull, &reference).unwrap().is_none());
+    let layer = Digest::sha256(&leaked.layer);
+    assert!(world.images.missing_blob(&pull, &layer).unwrap().is_none());
+    world.imports(vec![import("2", fetched(&leaked, "quay.io/a/b"))]).await;
+    assert_eq!(world.pulled(AT, "2").await, Some(leaked.digest()), "who imports it anew wants it");
+    assert!(world.images.missing_blob(&pull, &layer).unwrap().is_some());
+}
+
+/// A collection may have looked at the repository just before: what comes back must not depend on what it saw.
+#[tokio::test]
+async fn what_comes_back_is_protected_from_collection() {
+    let world = World::new().await;
+    let sample = Sample::new("returns");
+    world.put_image(AT, "1", &sample).await;
+    world.images.delete_manifest(&world.delete(AT.0, AT.1), &sample.digest()).await.unwrap();
+    world.advance(Duration::from_hours(25));
+    world.imports(vec![import("2", fetched(&sample, "quay.io/a/b"))]).await;
+    world.images.delete_manifest(&world.delete(AT.0, AT.1), &sample.digest()).await.unwrap();
+    assert_eq!(world.images.collect_garbage().await.unwrap().links, 0, "the import renewed the leases");
+}
+
+#[tokio::test]
+async fn referrers_come_with_imports_and_tags() {
+    let world = World::new().await;
+    let subject = Sample::new("subject");
+    let more = format!(
+        r#","subject":{{"mediaType":"{}","digest":"{}","size":1}},"artifactType":"application/x-signature""#,
+        crate::world::OCI_MANIFEST,
+        subject.digest()
+    );
+    let signature = Sample::with(b"{}".to_vec(), b"signature".to_vec(), &more);
+    world.imports(vec![import("signature", fetched(&signature, "quay.io/a/b"))]).await;
+    let copy = json!({"metadata": {"name": "copy"}, "spec": {"tags": [
+        {"name": "1", "from": {"kind": "ImageStreamTag", "name": "web:signature"}}]}});
+    world.create_stream("shop", copy).await;
+    for stream in ["web", "copy"] {
+        let pull = world.pull("shop", stream);
+        let found = world.images.referrers(&pull, &subject.digest(), None, 10).unwrap().items;
+        let found: Vec<_> = found.iter().map(|found| (&found.digest, found.artifact_type.as_ref())).collect();
+        let artifact_type = "application/x-signature".parse().unwrap();
+        assert_eq!(found, [(&signature.digest(), Some(&artifact_type))], "{stream}");
+    }
 }
 
 #[tokio::test]

@@ -88,7 +88,13 @@ async fn a_mapping_takes_no_image_that_could_not_be_pushed_there() {
     let map = async |sample: &Sample, manifest: &str, may_map: MayMap| {
         let mapping: ImageStreamMapping = serde_json::from_value(json!({
             "metadata": {"name": "mine"}, "tag": "taken",
-            "image": {"metadata": {"name": sample.digest()}, "dockerImageManifest": manifest},
+            "image": {
+                "metadata": {"name": sample.digest(), "annotations": {"forged": "true"}},
+                "dockerImageReference": "evil.io/a/b:1",
+                "dockerImageManifest": manifest,
+                "dockerImageMetadata": {"Config": {"Env": ["A=forged"]}},
+                "dockerImageLayers": [],
+            },
         }))
         .unwrap();
         world.images.create_mapping(&permit, mapping, may_map, DryRun::No).await
@@ -102,6 +108,17 @@ async fn a_mapping_takes_no_image_that_could_not_be_pushed_there() {
             check_foreign(&world, ("other", "mine"), sample).await;
         }
     }
+    let blobs = [&never.config, &never.layer];
+    for blob in blobs {
+        world.put_blob("other", "mine", blob).await;
+    }
+    map(&never, std::str::from_utf8(&never.manifest).unwrap(), MayMap::Pushable).await.unwrap();
+    let image = world.images.image(&never.digest().to_string()).unwrap().unwrap();
+    let described = image.docker_image().unwrap();
+    assert_eq!(described.config.unwrap().env, ["A=never"], "the object says nothing that the bytes do not");
+    assert_eq!(image.docker_image_layers.len(), 1);
+    assert_eq!(image.metadata.annotations.get("forged"), None);
+    assert!(image.docker_image_reference.starts_with(&format!("{REGISTRY}/other/mine@")));
     map(&own, "", MayMap::Pushable).await.unwrap();
     assert_eq!(world.pulled(("other", "mine"), "taken").await, Some(own.digest()));
     map(&foreign, "", MayMap::Every).await.unwrap();

@@ -3,8 +3,9 @@
 use pierhead_api::image::{ImageStream, ImageStreamMapping, ImageStreamTag};
 use pierhead_api::meta::Preconditions;
 use pierhead_images::{
-    Config, Created, DryRun, Images, MayMap, MayPull, StreamError, StreamEvent, StreamPart,
+    Config, Created, DryRun, Images, ImportWrite, MayMap, MayPull, PushError, StreamError, StreamEvent, StreamPart,
 };
+use pierhead_store::{OBJECTS, ObjectKey, ObjectRecord, StoreError, WriteTx};
 use serde_json::json;
 
 use crate::world::{REGISTRY, Sample, World, allow_all};
@@ -123,7 +124,90 @@ async fn tags_follow_tags_of_their_stream() {
     for tag in ["latest", "stable", "prod"] {
         assert_eq!(world.history(AT, tag), [two.clone(), one.clone()], "{tag}");
     }
-    assert_eq!(world.history(AT, "loop2"), [one]);
+    assert_eq!(world.history(AT, "loop2"), std::slice::from_ref(&one));
+
+    let mut changed = world.stream("shop", "web");
+    changed.spec.tags.retain(|tag| tag.name != "stable");
+    changed.spec.tags.iter_mut().for_each(|tag| tag.from.as_mut().unwrap().name = "other".into());
+    update(&world, changed, StreamPart::Spec).await.unwrap();
+    let three = Sample::new("three");
+    world.put_image(AT, "latest", &three).await;
+    assert_eq!(world.history(AT, "stable"), [two.clone(), one.clone()], "it is not wanted any more");
+    world.put_image(AT, "other", &three).await;
+    let three = three.digest().to_string();
+    assert_eq!(world.history(AT, "prod"), [three.clone(), two, one.clone()]);
+    assert_eq!(world.history(AT, "loop2"), [three, one]);
+}
+
+#[tokio::test]
+async fn lists_of_tags_skip_what_they_do_not_show_and_miss_nothing() {
+    let world = World::new().await;
+    let tags = (0..1_200).map(|number| {
+        let from = json!({"kind": "DockerImage", "name": "quay.io/a/b:1"});
+        json!({"name": format!("r{number:04}"), "from": from, "reference": number % 2 == 0})
+    });
+    let tags: Vec<_> = tags.collect();
+    world.create_stream("shop", json!({"metadata": {"name": "web"}, "spec": {"tags": tags}})).await;
+    for tag in ["a", "r0600x", "z"] {
+        world.put_image(AT, tag, &Sample::new("one")).await;
+    }
+    let (mut shown, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let from = after.as_deref().map(|tag| ("shop", "web", tag));
+        let page = world.images.list_stream_tags(Some("shop"), from, 1).unwrap();
+        shown.extend(page.items.iter().map(|tag| tag.metadata.name.clone()));
+        after = shown.last().and_then(|name| name.strip_prefix("web:")).map(str::to_owned);
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(shown, ["web:a", "web:r0600x", "web:z"]);
+    let all = world.images.list_image_tags(Some("shop"), None, usize::MAX).unwrap();
+    assert_eq!((all.items.len(), all.more), (1_203, false));
+}
+
+#[tokio::test]
+async fn an_item_that_is_replaced_takes_its_image_along() {
+    let world = World::new().await;
+    world.create_stream("shop", json!({"metadata": {"name": "web"}})).await;
+    let permit = world.api("shop", "imagestreammappings");
+    for digit in ["c", "d"] {
+        let mapping: ImageStreamMapping = serde_json::from_value(json!({
+            "metadata": {"name": "web"}, "tag": "v1",
+            "image": {"metadata": {"name": format!("sha256:{}", digit.repeat(64))}, "dockerImageReference": "quay.io/a/b:1"},
+        }))
+        .unwrap();
+        world.images.create_mapping(&permit, mapping, MayMap::Every, DryRun::No).await.unwrap();
+    }
+    let layers = world.images.layers("shop", "web").unwrap();
+    assert_eq!(layers.images.keys().collect::<Vec<_>>(), [&format!("sha256:{}", "d".repeat(64))]);
+}
+
+#[tokio::test]
+async fn images_are_found_by_either_algorithm() {
+    let world = World::new().await;
+    let (sample, other) = (Sample::new("long"), Sample::new("short"));
+    let long = pierhead_oci::Digest::of(pierhead_oci::Algorithm::Sha512, &sample.manifest);
+    world.put_image(AT, "short", &other).await;
+    world.put_image(AT, &long.to_string(), &sample).await;
+    let permit = world.api("shop", "imagestreammappings");
+    let mapping: ImageStreamMapping = serde_json::from_value(
+        json!({"metadata": {"name": "web"}, "tag": "long", "image": {"metadata": {"name": long}}}),
+    )
+    .unwrap();
+    world.images.create_mapping(&permit, mapping, MayMap::Pushable, DryRun::No).await.unwrap();
+    let (hex, short) = (long.hex(), other.digest());
+    let begin = hex.split_at(20).0;
+    for (id, expected) in [
+        (long.to_string(), &long),
+        (begin.to_owned(), &long),
+        (format!("sha512:{begin}"), &long),
+        (short.to_string(), &short),
+    ] {
+        let found = world.images.stream_image("shop", &format!("web@{id}")).unwrap();
+        assert_eq!(found.image.metadata.name, expected.to_string(), "{id}");
+    }
+    assert!(world.images.stream_image("shop", &format!("web@sha256:{begin}")).is_err());
 }
 
 #[tokio::test]
@@ -245,4 +329,47 @@ async fn watchers_are_told_once_per_write() {
     let refused = world.images.delete_stream(&permit, "web", wrong, DryRun::No).await;
     assert!(matches!(refused, Err(StreamError::Precondition { .. })), "{refused:?}");
     assert_eq!(world.pulled(AT, "latest").await, None, "a new stream of an old name has nothing of it");
+}
+
+/// What began while the project was there may end after it, and must not leave a stream to the next project of that name.
+#[tokio::test]
+async fn no_stream_is_made_in_a_namespace_that_ended_meanwhile() {
+    for ended in [None, Some(r#"{"metadata":{"name":"shop"},"status":{"phase":"Terminating"}}"#)] {
+        let world = World::new().await;
+        let sample = Sample::new("late");
+        world.put_blob("shop", "web", &sample.config).await;
+        world.put_blob("shop", "web", &sample.layer).await;
+        let (push, api) = (world.push("shop", "web"), world.api("shop", "imagestreams"));
+        let create = world.auth.permit_create_stream(&world.user, "shop").unwrap();
+        let end = move |tx: &mut WriteTx<'_>| -> Result<(), StoreError> {
+            let key = ObjectKey::new("namespaces", "", "shop");
+            match ended {
+                None => tx.delete(&OBJECTS, &key).map(|_| ()),
+                Some(json) => tx.put(&OBJECTS, &key, &ObjectRecord(json.into())).map(|_| ()),
+            }
+        };
+        world.store.write(end).await.unwrap();
+        let reference = "latest".parse().unwrap();
+        let pushed = world.images.push_manifest(&push, Some(&create), &reference, &[], sample.parsed()).await;
+        assert!(matches!(pushed, Err(PushError::StreamMissing { .. })), "{pushed:?}");
+        let refused = |error: StreamError| match error {
+            StreamError::NotFound { resource, name } => (resource, name),
+            other => panic!("{other:?}"),
+        };
+        let nowhere = ("namespaces", "shop".to_owned());
+        let stream: ImageStream = serde_json::from_value(json!({"metadata": {"name": "web"}})).unwrap();
+        let made = world.images.create_stream(&api, stream, &allow_all(), DryRun::No).await;
+        assert_eq!(refused(made.unwrap_err()), nowhere);
+        let tag: ImageStreamTag = serde_json::from_value(json!({
+            "metadata": {"name": "web:1"},
+            "tag": {"name": "1", "from": {"kind": "DockerImage", "name": "quay.io/a/b:1"}},
+        }))
+        .unwrap();
+        let put = world.images.update_stream_tag(&api, tag, &allow_all(), DryRun::No).await;
+        assert_eq!(refused(put.unwrap_err()), nowhere);
+        let write = ImportWrite { stream: "web".into(), seen: None, tags: Vec::new(), repository_failure: None };
+        let imported = world.images.apply_import(&api, write, DryRun::No).await;
+        assert_eq!(refused(imported.unwrap_err()), nowhere);
+        assert!(world.images.stream("shop", "web").unwrap().is_none());
+    }
 }

@@ -60,12 +60,28 @@ impl World {
 
     /// Imports a manifest under a tag of a repository, as if it came from the upstream.
     async fn import(&self, repository: &str, tag: &str, media_type: &str, manifest: &[u8]) -> Digest {
+        self.import_list(repository, tag, (media_type, manifest), &[]).await
+    }
+
+    /// The same with the manifests that are below it.
+    async fn import_list(
+        &self,
+        repository: &str,
+        tag: &str,
+        (media_type, manifest): (&str, &[u8]),
+        children: &[&[u8]],
+    ) -> Digest {
         let (namespace, stream) = repository.split_once('/').unwrap();
         let manifest = Manifest::parse(media_type, manifest).unwrap();
         let manifest = FetchedManifest::new(Algorithm::Sha256, manifest, None);
         let digest = manifest.digest().clone();
         let reference = format!("{}/lib/app@{digest}", self.upstream.host());
-        let image = FetchedImage { reference: reference.clone(), manifest, children: Vec::new() };
+        let children = children.iter().map(|child| {
+            let child = Manifest::parse(OCI_MANIFEST, *child).unwrap();
+            FetchedManifest::new(Algorithm::Sha256, child, None)
+        });
+        let children = children.collect();
+        let image = FetchedImage { reference: reference.clone(), manifest, children };
         let mut import = TagImport {
             tag: tag.to_owned(),
             from: reference,
@@ -360,6 +376,24 @@ async fn manifests_of_a_list_are_fetched_and_kept() {
         let (answered, code) = world.status(&path).await;
         assert_eq!((answered, code.as_str()), expected, "{status}");
     }
+}
+
+#[tokio::test]
+async fn layers_of_a_list_that_was_imported_whole_are_fetched() {
+    const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    let world = World::start().await;
+    let layer = content(17, 5_000);
+    let (config, layer_digest) = (Digest::sha256(b"{}"), Digest::sha256(&layer));
+    let child = image_manifest(&config, &layer_digest, layer.len());
+    let index = json!({
+        "schemaVersion": 2, "mediaType": OCI_INDEX,
+        "manifests": [{"mediaType": OCI_MANIFEST, "digest": Digest::sha256(&child), "size": child.len()}],
+    });
+    let index = index.to_string();
+    world.upstream.blob(&layer_digest, Behaviour::Sends(layer.clone()));
+    world.import_list(REPOSITORY, "multi", (OCI_INDEX, index.as_bytes()), &[&child]).await;
+    let answer = world.site.get("puller", &blob_path(&layer_digest)).send().await;
+    assert_eq!((answer.status, &answer.body), (StatusCode::OK, &layer));
 }
 
 #[tokio::test]
