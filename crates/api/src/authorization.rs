@@ -18,7 +18,7 @@ pub use policy::{
 };
 pub use restriction::{
     GroupRestriction, RoleBindingRestriction, RoleBindingRestrictionSpec, ServiceAccountReference,
-    ServiceAccountRestriction, UserRestriction,
+    ServiceAccountRestriction, SubjectRecord, UserRestriction,
 };
 pub use reviews::{
     Action, LocalResourceAccessReview, LocalSubjectAccessReview, ResourceAccessReview,

@@ -12,7 +12,16 @@ use serde::de::{
 };
 use serde_json::Value;
 
+use crate::excerpt::excerpt;
 use crate::object::Object;
+
+/// Levels of nesting a document may have. Readers of stored documents allow more, so that whatever was written can be
+/// read.
+pub const MAX_DEPTH: usize = 64;
+/// Unknown fields that are named; further ones are dropped all the same.
+const MAX_UNKNOWN: usize = 100;
+/// Bytes of the path of an unknown field that are shown.
+const MAX_PATH: usize = 256;
 
 /// Why a document is not an object of the wanted kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +50,7 @@ impl DecodeError {
 
 /// Reads an object from a document. `apiVersion` and `kind` are not looked at; unknown fields are ignored.
 pub fn from_value<T: Object>(document: &Value) -> Result<T, DecodeError> {
-    from_value_strict(document).map(|(object, _)| object)
+    read(document).map(|(object, _)| object)
 }
 
 /// Reads an object from the bytes of a JSON document, as [`from_value`] does.
@@ -49,8 +58,25 @@ pub fn from_slice<T: Object>(bytes: &[u8]) -> Result<T, DecodeError> {
     from_value(&serde_json::from_slice::<Value>(bytes).map_err(DecodeError::custom)?)
 }
 
-/// Reads an object and lists the paths of fields its kind does not have (`spec.foo`), for field validation.
+/// Whether no value lies deeper than `levels` lists and objects.
+pub(crate) fn fits(document: &Value, levels: usize) -> bool {
+    match document {
+        Value::Array(items) => levels > 0 && items.iter().all(|item| fits(item, levels - 1)),
+        Value::Object(members) => levels > 0 && members.values().all(|member| fits(member, levels - 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
+/// Reads an object that is to be stored: one deeper than [`MAX_DEPTH`] is refused. Also lists the paths of fields its
+/// kind does not have (`spec.foo`), for field validation.
 pub fn from_value_strict<T: Object>(document: &Value) -> Result<(T, Vec<String>), DecodeError> {
+    if !fits(document, MAX_DEPTH) {
+        return Err(DecodeError::custom(format!("exceeded max depth {MAX_DEPTH}")));
+    }
+    read(document)
+}
+
+fn read<T: Object>(document: &Value) -> Result<(T, Vec<String>), DecodeError> {
     let unknown = RefCell::new(Vec::new());
     if !document.is_object() {
         return Err(DecodeError::custom("the document is not a JSON object"));
@@ -191,7 +217,10 @@ impl<'de> Deserializer<'de> for Decoder<'de, '_> {
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        self.unknown.borrow_mut().push(self.path.to_string());
+        let mut unknown = self.unknown.borrow_mut();
+        if unknown.len() < MAX_UNKNOWN {
+            unknown.push(excerpt(&self.path.to_string(), MAX_PATH).into_owned());
+        }
         visitor.visit_unit()
     }
 

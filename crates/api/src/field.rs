@@ -5,7 +5,15 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::excerpt::excerpt;
 use crate::meta::StatusCause;
+
+/// Errors of one object that are told; the others are counted.
+const MAX_ERRORS: usize = 100;
+/// Bytes of a value that an error repeats.
+const MAX_VALUE: usize = 256;
+/// Bytes of a path or an explanation, either of which may hold a text of the client's.
+const MAX_TEXT: usize = 1024;
 
 /// What is wrong with a field.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,9 +147,58 @@ impl fmt::Display for FieldError {
     }
 }
 
-/// The wrong fields of one object, in the order found.
+impl FieldProblem {
+    /// The same with no more of what the client sent than a message should repeat.
+    fn shortened(mut self) -> Self {
+        let (value, detail) = match &mut self {
+            Self::Invalid { value, detail } | Self::TypeInvalid { value, detail } => {
+                (Some(value), Some(detail))
+            }
+            Self::NotSupported { value, .. } | Self::Duplicate { value } | Self::NotFound { value } => {
+                (Some(value), None)
+            }
+            Self::Required { detail } | Self::Forbidden { detail } | Self::Internal { detail } => {
+                (None, Some(detail))
+            }
+            Self::TooLong { .. } | Self::TooMany { .. } => (None, None),
+        };
+        if let Some(value) = value {
+            shorten_value(value);
+        }
+        if let Some(detail) = detail {
+            shorten(detail, MAX_TEXT);
+        }
+        self
+    }
+}
+
+fn shorten(text: &mut String, max: usize) {
+    if text.len() > max {
+        *text = excerpt(text, max).into_owned();
+    }
+}
+
+/// A long list or object becomes the start of its text.
+fn shorten_value(value: &mut Value) {
+    match value {
+        Value::String(text) => shorten(text, MAX_VALUE),
+        Value::Array(_) | Value::Object(_) => {
+            let text = value.to_string();
+            if text.len() > MAX_VALUE {
+                *value = excerpt(&text, MAX_VALUE).into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The wrong fields of one object, in the order found. Only the first hundred are kept: an answer must not grow to many
+/// times the size of the request.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct FieldErrors(Vec<FieldError>);
+pub struct FieldErrors {
+    errors: Vec<FieldError>,
+    more: usize,
+}
 
 impl FieldErrors {
     /// No errors yet.
@@ -151,27 +208,36 @@ impl FieldErrors {
 
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.errors.is_empty()
     }
 
     /// How many fields are wrong.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.errors.len() + self.more
     }
 
-    /// The errors, in the order found.
+    /// The errors that are kept, in the order found.
     pub fn iter(&self) -> std::slice::Iter<'_, FieldError> {
-        self.0.iter()
+        self.errors.iter()
     }
 
     /// Adds one error.
     pub fn push(&mut self, field: impl Into<String>, problem: FieldProblem) {
-        self.0.push(FieldError { field: field.into(), problem });
+        if self.errors.len() == MAX_ERRORS {
+            self.more += 1;
+            return;
+        }
+        let mut field = field.into();
+        shorten(&mut field, MAX_TEXT);
+        self.errors.push(FieldError { field, problem: problem.shortened() });
     }
 
     /// Adds all errors of `other`.
     pub fn append(&mut self, other: FieldErrors) {
-        self.0.extend(other.0);
+        self.more += other.more;
+        for FieldError { field, problem } in other.errors {
+            self.push(field, problem);
+        }
     }
 
     /// The field must be given; `detail` may be empty.
@@ -217,7 +283,7 @@ impl FieldErrors {
 
     /// The causes of a `Status` of reason `Invalid`.
     pub fn causes(&self) -> Vec<StatusCause> {
-        self.0.iter().map(FieldError::cause).collect()
+        self.errors.iter().map(FieldError::cause).collect()
     }
 }
 
@@ -225,8 +291,11 @@ impl FieldErrors {
 impl fmt::Display for FieldErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut seen = HashSet::new();
-        let texts: Vec<String> =
-            self.0.iter().map(ToString::to_string).filter(|text| seen.insert(text.clone())).collect();
+        let mut texts: Vec<String> =
+            self.errors.iter().map(ToString::to_string).filter(|text| seen.insert(text.clone())).collect();
+        if self.more > 0 {
+            texts.push(format!("and {} more", self.more));
+        }
         match texts.as_slice() {
             [only] => f.write_str(only),
             several => write!(f, "[{}]", several.join(", ")),
@@ -239,7 +308,7 @@ impl IntoIterator for FieldErrors {
     type IntoIter = std::vec::IntoIter<FieldError>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.errors.into_iter()
     }
 }
 
@@ -248,7 +317,7 @@ impl<'a> IntoIterator for &'a FieldErrors {
     type IntoIter = std::slice::Iter<'a, FieldError>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.iter()
+        self.errors.iter()
     }
 }
 
@@ -256,7 +325,7 @@ impl<'a> IntoIterator for &'a FieldErrors {
 mod tests {
     use serde_json::json;
 
-    use super::FieldErrors;
+    use super::{FieldErrors, MAX_ERRORS, MAX_TEXT, MAX_VALUE};
 
     #[track_caller]
     fn check(add: impl FnOnce(&mut FieldErrors), reason: &str, text: &str) {
@@ -296,5 +365,35 @@ mod tests {
         errors.required("b", "");
         assert_eq!(errors.to_string(), "[a: Required value, b: Required value]");
         assert_eq!(errors.causes().len(), 3);
+    }
+
+    #[test]
+    fn counts_what_is_too_much_to_tell() {
+        let mut errors = FieldErrors::new();
+        for n in 0..MAX_ERRORS {
+            errors.required(format!("f{n}"), "");
+        }
+        assert!(errors.to_string().ends_with("f99: Required value]"), "{errors}");
+        let mut others = errors.clone();
+        others.required("g", "");
+        others.append(errors);
+        assert_eq!((others.causes().len(), others.len()), (MAX_ERRORS, 2 * MAX_ERRORS + 1));
+        assert!(others.to_string().ends_with("f99: Required value, and 101 more]"), "{others}");
+    }
+
+    #[test]
+    fn repeats_only_the_start_of_what_is_long() {
+        let long = "x".repeat(1_000_000);
+        let mut errors = FieldErrors::new();
+        errors.invalid(long.as_str(), long.as_str(), long.as_str());
+        errors.duplicate("a", json!([long]));
+        errors.forbidden("a", long);
+        let most = 3 * MAX_TEXT + 2 * MAX_VALUE + 200;
+        assert!(errors.to_string().len() < most, "{}", errors.to_string().len());
+        check(
+            |e| e.invalid("a", "b".repeat(MAX_VALUE), ""),
+            "FieldValueInvalid",
+            &format!("a: Invalid value: \"{}\"", "b".repeat(MAX_VALUE)),
+        );
     }
 }

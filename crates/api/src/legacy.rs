@@ -67,12 +67,6 @@ pub fn group_of_kind(kind: &str) -> Option<&'static str> {
     KINDS.iter().find(|(_, kinds)| kinds.contains(&kind)).map(|(group, _)| *group)
 }
 
-/// Whether the document is in the legacy encoding of an OpenShift kind.
-pub fn is_legacy(document: &Value) -> bool {
-    let text = |member: &str| document.get(member).and_then(Value::as_str).unwrap_or_default();
-    text("apiVersion") == LEGACY_VERSION && group_of_kind(text("kind")).is_some()
-}
-
 /// Turns a document (or a list of them) from the group form into the legacy form. Documents of other kinds stay.
 pub fn to_legacy(document: &mut Value) {
     convert(document, Direction::ToLegacy);
@@ -177,7 +171,7 @@ fn convert_route(document: &mut Value, direction: Direction) {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{group_of_kind, is_legacy, to_group, to_legacy};
+    use super::{group_of_kind, to_group, to_legacy};
 
     #[track_caller]
     fn check(group_form: Value, legacy_form: Value) {
@@ -229,7 +223,5 @@ mod tests {
     fn knows_which_kinds_are_legacy() {
         assert_eq!(group_of_kind("ImageStreamList"), Some("image.openshift.io"));
         assert_eq!(group_of_kind("ImageTag"), None);
-        assert!(is_legacy(&json!({"apiVersion": "v1", "kind": "Route"})));
-        assert!(!is_legacy(&json!({"apiVersion": "v1", "kind": "Secret"})));
     }
 }

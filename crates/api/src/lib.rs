@@ -15,6 +15,7 @@ mod bytes;
 pub mod core;
 mod decode;
 pub mod events;
+mod excerpt;
 pub mod field;
 pub mod image;
 mod int_or_string;
@@ -30,6 +31,7 @@ pub mod selector;
 pub mod user;
 
 pub use crate::bytes::ByteString;
-pub use crate::decode::{DecodeError, from_slice, from_value, from_value_strict};
+pub use crate::decode::{DecodeError, MAX_DEPTH, from_slice, from_value, from_value_strict};
+pub use crate::excerpt::excerpt;
 pub use crate::int_or_string::IntOrString;
 pub use crate::object::{Object, list_to_value, to_value};

@@ -180,13 +180,17 @@ pub fn dns1035_label(text: &str) -> Vec<String> {
     problems
 }
 
-/// What can be one segment of a URL path.
+/// What can be one segment of a URL path. Servers read nothing else as a name, so that each object has one address.
 pub fn path_segment(text: &str) -> Vec<String> {
     if text == "." || text == ".." {
         return vec![format!("may not be '{text}'")];
     }
     let bad = ['/', '%'].into_iter().filter(|c| text.contains(*c));
-    bad.map(|c| format!("may not contain '{c}'")).collect()
+    let mut problems: Vec<String> = bad.map(|c| format!("may not contain '{c}'")).collect();
+    if text.contains(char::is_control) {
+        problems.push("may not contain control characters".into());
+    }
+    problems
 }
 
 /// `[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?` of any length.
@@ -447,7 +451,7 @@ mod tests {
         check(dns1123_label, &["a", "0", "a-b", "my-project"], &["", "-a", "a-", "A", "a.b", "a_b", &long]);
         check(dns1123_subdomain, &["a.b", "x", "a-b.c"], &["", "a..b", ".a", "a.", "a.-b"]);
         check(dns1035_label, &["a", "a-1"], &["1a", "", "a-"]);
-        check(path_segment, &["a:b", "sha256:00", "x y", ""], &[".", "..", "a/b", "a%b"]);
+        check(path_segment, &["a:b", "sha256:00", "x y", "A\\b", ""], &[".", "..", "a/b", "a%b", "a\n"]);
         check(qualified_name, &["a", "A.b", "example.com/x"], &["", "/a", "a/", "a/b/c", "-a", "A.com/x"]);
         check(label_value, &["", "a", "1_2.x"], &["-", "a b", &long]);
         check(config_map_key, &[".dockercfg", "a_b"], &["", ".", "..", "..a", "a/b"]);

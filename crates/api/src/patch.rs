@@ -8,7 +8,7 @@ mod strategic;
 
 pub use json::{MAX_OPERATIONS, json_patch};
 pub use merge::merge_patch;
-pub use schema::{ListMerge, PatchSchema};
+pub use schema::{ListMerge, PatchSchema, member_path};
 pub use strategic::strategic_merge_patch;
 
 /// Why a patch could not be applied.
@@ -30,6 +30,12 @@ pub enum PatchError {
     #[error("unable to copy: the copied data would exceed {limit} bytes")]
     TooLarge {
         /// Limit in bytes.
+        limit: usize,
+    },
+    /// The document would be nested deeper than any may be.
+    #[error("unable to patch: the document would exceed max depth {limit}")]
+    TooDeep {
+        /// Limit in levels.
         limit: usize,
     },
     /// The patch does not fit the document, or one of its tests failed.

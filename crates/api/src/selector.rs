@@ -83,6 +83,11 @@ impl LabelSelector {
     /// Reads the structured form, `{matchLabels, matchExpressions}`, as documents have it. `None` when it is not of
     /// that form.
     pub fn from_structured(document: &Value) -> Option<Self> {
+        let known = |member: &String| matches!(member.as_str(), "matchLabels" | "matchExpressions");
+        // A member misspelt and passed over would select everything.
+        if !document.as_object()?.keys().all(known) {
+            return None;
+        }
         let mut requirements = Vec::new();
         if let Some(labels) = document.get("matchLabels").filter(|labels| !labels.is_null()) {
             for (key, value) in labels.as_object()? {
@@ -235,12 +240,6 @@ pub struct FieldRequirement {
 pub struct FieldSelector(Vec<FieldRequirement>);
 
 impl FieldSelector {
-    /// A selector of one object by name.
-    pub fn name(name: impl Into<String>) -> Self {
-        let operator = FieldOperator::Equals;
-        Self(vec![FieldRequirement { field: "metadata.name".into(), operator, value: name.into() }])
-    }
-
     /// Whether there are no conditions.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -271,19 +270,6 @@ impl FieldSelector {
         self.0.iter().all(|one| {
             let equal = value_of(&one.field) == one.value;
             equal == (one.operator == FieldOperator::Equals)
-        })
-    }
-
-    /// Whether a document is selected. Fields are paths of members (`spec.to.name`); booleans and numbers compare
-    /// by their text.
-    pub fn matches_document(&self, document: &Value) -> bool {
-        self.matches(|field| {
-            let found = field.split('.').try_fold(document, |at, member| at.get(member));
-            match found {
-                None | Some(Value::Null) => String::new(),
-                Some(Value::String(text)) => text.clone(),
-                Some(other) => other.to_string(),
-            }
         })
     }
 }
@@ -339,7 +325,8 @@ fn parse_field_requirement(text: &str) -> Result<FieldRequirement, SelectorError
         Some(left) => (left, FieldOperator::NotEquals, right),
         None => (left, FieldOperator::Equals, right.strip_prefix('=').unwrap_or(right)),
     };
-    if left.trim().is_empty() {
+    let field = left.trim();
+    if field.is_empty() || field.contains('!') {
         return Err(syntax("expected the name of a field"));
     }
     let mut value = String::new();
@@ -354,7 +341,7 @@ fn parse_field_requirement(text: &str) -> Result<FieldRequirement, SelectorError
             other => value.push(other),
         }
     }
-    Ok(FieldRequirement { field: left.trim().to_owned(), operator, value })
+    Ok(FieldRequirement { field: field.to_owned(), operator, value })
 }
 
 #[cfg(test)]
@@ -408,14 +395,21 @@ mod tests {
         });
         let expected: LabelSelector = "a=b,!c".parse().unwrap();
         assert_eq!(LabelSelector::from_structured(&selector), Some(expected));
-        assert_eq!(LabelSelector::from_structured(&json!({"matchLabels": 5})), None);
+        for document in [json!({"matchLabels": 5}), json!({"matchlabels": {"a": "b"}}), json!(5)] {
+            assert_eq!(LabelSelector::from_structured(&document), None, "{document}");
+        }
     }
 
     #[track_caller]
     fn check_field(selector: &str, expected: bool) {
-        let document = json!({"metadata": {"name": "a"}, "spec": {"to": {"name": "x,y"}, "on": true}});
+        let value_of = |field: &str| match field {
+            "metadata.name" => "a".to_owned(),
+            "spec.to.name" => "x,y".to_owned(),
+            "spec.on" => "true".to_owned(),
+            _ => String::new(),
+        };
         let parsed: FieldSelector = selector.parse().unwrap();
-        assert_eq!(parsed.matches_document(&document), expected, "`{selector}`");
+        assert_eq!(parsed.matches(value_of), expected, "`{selector}`");
         assert_eq!(parsed.to_string().parse::<FieldSelector>().unwrap(), parsed);
     }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::ByteString;
 use crate::field::FieldErrors;
@@ -144,11 +143,6 @@ impl Secret {
         }
         errors.append(self.validate());
         errors
-    }
-
-    /// A copy whose values are replaced by their sizes, for messages and logs.
-    pub fn redacted(&self) -> Value {
-        self.data.iter().map(|(key, value)| (key.clone(), Value::from(value.0.len()))).collect()
     }
 }
 

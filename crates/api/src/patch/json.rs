@@ -1,9 +1,10 @@
-//! JSON patch, RFC 6902, with limits on operations and on what `copy` may blow up.
+//! JSON patch, RFC 6902, with limits on operations, on what `copy` may blow up and on how deep the result may be.
 
 use json_patch::{Patch, PatchOperation};
 use serde_json::Value;
 
 use super::PatchError;
+use crate::decode::{MAX_DEPTH, fits};
 
 /// Most operations of one patch.
 pub const MAX_OPERATIONS: usize = 10_000;
@@ -30,9 +31,26 @@ pub fn json_patch(document: &Value, patch: &Value) -> Result<Value, PatchError> 
                 return Err(PatchError::TooLarge { limit: MAX_COPIED_BYTES });
             }
         }
+        if !stays_shallow(operation, &patched) {
+            return Err(PatchError::TooDeep { limit: MAX_DEPTH });
+        }
         json_patch::patch(&mut patched, std::slice::from_ref(operation))?;
     }
     Ok(patched)
+}
+
+/// Whether what the operation brings fits where it is put. Asked before each one: a document that grew deep in between
+/// could neither be measured nor dropped.
+fn stays_shallow(operation: &PatchOperation, document: &Value) -> bool {
+    let (path, value) = match operation {
+        PatchOperation::Add(add) => (&add.path, Some(&add.value)),
+        PatchOperation::Replace(replace) => (&replace.path, Some(&replace.value)),
+        PatchOperation::Copy(copy) => (&copy.path, copy.from.resolve(document).ok()),
+        PatchOperation::Move(moved) => (&moved.path, moved.from.resolve(document).ok()),
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => return true,
+    };
+    let levels = MAX_DEPTH.saturating_sub(path.tokens().count());
+    value.is_none_or(|value| fits(value, levels))
 }
 
 /// Roughly the bytes of a document when written.
@@ -51,7 +69,7 @@ fn size_of_document(document: &Value) -> usize {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{MAX_OPERATIONS, json_patch};
+    use super::{MAX_DEPTH, MAX_OPERATIONS, json_patch};
     use crate::patch::PatchError;
 
     #[track_caller]
@@ -85,5 +103,41 @@ mod tests {
             (0..40).map(|n| json!({"op": "copy", "from": "", "path": format!("/{n}")})).collect();
         let error = json_patch(&json!({"a": "x".repeat(1000)}), &Value::Array(doubling)).unwrap_err();
         assert!(matches!(error, PatchError::TooLarge { .. }), "{error}");
+    }
+
+    fn nested(levels: usize) -> Value {
+        (0..levels).fold(Value::Null, |inner, _| json!({"a": inner}))
+    }
+
+    #[test]
+    fn no_way_leads_deeper_than_documents_may_be() {
+        let check = |document: Value, operation: Value, fits: bool| {
+            let patched = json_patch(&document, &json!([operation]));
+            let is_too_deep = matches!(patched, Err(PatchError::TooDeep { limit: MAX_DEPTH }));
+            assert_eq!((patched.is_ok(), is_too_deep), (fits, !fits), "{operation}");
+        };
+        let sent = |op: &str, levels| json!({"op": op, "path": "/x/y", "value": nested(levels)});
+        for op in ["add", "replace"] {
+            check(json!({"x": {"y": 1}}), sent(op, MAX_DEPTH - 2), true);
+            check(json!({"x": {"y": 1}}), sent(op, MAX_DEPTH - 1), false);
+        }
+        for op in ["copy", "move"] {
+            let moved = json!({"op": op, "from": "/from", "path": "/x/y"});
+            check(json!({"x": {}, "from": nested(MAX_DEPTH - 2)}), moved.clone(), true);
+            check(json!({"x": {}, "from": nested(MAX_DEPTH - 1)}), moved, false);
+        }
+    }
+
+    #[test]
+    fn doubling_the_depth_ends_early() {
+        let mut levels = 2;
+        let mut into_itself = || {
+            let operation = json!({"op": "copy", "from": "/a", "path": "/a".repeat(levels)});
+            levels = 2 * levels - 1;
+            operation
+        };
+        let operations: Vec<Value> = (0..16).map(|_| into_itself()).collect();
+        let error = json_patch(&nested(2), &Value::Array(operations)).unwrap_err();
+        assert!(matches!(error, PatchError::TooDeep { .. }), "{error}");
     }
 }

@@ -1,5 +1,7 @@
 //! JSON merge patch, RFC 7386.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 /// The document after the patch: members that are null vanish, objects merge, everything else is replaced.
@@ -18,12 +20,18 @@ fn merge(target: &mut Value, patch: &Value) {
         *target = Value::Object(Map::new());
     }
     let Value::Object(members) = target else { return };
-    for (name, change) in changes {
-        if change.is_null() {
-            members.shift_remove(name);
-        } else {
-            merge(members.entry(name.clone()).or_insert(Value::Null), change);
-        }
+    remove_nulls(members, changes);
+    for (name, change) in changes.iter().filter(|(_, change)| !change.is_null()) {
+        merge(members.entry(name.clone()).or_insert(Value::Null), change);
+    }
+}
+
+/// Takes out the members that `changes` has as null. All at once: taking out one moves all that follow.
+pub(super) fn remove_nulls(members: &mut Map<String, Value>, changes: &Map<String, Value>) {
+    let gone: HashSet<&str> =
+        changes.iter().filter(|(_, change)| change.is_null()).map(|(name, _)| name.as_str()).collect();
+    if !gone.is_empty() {
+        members.retain(|name, _| !gone.contains(name.as_str()));
     }
 }
 

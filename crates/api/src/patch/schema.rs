@@ -20,6 +20,23 @@ pub struct PatchSchema {
 
 use ListMerge::{ByKey, Set};
 
+/// More bytes than the path of any list that is merged has.
+const MAX_PATH: usize = 96;
+/// A path no list has, nor anything below it.
+const NOWHERE: &str = "\0";
+
+/// The path of a member, for [`PatchSchema::list`]. A path too long for any list ends here, so that what lies below a
+/// long key is not paid for with that key's length each time.
+pub fn member_path(path: &str, member: &str) -> String {
+    if path.len() + member.len() > MAX_PATH {
+        NOWHERE.to_owned()
+    } else if path.is_empty() {
+        member.to_owned()
+    } else {
+        format!("{path}.{member}")
+    }
+}
+
 /// Lists in the metadata of every kind.
 const METADATA: &[(&str, ListMerge)] =
     &[("metadata.ownerReferences", ByKey("uid")), ("metadata.finalizers", Set)];
@@ -98,7 +115,7 @@ fn in_pod(path: &str) -> Option<ListMerge> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ListMerge, PatchSchema};
+    use super::{CONTAINER, ListMerge, MAX_PATH, PatchSchema, member_path};
 
     #[track_caller]
     fn check(group: &str, kind: &str, path: &str, expected: Option<ListMerge>) {
@@ -121,5 +138,16 @@ mod tests {
         }
         check("apps.openshift.io", "DeploymentConfig", "spec.triggers", None);
         check("", "Service", "spec.containers", None);
+    }
+
+    #[test]
+    fn paths_stay_short_and_reach_every_list() {
+        assert_eq!(member_path("", "metadata"), "metadata");
+        assert_eq!(member_path("metadata", "finalizers"), "metadata.finalizers");
+        let longest = CONTAINER.iter().map(|(list, _)| list.len()).max().unwrap();
+        assert!("spec.template.spec.ephemeralContainers.".len() + longest <= MAX_PATH);
+        let below =
+            (0..1000).fold(member_path("spec", &"k".repeat(MAX_PATH)), |path, _| member_path(&path, "a"));
+        assert!(below.len() <= MAX_PATH + 1, "{below:?}");
     }
 }

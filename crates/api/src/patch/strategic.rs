@@ -3,8 +3,13 @@
 //! Directives: `$patch: replace|delete|merge` in an object or a list item, `$deleteFromPrimitiveList/LIST`,
 //! `$setElementOrder/LIST`, `$retainKeys`.
 
+use std::collections::{HashMap, HashSet};
+use std::mem;
+
 use serde_json::{Map, Value};
 
+use super::merge::remove_nulls;
+use super::schema::member_path;
 use super::{ListMerge, PatchError, PatchSchema};
 
 const PATCH: &str = "$patch";
@@ -26,10 +31,6 @@ pub fn strategic_merge_patch(
 
 fn malformed(problem: impl Into<String>) -> PatchError {
     PatchError::Malformed { problem: problem.into() }
-}
-
-fn join(path: &str, member: &str) -> String {
-    if path.is_empty() { member.to_owned() } else { format!("{path}.{member}") }
 }
 
 /// What `$patch` asks for.
@@ -101,7 +102,10 @@ impl Merge<'_> {
                 delete_from_list(&mut target, list, change)?;
             }
         }
-        for (name, change) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
+        remove_nulls(&mut target, patch);
+        for (name, change) in
+            patch.iter().filter(|(name, change)| !name.starts_with('$') && !change.is_null())
+        {
             self.member(&mut target, name, change, path)?;
         }
         for (name, order) in patch {
@@ -119,20 +123,16 @@ impl Merge<'_> {
         change: &Value,
         path: &str,
     ) -> Result<(), PatchError> {
-        if change.is_null() {
-            target.shift_remove(name);
-            return Ok(());
-        }
-        let path = join(path, name);
-        let merged = match (target.get(name), change) {
+        let path = member_path(path, name);
+        let merged = match (target.get_mut(name), change) {
             (Some(Value::Object(old)), Value::Object(change)) => {
-                Value::Object(self.object(old.clone(), change, &path)?)
+                Value::Object(self.object(mem::take(old), change, &path)?)
             }
             (Some(Value::Array(old)), Value::Array(change)) => match self.schema.list(&path) {
                 Some(ListMerge::ByKey(key)) => {
-                    Value::Array(self.list_by_key(old.clone(), change, key, &path)?)
+                    Value::Array(self.list_by_key(mem::take(old), change, key, &path)?)
                 }
-                Some(ListMerge::Set) => Value::Array(union(old.clone(), change)),
+                Some(ListMerge::Set) => Value::Array(union(mem::take(old), change)),
                 None => without_directives(&Value::Array(change.clone())),
             },
             _ => without_directives(change),
@@ -143,7 +143,7 @@ impl Merge<'_> {
 
     fn list_by_key(
         &self,
-        mut items: Vec<Value>,
+        items: Vec<Value>,
         changes: &[Value],
         key: &str,
         path: &str,
@@ -164,17 +164,30 @@ impl Merge<'_> {
             };
             objects.push((id, change));
         }
-        for (id, change) in objects {
-            if directive(change)? == Directive::Delete {
-                items.retain(|item| item.get(key) != Some(id));
-                continue;
-            }
-            match items.iter_mut().find(|item| item.get(key) == Some(id)) {
-                Some(Value::Object(item)) => *item = self.object(item.clone(), change, path)?,
-                _ => items.push(without_directives(&Value::Object(change.clone()))),
+        let mut places: HashMap<Value, Vec<usize>> = HashMap::new();
+        for (place, item) in items.iter().enumerate() {
+            if let Some(id) = item.get(key) {
+                places.entry(id.clone()).or_default().push(place);
             }
         }
-        Ok(items)
+        let mut items: Vec<Option<Value>> = items.into_iter().map(Some).collect();
+        for (id, change) in objects {
+            if directive(change)? == Directive::Delete {
+                for place in places.remove(id).unwrap_or_default() {
+                    items[place] = None;
+                }
+                continue;
+            }
+            let found = places.get(id).and_then(|places| places.first());
+            match found.and_then(|place| items[*place].as_mut()) {
+                Some(Value::Object(item)) => *item = self.object(mem::take(item), change, path)?,
+                _ => {
+                    places.entry(id.clone()).or_default().push(items.len());
+                    items.push(Some(without_directives(&Value::Object(change.clone()))));
+                }
+            }
+        }
+        Ok(items.into_iter().flatten().collect())
     }
 
     /// Puts the items that `order` lists into that order; others stay where they were relative to the rest.
@@ -188,24 +201,22 @@ impl Merge<'_> {
         let Value::Array(order) = order else {
             return Err(malformed(format!("{SET_ELEMENT_ORDER}{list} must be a list")));
         };
-        let key = match self.schema.list(&join(path, list)) {
+        let key = match self.schema.list(&member_path(path, list)) {
             Some(ListMerge::ByKey(key)) => Some(key),
             Some(ListMerge::Set) => None,
             None => return Ok(()),
         };
         let Some(Value::Array(items)) = target.get_mut(list) else { return Ok(()) };
-        let id_of = |item: &Value| match key {
-            Some(key) => item.get(key).cloned(),
-            None => Some(item.clone()),
-        };
-        let wanted: Vec<Option<Value>> = order.iter().map(id_of).collect();
-        let rank = |item: &Value| wanted.iter().position(|id| *id == id_of(item));
+        let mut ranks: HashMap<Option<&Value>, usize> = HashMap::new();
+        for (rank, item) in order.iter().enumerate() {
+            ranks.entry(id_of(item, key)).or_insert(rank);
+        }
         let mut slots: Vec<usize> = Vec::new();
         let mut ranked: Vec<(usize, Value)> = Vec::new();
         for (index, item) in items.iter().enumerate() {
-            if let Some(rank) = rank(item) {
+            if let Some(rank) = ranks.get(&id_of(item, key)) {
                 slots.push(index);
-                ranked.push((rank, item.clone()));
+                ranked.push((*rank, item.clone()));
             }
         }
         ranked.sort_by_key(|(rank, _)| *rank);
@@ -216,18 +227,27 @@ impl Merge<'_> {
     }
 }
 
+/// What tells the items of a list apart: the member `key`, or the whole item in a set.
+fn id_of<'a>(item: &'a Value, key: Option<&str>) -> Option<&'a Value> {
+    match key {
+        Some(key) => item.get(key),
+        None => Some(item),
+    }
+}
+
 fn retain_keys(
     target: &mut Map<String, Value>,
     patch: &Map<String, Value>,
     keys: &Value,
 ) -> Result<(), PatchError> {
-    let names: Option<Vec<&str>> = keys.as_array().and_then(|keys| keys.iter().map(Value::as_str).collect());
+    let names: Option<HashSet<&str>> =
+        keys.as_array().and_then(|keys| keys.iter().map(Value::as_str).collect());
     let Some(names) = names else { return Err(malformed("$retainKeys must be a list of names")) };
     let mut set = patch.iter().filter(|(name, value)| !name.starts_with('$') && !value.is_null());
-    if let Some((name, _)) = set.find(|(name, _)| !names.contains(&name.as_str())) {
+    if let Some((name, _)) = set.find(|(name, _)| !names.contains(name.as_str())) {
         return Err(malformed(format!("$retainKeys must list {name}, which the patch sets")));
     }
-    target.retain(|name, _| names.contains(&name.as_str()));
+    target.retain(|name, _| names.contains(name.as_str()));
     Ok(())
 }
 
@@ -236,17 +256,16 @@ fn delete_from_list(target: &mut Map<String, Value>, list: &str, values: &Value)
         return Err(malformed(format!("{DELETE_FROM_LIST}{list} must be a list")));
     };
     if let Some(Value::Array(items)) = target.get_mut(list) {
+        let values: HashSet<&Value> = values.iter().collect();
         items.retain(|item| !values.contains(item));
     }
     Ok(())
 }
 
 fn union(mut items: Vec<Value>, more: &[Value]) -> Vec<Value> {
-    for item in more {
-        if !items.contains(item) {
-            items.push(item.clone());
-        }
-    }
+    let mut seen: HashSet<&Value> = items.iter().collect();
+    let added: Vec<Value> = more.iter().filter(|item| seen.insert(item)).cloned().collect();
+    items.extend(added);
     items
 }
 
@@ -343,6 +362,42 @@ mod tests {
             json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"]}}),
             json!({"metadata": {"finalizers": ["b"]}}),
         );
+    }
+
+    #[test]
+    fn one_item_may_be_named_more_than_once() {
+        check(
+            ACCOUNT,
+            json!({"secrets": [{"name": "a", "x": 1}, {"name": "b"}, {"name": "a"}]}),
+            json!({"secrets": [{"name": "a", "x": 2}, {"name": "a", "x": null}, {"name": "c"}, {"name": "c", "y": 1}]}),
+            json!({"secrets": [{"name": "a"}, {"name": "b"}, {"name": "a"}, {"name": "c", "y": 1}]}),
+        );
+        check(
+            ACCOUNT,
+            json!({"secrets": [{"name": "a", "x": 1}, {"name": "a"}]}),
+            json!({"secrets": [{"$patch": "delete", "name": "a"}, {"name": "a", "x": 2}]}),
+            json!({"secrets": [{"name": "a", "x": 2}]}),
+        );
+    }
+
+    /// Found one by one, every item of the patch would be compared with every item of the list: minutes.
+    #[test]
+    fn long_lists_are_merged_in_linear_time() {
+        let items = |from: usize| -> Vec<Value> {
+            (from..from + 30_000).map(|n| json!({"name": format!("secret-{n}")})).collect()
+        };
+        let names = |from: usize| -> Vec<Value> {
+            (from..from + 30_000).map(|n| format!("example.com/{n}").into()).collect()
+        };
+        let document = json!({"secrets": items(0), "metadata": {"finalizers": names(0)}});
+        let patch = json!({
+            "secrets": items(15_000), "$setElementOrder/secrets": items(0),
+            "metadata": {"finalizers": names(15_000), "$deleteFromPrimitiveList/finalizers": names(40_000)},
+        });
+        let schema = PatchSchema::of(ACCOUNT.0, ACCOUNT.1);
+        let merged = strategic_merge_patch(&document, &patch, &schema).unwrap();
+        assert_eq!(merged["secrets"].as_array().unwrap().len(), 45_000);
+        assert_eq!(merged["metadata"]["finalizers"].as_array().unwrap().len(), 45_000);
     }
 
     #[test]
