@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderValue};
 use http::request;
 use percent_encoding::percent_decode_str;
 use pierhead_api::meta::Status;
@@ -17,6 +17,7 @@ use pierhead_runtime::listen::ConnectionInfo;
 
 use crate::error::ApiError;
 
+const GROUP: &str = "impersonate-group";
 const EXTRA: &str = "impersonate-extra-";
 
 /// Who sends a request.
@@ -84,17 +85,12 @@ fn certificate(parts: &request::Parts) -> Option<(String, Vec<String>)> {
 
 /// The subject the caller wants to act as, if they may.
 fn impersonated(auth: &Auth, parts: &request::Parts, caller: Arc<Subject>) -> Result<Arc<Subject>, ApiError> {
-    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let groups: Vec<String> = parts
-        .headers
-        .get_all("impersonate-group")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .map(str::to_owned)
-        .collect();
-    let extra = extra(parts);
-    let uid = text("impersonate-uid").unwrap_or_default();
-    let Some(username) = text("impersonate-user").filter(|name| !name.is_empty()) else {
+    let text = |name: &str| parts.headers.get(name).map(|value| impersonation(name, value)).transpose();
+    let groups = parts.headers.get_all(GROUP).iter().map(|value| impersonation(GROUP, value));
+    let groups: Vec<String> = groups.map(|group| group.map(str::to_owned)).collect::<Result<_, _>>()?;
+    let extra = extra(parts)?;
+    let uid = text("impersonate-uid")?.unwrap_or_default();
+    let Some(username) = text("impersonate-user")? else {
         if groups.is_empty() && extra.is_empty() && uid.is_empty() {
             return Ok(caller);
         }
@@ -165,12 +161,22 @@ fn with_authenticated(username: &str, mut groups: Vec<String>) -> Vec<String> {
     groups
 }
 
-fn extra(parts: &request::Parts) -> BTreeMap<String, Vec<String>> {
+fn extra(parts: &request::Parts) -> Result<BTreeMap<String, Vec<String>>, ApiError> {
     let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in &parts.headers {
-        let (Some(key), Ok(value)) = (name.as_str().strip_prefix(EXTRA), value.to_str()) else { continue };
+        let Some(key) = name.as_str().strip_prefix(EXTRA) else { continue };
         let key = percent_decode_str(key).decode_utf8_lossy().to_lowercase();
-        extra.entry(key).or_default().push(value.to_owned());
+        extra.entry(key).or_default().push(impersonation(name.as_str(), value)?.to_owned());
     }
-    extra
+    Ok(extra)
+}
+
+/// The text of a header that says whom to act as. One that says nothing we understand ends the request: without it the
+/// caller's own rights would do what was to be tried with another's.
+fn impersonation<'v>(name: &str, value: &'v HeaderValue) -> Result<&'v str, ApiError> {
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok("") => Err(Status::bad_request(format!("the header {name} is empty")).into()),
+        Ok(text) => Ok(text),
+        Err(error) => Err(Status::bad_request(format!("the header {name} is not UTF-8: {error}")).into()),
+    }
 }

@@ -7,20 +7,23 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
+use pierhead_api::{MAX_DEPTH, excerpt};
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Levels of nesting a document may have.
-pub(crate) const MAX_DEPTH: usize = 64;
 /// Values (scalars, lists and maps) a document may have.
-const MAX_NODES: usize = 1_000_000;
+pub(crate) const MAX_NODES: usize = 1_000_000;
+/// Duplicate keys that are named.
+const MAX_DUPLICATES: usize = 32;
+/// Bytes of the path of a duplicate key that are shown.
+const MAX_PATH: usize = 256;
 
 /// A document as it was sent.
 #[derive(Debug)]
 pub(crate) struct Parsed {
     /// The document.
     pub(crate) value: Value,
-    /// Paths of keys that were given more than once; the last one counts.
+    /// Paths of the first keys that were given more than once, cut where they are long; the last value counts.
     pub(crate) duplicates: Vec<String>,
 }
 
@@ -60,6 +63,16 @@ struct Limits {
     nodes: Cell<usize>,
     duplicates: RefCell<Vec<String>>,
     path: RefCell<Vec<String>>,
+}
+
+impl Limits {
+    /// Notes the path as one that came twice. Nothing is built for those too many to be named.
+    fn name_duplicate(&self) {
+        let mut duplicates = self.duplicates.borrow_mut();
+        if duplicates.len() < MAX_DUPLICATES {
+            duplicates.push(excerpt(&self.path.borrow().join("."), MAX_PATH).into_owned());
+        }
+    }
 }
 
 /// One value at `depth`; the seed and the visitor of it.
@@ -142,7 +155,7 @@ impl<'de> Visitor<'de> for Node<'_> {
             self.limits.path.borrow_mut().push(key.clone());
             let value = entries.next_value_seed(node)?;
             if map.insert(key, value).is_some() {
-                self.limits.duplicates.borrow_mut().push(self.limits.path.borrow().join("."));
+                self.limits.name_duplicate();
             }
             self.limits.path.borrow_mut().pop();
         }
@@ -152,7 +165,7 @@ impl<'de> Visitor<'de> for Node<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_DEPTH, read_json, read_yaml};
+    use super::{MAX_DEPTH, MAX_DUPLICATES, MAX_PATH, read_json, read_yaml};
 
     #[test]
     fn refuses_depth_beyond_the_limit() {
@@ -168,6 +181,15 @@ mod tests {
         let parsed = read_json(br#"{"spec":{"a":1,"a":2},"b":[]}"#).unwrap();
         assert_eq!(parsed.duplicates, ["spec.a"]);
         assert_eq!(parsed.value["spec"]["a"], 2);
+    }
+
+    #[test]
+    fn duplicate_keys_below_a_long_one_cost_no_more_than_they_send() {
+        let key = "k".repeat(1_500_000);
+        let same = vec![r#""a":1"#; 200_000].join(",");
+        let parsed = read_json(format!("{{\"{key}\":{{{same}}}}}").as_bytes()).unwrap();
+        assert_eq!(parsed.duplicates.len(), MAX_DUPLICATES);
+        assert!(parsed.duplicates.iter().all(|path| path.len() <= MAX_PATH + 3));
     }
 
     #[test]

@@ -85,6 +85,17 @@ pub(crate) struct GroupVersionKind {
     pub(crate) kind: &'static str,
 }
 
+impl GroupVersionKind {
+    /// `group/version`.
+    pub(crate) fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.to_owned()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+}
+
 /// Something below an object: `status`, `scale`, `token`.
 pub(crate) struct Subresource {
     /// The last segment of the path.
@@ -416,11 +427,7 @@ impl Kind {
 
     /// `group/version`.
     pub(crate) fn api_version(&self) -> String {
-        if self.gvk.group.is_empty() {
-            self.gvk.version.to_owned()
-        } else {
-            format!("{}/{}", self.gvk.group, self.gvk.version)
-        }
+        self.gvk.api_version()
     }
 
     /// `plural.group`.

@@ -27,6 +27,9 @@ mod token;
 
 use answer::Answer;
 
+/// Bytes a form may have. Forms come from anybody.
+pub(crate) const MAX_FORM: usize = 64 * 1024;
+
 /// What a handler gets: the parts of the server, the request, and its parameters from query and form.
 struct Exchange<'a> {
     server: &'a Parts,

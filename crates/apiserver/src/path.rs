@@ -5,6 +5,7 @@
 //! not found, so that authorization and execution can never read it differently. Does not know which kinds exist.
 
 use percent_encoding::percent_decode_str;
+use pierhead_api::name;
 
 /// What a request path addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,14 +111,11 @@ pub(crate) fn parse(path: &str) -> Target {
     }
 }
 
-/// Decodes one segment; refuses what could be read in two ways.
+/// Decodes one segment; refuses what could be read in two ways, which no object can be called either.
 fn segment(raw: &str) -> Option<String> {
     let decoded = percent_decode_str(raw).decode_utf8().ok()?;
-    let refused = decoded.is_empty()
-        || decoded == "."
-        || decoded == ".."
-        || decoded.chars().any(|c| matches!(c, '/' | '\\' | '%' | ';') || c.is_control());
-    (!refused).then(|| decoded.into_owned())
+    let is_name = !decoded.is_empty() && name::path_segment(&decoded).is_empty();
+    is_name.then(|| decoded.into_owned())
 }
 
 fn read(parts: &[&str]) -> Target {
@@ -186,6 +184,9 @@ fn resource(prefix: Prefix, parts: &[&str]) -> Option<ResourcePath> {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use pierhead_api::name::path_segment;
+
     use super::{Target, parse};
 
     fn check(path: &str, expected: &str) {
@@ -222,6 +223,10 @@ mod tests {
             "/apis/image.openshift.io/v1/namespaces/a/imagestreamimages/x@sha256:00",
             "image.openshift.io/v1 ns=a imagestreamimages x@sha256:00 -",
         );
+        check(
+            "/apis/user.openshift.io/v1/users/CORP%5Cann;x",
+            r"user.openshift.io/v1 ns=- users CORP\ann;x -",
+        );
     }
 
     #[test]
@@ -234,7 +239,6 @@ mod tests {
             "/api/v1/namespaces/a/secrets/..",
             "/api/v1/namespaces/a%2fsecrets",
             "/api/v1/namespaces/a/secrets/x%252e",
-            "/api/v1/namespaces/a/secrets/x;y",
             "/api/v1/namespaces/a/secrets/%00",
             "/api/v1/namespaces/a/secrets/%ff",
             "/API/v1/namespaces",
@@ -242,6 +246,23 @@ mod tests {
             "/api/v1/namespaces/a/b/c/d/e",
         ] {
             check(path, "Unknown");
+        }
+    }
+
+    /// What may be a name can be asked for, and nothing else.
+    #[test]
+    fn every_name_has_an_address() {
+        let check = |name: &str| {
+            let path = format!("/api/v1/namespaces/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
+            let is_read =
+                matches!(parse(&path), Target::Resource(found) if found.name.as_deref() == Some(name));
+            assert_eq!(is_read, path_segment(name).is_empty(), "{name:?}");
+        };
+        for c in '\0'..'\u{300}' {
+            check(&format!("a{c}b"));
+        }
+        for name in [".", "..", "..;", "...", "a b", "CORP\\ann", "\u{2028}"] {
+            check(name);
         }
     }
 

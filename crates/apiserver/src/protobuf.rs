@@ -1,14 +1,17 @@
 //! Reads the protobuf bodies that kubectl and oc from 1.32 on send for typed objects (platform 1.5).
 //!
 //! Owns the envelope, the wire format and the conversion to a document; which numbers mean which fields is in
-//! `messages`. Nothing is ever written as protobuf: clients take JSON answers. Unknown fields are skipped, as Go does.
+//! `messages`, and the same limits as for other bodies. Nothing is ever written as protobuf: clients take JSON answers. Unknown fields are skipped, as Go does.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use pierhead_api::MAX_DEPTH;
 use serde_json::{Map, Value};
 
-use crate::document::MAX_DEPTH;
+use std::cell::Cell;
+
+use crate::document::MAX_NODES;
 
 mod messages;
 
@@ -88,74 +91,107 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Value, ProtobufError> {
     let mut document = Map::new();
     document.insert("apiVersion".to_owned(), api_version.into());
     document.insert("kind".to_owned(), kind.into());
-    read_into(&mut document, raw, message, 1)?;
+    let nodes = Cell::new(0);
+    Place { nodes: &nodes, depth: 1 }.read_into(&mut document, raw, message)?;
     Ok(Value::Object(document))
 }
 
-fn object(bytes: &[u8], message: Message, depth: usize) -> Result<Value, ProtobufError> {
-    if depth > MAX_DEPTH {
-        return Err(ProtobufError::Malformed("depth"));
-    }
-    let mut map = Map::new();
-    read_into(&mut map, bytes, message, depth)?;
-    Ok(Value::Object(map))
+/// Where in the document a message stands, and what was read before it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    nodes: &'a Cell<usize>,
+    depth: usize,
 }
 
-fn read_into(
-    map: &mut Map<String, Value>,
-    bytes: &[u8],
-    message: Message,
-    depth: usize,
-) -> Result<(), ProtobufError> {
-    let mut reader = Reader { rest: bytes };
-    while let Some((number, wire)) = reader.next()? {
-        let Some((_, name, field)) = message.iter().find(|(known, _, _)| *known == number) else { continue };
-        match (field, wire) {
-            (Field::Text, Wire::Bytes([])) => {}
-            (Field::Text, Wire::Bytes(bytes)) => set(map, name, string(bytes)?.into()),
-            (Field::Int, Wire::Number(number)) => set(map, name, signed(number).into()),
-            (Field::Bool, Wire::Number(number)) => set(map, name, (number != 0).into()),
-            (Field::Time | Field::MicroTime, Wire::Bytes(bytes)) => {
-                if let Some(time) = time(bytes)? {
-                    set(map, name, time);
-                }
-            }
-            (Field::IntOrString, Wire::Bytes(bytes)) => set(map, name, int_or_string(bytes)?),
-            (Field::Message(message), Wire::Bytes(bytes)) => {
-                set(map, name, object(bytes, message, depth + 1)?);
-            }
-            (Field::Inline(message), Wire::Bytes(bytes)) => {
-                if depth >= MAX_DEPTH {
-                    return Err(ProtobufError::Malformed("depth"));
-                }
-                read_into(map, bytes, message, depth + 1)?;
-            }
-            (Field::Texts, Wire::Bytes(bytes)) => push(map, name, string(bytes)?.into()),
-            (Field::Ints, Wire::Number(number)) => push(map, name, signed(number).into()),
-            (Field::Quantity, Wire::Bytes(bytes)) => set(map, name, quantity(bytes)?),
-            (Field::QuantityMap, Wire::Bytes(bytes)) => {
-                let (key, value) = entry(bytes)?;
-                insert(map, name, key, quantity(value)?);
-            }
-            (Field::Messages(message), Wire::Bytes(bytes)) => {
-                push(map, name, object(bytes, message, depth + 1)?)
-            }
-            (Field::TextMap, Wire::Bytes(bytes)) => {
-                let (key, value) = entry(bytes)?;
-                insert(map, name, key, string(value)?.into());
-            }
-            (Field::BytesMap, Wire::Bytes(bytes)) => {
-                let (key, value) = entry(bytes)?;
-                insert(map, name, key, STANDARD.encode(value).into());
-            }
-            (Field::ListMap, Wire::Bytes(bytes)) => {
-                let (key, value) = entry(bytes)?;
-                insert(map, name, key, texts(value)?);
-            }
-            _ => return Err(ProtobufError::Malformed("field type")),
+impl Place<'_> {
+    fn deeper(self) -> Result<Self, ProtobufError> {
+        if self.depth == MAX_DEPTH {
+            return Err(ProtobufError::Malformed("depth"));
         }
+        Ok(Self { depth: self.depth + 1, ..self })
     }
-    Ok(())
+
+    /// Counts one value more.
+    fn count(self) -> Result<(), ProtobufError> {
+        let seen = self.nodes.get() + 1;
+        self.nodes.set(seen);
+        if seen > MAX_NODES { Err(ProtobufError::Malformed("number of values")) } else { Ok(()) }
+    }
+
+    fn object(self, bytes: &[u8], message: Message) -> Result<Value, ProtobufError> {
+        let mut map = Map::new();
+        self.deeper()?.read_into(&mut map, bytes, message)?;
+        Ok(Value::Object(map))
+    }
+
+    fn read_into(
+        self,
+        map: &mut Map<String, Value>,
+        bytes: &[u8],
+        message: Message,
+    ) -> Result<(), ProtobufError> {
+        let mut reader = Reader { rest: bytes };
+        while let Some((number, wire)) = reader.next()? {
+            let Some((_, name, field)) = message.iter().find(|(known, _, _)| *known == number) else {
+                continue;
+            };
+            self.count()?;
+            match (field, wire) {
+                (Field::Text, Wire::Bytes([])) => {}
+                (Field::Text, Wire::Bytes(bytes)) => set(map, name, string(bytes)?.into()),
+                (Field::Int, Wire::Number(number)) => set(map, name, signed(number).into()),
+                (Field::Bool, Wire::Number(number)) => set(map, name, (number != 0).into()),
+                (Field::Time | Field::MicroTime, Wire::Bytes(bytes)) => {
+                    if let Some(time) = time(bytes)? {
+                        set(map, name, time);
+                    }
+                }
+                (Field::IntOrString, Wire::Bytes(bytes)) => set(map, name, int_or_string(bytes)?),
+                (Field::Message(message), Wire::Bytes(bytes)) => {
+                    set(map, name, self.object(bytes, message)?);
+                }
+                (Field::Inline(message), Wire::Bytes(bytes)) => {
+                    self.deeper()?.read_into(map, bytes, message)?;
+                }
+                (Field::Texts, Wire::Bytes(bytes)) => push(map, name, string(bytes)?.into()),
+                (Field::Ints, Wire::Number(number)) => push(map, name, signed(number).into()),
+                (Field::Quantity, Wire::Bytes(bytes)) => set(map, name, quantity(bytes)?),
+                (Field::QuantityMap, Wire::Bytes(bytes)) => {
+                    let (key, value) = entry(bytes)?;
+                    insert(map, name, key, quantity(value)?);
+                }
+                (Field::Messages(message), Wire::Bytes(bytes)) => {
+                    push(map, name, self.object(bytes, message)?)
+                }
+                (Field::TextMap, Wire::Bytes(bytes)) => {
+                    let (key, value) = entry(bytes)?;
+                    insert(map, name, key, string(value)?.into());
+                }
+                (Field::BytesMap, Wire::Bytes(bytes)) => {
+                    let (key, value) = entry(bytes)?;
+                    insert(map, name, key, STANDARD.encode(value).into());
+                }
+                (Field::ListMap, Wire::Bytes(bytes)) => {
+                    let (key, value) = entry(bytes)?;
+                    insert(map, name, key, self.texts(value)?);
+                }
+                _ => return Err(ProtobufError::Malformed("field type")),
+            }
+        }
+        Ok(())
+    }
+
+    fn texts(self, bytes: &[u8]) -> Result<Value, ProtobufError> {
+        let mut reader = Reader { rest: bytes };
+        let mut list = Vec::new();
+        while let Some((number, wire)) = reader.next()? {
+            if let (1, Wire::Bytes(bytes)) = (number, wire) {
+                self.count()?;
+                list.push(Value::String(string(bytes)?));
+            }
+        }
+        Ok(list.into())
+    }
 }
 
 fn set(map: &mut Map<String, Value>, name: &str, value: Value) {
@@ -206,17 +242,6 @@ fn quantity(bytes: &[u8]) -> Result<Value, ProtobufError> {
         }
     }
     Ok(if text.is_empty() { "0".into() } else { text.into() })
-}
-
-fn texts(bytes: &[u8]) -> Result<Value, ProtobufError> {
-    let mut reader = Reader { rest: bytes };
-    let mut list = Vec::new();
-    while let Some((number, wire)) = reader.next()? {
-        if let (1, Wire::Bytes(bytes)) = (number, wire) {
-            list.push(Value::String(string(bytes)?));
-        }
-    }
-    Ok(list.into())
 }
 
 /// Seconds and nanoseconds; an empty message is no time at all.
@@ -305,7 +330,7 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ProtobufError, decode};
+    use super::{MAX_NODES, ProtobufError, decode};
     use serde_json::json;
 
     fn field(number: u8, body: &[u8]) -> Vec<u8> {
@@ -366,6 +391,26 @@ mod tests {
                 "securityContext": {"supplementalGroups": [5, 6]},
             })
         );
+    }
+
+    #[test]
+    fn values_are_counted() {
+        let envelope = |items: usize| {
+            let raw = [2 << 3 | 2, 0].repeat(items);
+            let meta = [field(1, b"v1"), field(2, b"Endpoints")].concat();
+            let mut length = Vec::new();
+            let mut rest = raw.len();
+            while rest >= 0x80 {
+                length.push(u8::try_from(rest & 0x7f).unwrap() | 0x80);
+                rest >>= 7;
+            }
+            length.push(u8::try_from(rest).unwrap());
+            [b"k8s\0".to_vec(), field(1, &meta), vec![2 << 3 | 2], length, raw].concat()
+        };
+        let subsets =
+            |items: usize| decode(&envelope(items)).map(|read| read["subsets"].as_array().unwrap().len());
+        assert_eq!(subsets(MAX_NODES), Ok(MAX_NODES));
+        assert_eq!(subsets(MAX_NODES + 1), Err(ProtobufError::Malformed("number of values")));
     }
 
     #[test]

@@ -12,6 +12,9 @@ use pierhead_store::Revision;
 
 use crate::error::ApiError;
 
+/// How long a watch may last, whatever the client says.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The decoded pairs of a query string, in order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
@@ -92,7 +95,7 @@ pub(crate) struct ListOptions {
     pub(crate) limit: Option<usize>,
     /// The token of a list to go on with.
     pub(crate) continue_token: Option<String>,
-    /// How long a watch may last.
+    /// How long a watch may last; a day at most.
     pub(crate) timeout: Option<Duration>,
     /// Whether a watch may send BOOKMARK events.
     pub(crate) allow_bookmarks: bool,
@@ -133,7 +136,9 @@ impl ListOptions {
                 .filter(|limit| *limit > 0)
                 .and_then(|limit| usize::try_from(limit).ok()),
             continue_token,
-            timeout: number(query, "timeoutSeconds")?.filter(|seconds| *seconds > 0).map(Duration::from_secs),
+            timeout: number(query, "timeoutSeconds")?
+                .filter(|seconds| *seconds > 0)
+                .map(|seconds| Duration::from_secs(seconds).min(MAX_TIMEOUT)),
             allow_bookmarks: query.flag("allowWatchBookmarks"),
             send_initial_events,
         })

@@ -7,7 +7,7 @@
 use http::StatusCode;
 use pierhead_api::field::FieldErrors;
 use pierhead_api::meta::{Status, StatusReason, Time};
-use pierhead_api::patch::{ListMerge, PatchSchema, strategic_merge_patch};
+use pierhead_api::patch::{ListMerge, PatchSchema, member_path, strategic_merge_patch};
 use pierhead_auth::Attributes;
 use serde_json::{Map, Value, json};
 
@@ -21,6 +21,10 @@ use crate::metadata;
 use crate::query::WriteOptions;
 use crate::storage::Document;
 use crate::strategy::Part;
+
+/// Items of one list that is merged by key or as a set. Finding the item of a step takes a look at each, so the work
+/// grows with the square of this.
+const MAX_ITEMS: usize = 5_000;
 
 /// The media type of an apply.
 pub(super) const MEDIA_TYPE: &str = "application/apply-patch+yaml";
@@ -56,20 +60,30 @@ pub(super) async fn answer(call: &Call, body: RequestBody, part: Part) -> Result
         wanted,
         call,
     };
+    check_lists(&apply.fields)?;
     let collection = Collection::of(call)?;
-    let changed = collection.update(&call.key(), part, &options, |old| apply.onto(old)).await;
-    match changed {
-        Err(error) if error.status().code == 404 && part == Part::Main => {
-            apply.may_create()?;
-            let written = collection.create(call.namespace(), apply.new_object(), &options).await?;
-            let document = Document::Tree(written.document);
-            Ok(Answer::Object { code: StatusCode::CREATED, document, warnings: written.warnings })
+    if part == Part::Main && !is_there(call)? {
+        apply.may_create()?;
+        match collection.create(call.namespace(), apply.new_object(), &options).await {
+            // Somebody made it meanwhile: what they made is changed below.
+            Err(_) if is_there(call)? => {}
+            made => {
+                let made = made?;
+                let document = Document::Tree(made.document);
+                return Ok(Answer::Object { code: StatusCode::CREATED, document, warnings: made.warnings });
+            }
         }
-        written => {
-            let written = written?;
-            let warnings = written.warnings.clone();
-            Ok(update::changed(written, warnings))
-        }
+    }
+    let written = collection.update(&call.key(), part, &options, |old| apply.onto(old)).await?;
+    let warnings = written.warnings.clone();
+    Ok(update::changed(written, warnings))
+}
+
+/// Whether the object exists. A 404 of a write would not tell: what the object refers to may be missing as well.
+fn is_there(call: &Call) -> Result<bool, ApiError> {
+    match &call.resource.storage {
+        Some(storage) => Ok(storage.find(&call.key())?.is_some()),
+        None => Ok(false),
     }
 }
 
@@ -111,6 +125,7 @@ impl Apply<'_> {
     /// What `old` becomes.
     fn onto(&self, old: &Value) -> Result<Value, ApiError> {
         let entries = metadata::of(old).get("managedFields").and_then(Value::as_array);
+        entries.into_iter().flatten().try_for_each(|entry| check_lists(&entry["fieldsV1"]))?;
         let (mine, mut others): (Vec<Value>, Vec<Value>) = entries
             .cloned()
             .unwrap_or_default()
@@ -185,7 +200,7 @@ fn fields_of(value: &Value, path: &str, schema: &PatchSchema) -> Value {
                 if identity || member.is_null() {
                     continue;
                 }
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let path = member_path(path, name);
                 let below = fields_of(member, &path, schema);
                 let says_nothing = path == "metadata" && below.as_object().is_some_and(Map::is_empty);
                 if !says_nothing {
@@ -209,6 +224,17 @@ fn fields_of(value: &Value, path: &str, schema: &PatchSchema) -> Value {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
     Value::Object(fields)
+}
+
+/// Refuses a set of fields with more items in one list than can be merged in reasonable time: 413.
+fn check_lists(fields: &Value) -> Result<(), ApiError> {
+    let Some(members) = fields.as_object() else { return Ok(()) };
+    let is_item = |step: &&String| step.starts_with("k:") || step.starts_with("v:");
+    if members.keys().filter(is_item).count() > MAX_ITEMS {
+        let message = format!("an apply merges lists of at most {MAX_ITEMS} items");
+        return Err(Status::failure(413, StatusReason::RequestEntityTooLarge, message).into());
+    }
+    members.values().try_for_each(check_lists)
 }
 
 /// One step of a path for people.
@@ -314,7 +340,7 @@ fn remove(value: &mut Value, step: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{contested, fields_of, let_go};
+    use super::{MAX_ITEMS, check_lists, contested, fields_of, let_go};
     use pierhead_api::patch::PatchSchema;
     use serde_json::{Value, json};
 
@@ -335,6 +361,17 @@ mod tests {
                 "f:spec": {"f:tags": {"k:{\"name\":\"1\"}": {"f:name": {}, "f:reference": {}, ".": {}}}},
             })
         );
+    }
+
+    #[test]
+    fn merged_lists_have_a_limit() {
+        let check = |items: usize, expected: Option<u16>| {
+            let tags: Vec<Value> = (0..items).map(|n| json!({"name": n.to_string()})).collect();
+            let checked = check_lists(&fields(&json!({"spec": {"tags": tags}})));
+            assert_eq!(checked.err().map(|error| error.status().code), expected);
+        };
+        check(MAX_ITEMS, None);
+        check(MAX_ITEMS + 1, Some(413));
     }
 
     #[test]

@@ -3,12 +3,14 @@
 //! Owns the size limit, the media types, the check of `apiVersion` and `kind` against the path, and the two spellings
 //! of OpenShift's kinds: under `/oapi/v1` (and as an alias under `/api/v1`) they say `apiVersion: v1` (images 1.1).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use pierhead_api::legacy;
-use pierhead_api::meta::Status;
+use pierhead_api::meta::{Status, StatusReason};
 use serde_json::Value;
 
 use crate::RequestBody;
@@ -22,14 +24,25 @@ use crate::query::FieldValidation;
 
 /// Bytes a request body may have (reliability 8).
 pub(crate) const MAX_BODY: usize = 3 * 1024 * 1024;
+/// How long a request body may take to arrive.
+const BODY_WAIT: Duration = Duration::from_secs(60);
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const WRITE_TYPES: [&str; 3] = ["application/json", "application/yaml", PROTOBUF];
 
-/// Reads a whole body; 413 beyond the limit.
+/// Reads a whole body; 413 beyond the limit, 408 when it does not come.
 pub(crate) async fn collect(body: RequestBody) -> Result<Bytes, ApiError> {
-    match Limited::new(body, MAX_BODY).collect().await {
+    collect_up_to(body, MAX_BODY).await
+}
+
+/// Reads a whole body of at most `limit` bytes.
+pub(crate) async fn collect_up_to(body: RequestBody, limit: usize) -> Result<Bytes, ApiError> {
+    let Ok(read) = tokio::time::timeout(BODY_WAIT, Limited::new(body, limit).collect()).await else {
+        let message = format!("the body did not arrive within {} seconds", BODY_WAIT.as_secs());
+        return Err(Status::failure(408, StatusReason::Timeout, message).into());
+    };
+    match read {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Status::too_large(MAX_BODY).into()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Status::too_large(limit).into()),
         Err(error) => Err(Status::bad_request(format!("the body could not be read: {error}")).into()),
     }
 }
@@ -86,7 +99,7 @@ pub(crate) fn object(
     let sent_version = fields.get("apiVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
     let sent_kind = fields.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
     let expected = call.path.prefix.api_version();
-    let own = api_version(gvk);
+    let own = gvk.api_version();
     if !sent_version.is_empty() && sent_version != expected && sent_version != own && sent_version != "v1" {
         return Err(Status::bad_request(format!(
             "the API version in the data ({sent_version}) does not match the expected API version ({expected})"
@@ -105,7 +118,29 @@ pub(crate) fn object(
     Ok((document, warnings))
 }
 
-/// `group/version` of a kind.
-pub(crate) fn api_version(gvk: &GroupVersionKind) -> String {
-    if gvk.group.is_empty() { gvk.version.to_owned() } else { format!("{}/{}", gvk.group, gvk.version) }
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::{StreamExt as _, stream};
+    use http_body::Frame;
+    use http_body_util::{BodyExt as _, StreamBody};
+
+    use super::collect_up_to;
+    use crate::BodyError;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_arrives_whole_in_time_or_not_at_all() {
+        let check = async |bytes: usize, ends: bool, expected: Result<usize, u16>| {
+            let sent = stream::iter([Ok::<_, BodyError>(Frame::data(Bytes::from(vec![b'x'; bytes])))]);
+            let body = match ends {
+                true => StreamBody::new(sent).boxed_unsync(),
+                false => StreamBody::new(sent.chain(stream::pending())).boxed_unsync(),
+            };
+            let read = collect_up_to(body, 100).await;
+            assert_eq!(read.map(|bytes| bytes.len()).map_err(|error| error.status().code), expected);
+        };
+        check(100, true, Ok(100)).await;
+        check(101, true, Err(413)).await;
+        check(1, false, Err(408)).await;
+    }
 }

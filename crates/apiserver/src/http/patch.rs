@@ -90,7 +90,9 @@ fn form_of(headers: &HeaderMap) -> Result<Form, ApiError> {
 fn refused(call: &Call, error: &PatchError) -> ApiError {
     let kind = &call.resource.kind;
     match error {
-        PatchError::Malformed { .. } => Status::bad_request(error.to_string()).into(),
+        PatchError::Malformed { .. } | PatchError::TooDeep { .. } => {
+            Status::bad_request(error.to_string()).into()
+        }
         PatchError::TooManyOperations { .. } | PatchError::TooLarge { .. } => {
             Status::failure(413, StatusReason::RequestEntityTooLarge, error.to_string()).into()
         }

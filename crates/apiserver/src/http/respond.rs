@@ -8,8 +8,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_A
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use jiff::Timestamp;
-use pierhead_api::legacy;
 use pierhead_api::meta::{ListMeta, PartialObjectMetadata, Status, Table, TableRow};
+use pierhead_api::{excerpt, legacy};
 use serde_json::{Value, json};
 
 use crate::ResponseBody;
@@ -21,6 +21,13 @@ use crate::path::Prefix;
 use crate::query::Query;
 use crate::storage::Document;
 use crate::tables::{self, Columns};
+
+/// Warnings of one answer.
+const MAX_WARNINGS: usize = 50;
+/// Bytes of one warning.
+const MAX_WARNING: usize = 256;
+/// Bytes of all warnings of one answer.
+const MAX_WARNING_BYTES: usize = 4096;
 
 /// What the rows of a table carry besides cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,12 +302,54 @@ pub(crate) fn respond_bytes(
     response
 }
 
+/// Adds `Warning` headers: all of them, or the first that fit and one that counts the others. Clients give up an answer
+/// with too many headers, and would take what was stored for failed.
 fn warned(mut response: Response<ResponseBody>, warnings: &[String]) -> Response<ResponseBody> {
-    for warning in warnings {
-        let text = format!("299 - {}", Value::String(warning.clone()));
-        if let Ok(value) = HeaderValue::from_str(&text) {
-            response.headers_mut().append("warning", value);
+    let mut room = MAX_WARNING_BYTES;
+    for (index, warning) in warnings.iter().enumerate() {
+        let text = excerpt(warning, MAX_WARNING);
+        let fits = index < MAX_WARNINGS && text.len() <= room;
+        if !fits {
+            warn(&mut response, &format!("and {} more warnings", warnings.len() - index));
+            break;
         }
+        room -= text.len();
+        warn(&mut response, &text);
     }
     response
+}
+
+fn warn(response: &mut Response<ResponseBody>, text: &str) {
+    let text = format!("299 - {}", Value::from(text));
+    if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+        response.headers_mut().append("warning", value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::StatusCode;
+
+    use super::{MAX_WARNINGS, respond_bytes, warned};
+
+    #[track_caller]
+    fn check(warnings: &[String], count: usize, last: &str) {
+        let response = warned(respond_bytes(StatusCode::OK, Bytes::new(), "text/plain"), warnings);
+        let sent: Vec<&[u8]> =
+            response.headers().get_all("warning").iter().map(|value| value.as_bytes()).collect();
+        assert_eq!(sent.len(), count);
+        assert_eq!(String::from_utf8_lossy(sent.last().unwrap()), format!("299 - \"{last}\""));
+        assert!(sent.concat().len() < 8192, "{}", sent.concat().len());
+    }
+
+    #[test]
+    fn warnings_stay_few_and_short() {
+        let many = |count: usize, text: &str| vec![text.to_owned(); count];
+        check(&many(1, "ö"), 1, "ö");
+        check(&many(MAX_WARNINGS, "a"), MAX_WARNINGS, "a");
+        check(&many(MAX_WARNINGS + 1, "a"), MAX_WARNINGS + 1, "and 1 more warnings");
+        check(&many(1, &"a".repeat(300)), 1, &format!("{}...", "a".repeat(256)));
+        check(&many(40, &"a".repeat(300)), 16, "and 25 more warnings");
+    }
 }

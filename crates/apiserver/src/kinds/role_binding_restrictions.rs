@@ -2,11 +2,12 @@
 //!
 //! Owns their storage and the check that bindings go through. Without any restriction everybody may be given roles.
 
-use pierhead_api::authorization::RoleBindingRestriction;
+use pierhead_api::authorization::{RoleBindingRestriction, SubjectRecord};
 use pierhead_api::field::FieldErrors;
 use pierhead_api::name::{self, Scope};
 use pierhead_api::rbac::Subject;
-use pierhead_api::{Object as _, from_slice};
+use pierhead_api::user::{Group, User};
+use pierhead_api::{Object, from_slice, from_value};
 use pierhead_store::KeyRange;
 use pierhead_store::objects::OBJECTS;
 
@@ -37,13 +38,42 @@ pub(super) fn check_subjects<'s>(
         return Ok(());
     }
     for subject in added {
-        if !restrictions.iter().any(|restriction| restriction.matches(subject)) {
+        let record = record_of(admission, subject)?;
+        if !restrictions.iter().any(|restriction| restriction.matches(subject, &record)) {
             let (kind, name) = (&subject.kind, &subject.name);
             let why = format!("rolebindings to {kind} {name:?} are not allowed in project {namespace:?}");
             return Err(admission.call.forbidden(binding, &why).into());
         }
     }
     Ok(())
+}
+
+/// What restrictions may ask about a user or a group.
+fn record_of(admission: &Admission<'_>, subject: &Subject) -> Result<SubjectRecord, ApiError> {
+    let server = &admission.call.server;
+    match subject.kind.as_str() {
+        "User" => {
+            let range = KeyRange::prefix(&(Group::qualified_resource().as_str(), ""));
+            let rows = server.store.read(|tx| tx.scan(&OBJECTS, &range, usize::MAX))?;
+            let groups: Result<Vec<Group>, _> =
+                rows.iter().map(|(_, record)| from_slice(&record.0)).collect();
+            let lists = |group: &Group| group.users.iter().flatten().any(|user| *user == subject.name);
+            let groups = groups.map_err(|error| ApiError::internal(&error))?;
+            let groups = groups.into_iter().filter(lists).map(|group| group.metadata.name).collect();
+            let user = stored::<User>(admission, &subject.name)?;
+            Ok(SubjectRecord { labels: user.map(|user| user.metadata.labels), groups })
+        }
+        "Group" => {
+            let group = stored::<Group>(admission, &subject.name)?;
+            Ok(SubjectRecord { labels: group.map(|group| group.metadata.labels), groups: Vec::new() })
+        }
+        _ => Ok(SubjectRecord::default()),
+    }
+}
+
+fn stored<O: Object>(admission: &Admission<'_>, name: &str) -> Result<Option<O>, ApiError> {
+    let found = admission.call.server.object(&O::qualified_resource(), "", name)?;
+    found.map(|document| from_value(&document)).transpose().map_err(|error| ApiError::internal(&error))
 }
 
 struct Restrictions;
@@ -54,17 +84,7 @@ impl Strategy for Restrictions {
     fn validate(&self, restriction: &RoleBindingRestriction, _: &Change<'_>) -> FieldErrors {
         let mut errors =
             name::validate_metadata(&restriction.metadata, Scope::Namespaced, name::dns1123_subdomain);
-        let spec = &restriction.spec;
-        let given = [
-            spec.userrestriction.is_some(),
-            spec.grouprestriction.is_some(),
-            spec.serviceaccountrestriction.is_some(),
-        ];
-        if given.into_iter().filter(|given| *given).count() != 1 {
-            let detail =
-                "exactly one of userrestriction, grouprestriction and serviceaccountrestriction is needed";
-            errors.required("spec", detail);
-        }
+        errors.append(restriction.validate_spec());
         errors
     }
 }
