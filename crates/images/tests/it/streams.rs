@@ -3,7 +3,8 @@
 use pierhead_api::image::{ImageStream, ImageStreamMapping, ImageStreamTag};
 use pierhead_api::meta::Preconditions;
 use pierhead_images::{
-    Config, Created, DryRun, Images, ImportWrite, MayMap, MayPull, PushError, StreamError, StreamEvent, StreamPart,
+    Config, Created, DryRun, Images, ImportWrite, MayMap, MayPull, PushError, StreamError, StreamEvent,
+    StreamPart,
 };
 use pierhead_store::{OBJECTS, ObjectKey, ObjectRecord, StoreError, WriteTx};
 use serde_json::json;
@@ -367,7 +368,8 @@ async fn no_stream_is_made_in_a_namespace_that_ended_meanwhile() {
         .unwrap();
         let put = world.images.update_stream_tag(&api, tag, &allow_all(), DryRun::No).await;
         assert_eq!(refused(put.unwrap_err()), nowhere);
-        let write = ImportWrite { stream: "web".into(), seen: None, tags: Vec::new(), repository_failure: None };
+        let write =
+            ImportWrite { stream: "web".into(), seen: None, tags: Vec::new(), repository_failure: None };
         let imported = world.images.apply_import(&api, write, DryRun::No).await;
         assert_eq!(refused(imported.unwrap_err()), nowhere);
         assert!(world.images.stream("shop", "web").unwrap().is_none());
