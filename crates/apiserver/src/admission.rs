@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::call::Call;
 use crate::error::ApiError;
+use crate::strategy::Part;
 
 /// What is about to happen.
 pub(crate) enum Operation<'a> {
@@ -22,6 +23,8 @@ pub(crate) enum Operation<'a> {
         object: &'a mut Value,
         /// As it is.
         old: &'a Value,
+        /// What of it is written.
+        part: Part,
     },
     /// An object is removed.
     Delete {

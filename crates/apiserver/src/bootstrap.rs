@@ -19,9 +19,11 @@ use crate::kinds::project_requests::{members, stamp};
 use crate::metadata;
 use crate::server::Parts;
 use crate::storage::objects::put;
+use crate::storage::references;
 
 /// Namespaces that always exist.
-const NAMESPACES: [&str; 5] = ["default", "kube-public", "kube-system", "openshift", "openshift-infra"];
+pub(crate) const NAMESPACES: [&str; 5] =
+    ["default", "kube-public", "kube-system", "openshift", "openshift-infra"];
 
 /// Where the parts of this server listen, for the services that stand for them.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +63,7 @@ pub(crate) async fn write(parts: &Parts, addresses: Addresses) -> Result<(), Boo
     let now = parts.clock.now();
     let roles = shipped_roles(parts.config.era);
     let services = services(&addresses);
+    references::fill(&parts.store).await?;
     parts
         .store
         .write(move |tx| -> Result<(), BootstrapError> {

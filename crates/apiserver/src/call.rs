@@ -8,6 +8,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use pierhead_api::meta::Status;
 use pierhead_auth::{Api, Permit, Subject};
+use pierhead_runtime::Secret;
 use pierhead_store::Revision;
 use serde_json::Value;
 
@@ -17,6 +18,7 @@ use crate::kind::Verb;
 use crate::path::{Prefix, ResourcePath};
 use crate::query::Query;
 use crate::server::Parts;
+use crate::standing::Standing;
 use crate::storage::{Document, Key};
 use crate::strategy::Change;
 
@@ -34,6 +36,8 @@ pub(crate) struct Call {
     pub(crate) query: Query,
     /// Who.
     pub(crate) subject: Arc<Subject>,
+    /// The token they sent.
+    pub(crate) bearer: Option<Secret<String>>,
     /// That it is allowed.
     pub(crate) permit: Permit<Api>,
     /// When it arrived.
@@ -54,6 +58,16 @@ impl Call {
     /// The key of the object the path names.
     pub(crate) fn key(&self) -> Key {
         Key::new(self.namespace(), self.name())
+    }
+
+    /// What the caller was allowed, to ask again later.
+    pub(crate) fn standing(&self) -> Standing {
+        Standing {
+            auth: self.server.auth.clone(),
+            subject: Arc::clone(&self.subject),
+            bearer: self.bearer.clone(),
+            attributes: self.permit.attributes().clone(),
+        }
     }
 
     /// What hooks are told about this call.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use pierhead_store::Store;
 
+use crate::gc::Endings;
 use crate::kind::{Backing, Kind};
 use crate::path::Prefix;
 use crate::storage::{ObjectStorage, Storage};
@@ -24,6 +25,7 @@ pub(crate) struct Resource {
 pub(crate) struct Catalog {
     resources: Vec<Arc<Resource>>,
     by_path: HashMap<(Prefix, String), Arc<Resource>>,
+    endings: Arc<Endings>,
 }
 
 /// What a kind is called in `/api/v1`, where it does not belong: distinct, so that `oc get imagestreams` keeps meaning
@@ -35,13 +37,15 @@ pub(crate) fn alias_plural(plural: &str) -> String {
 impl Catalog {
     /// Puts kinds together with their storages.
     pub(crate) fn new(kinds: Vec<Kind>, store: &Store) -> Self {
+        let endings = Arc::new(Endings::of(&kinds));
         let resources: Vec<Arc<Resource>> = kinds
             .into_iter()
             .map(|kind| {
                 let storage = match &kind.backing {
                     Backing::Stored { storage: Some(storage), .. } => Some(Arc::clone(storage)),
                     Backing::Stored { storage: None, stored_as, view, .. } => {
-                        let storage = ObjectStorage::new(store.clone(), stored_as.clone(), view.clone());
+                        let (view, endings) = (view.clone(), Arc::clone(&endings));
+                        let storage = ObjectStorage::new(store.clone(), stored_as.clone(), view, endings);
                         Some(Arc::new(storage) as Arc<dyn Storage>)
                     }
                     Backing::Virtual(_) => None,
@@ -61,12 +65,17 @@ impl Catalog {
                 by_path.entry((Prefix::Core, kind.plural.to_owned())).or_insert_with(|| Arc::clone(resource));
             }
         }
-        Self { resources, by_path }
+        Self { resources, by_path, endings }
     }
 
     /// The resource that `plural` names under `prefix`.
     pub(crate) fn find(&self, prefix: &Prefix, plural: &str) -> Option<&Arc<Resource>> {
         self.by_path.get(&(prefix.clone(), plural.to_owned()))
+    }
+
+    /// How objects end.
+    pub(crate) fn endings(&self) -> &Arc<Endings> {
+        &self.endings
     }
 
     /// All of them, in the order of `kinds.rs`, which is the order of discovery.

@@ -227,24 +227,22 @@ impl<'a> Collection<'a> {
                 return Ok(written(old));
             }
             let dry_run = options.dry_run;
-            let seen =
-                Seen { resource_version: metadata::text(&document, "resourceVersion").to_owned(), part };
+            let seen = Seen {
+                uid: metadata::text(&old, "uid").to_owned(),
+                resource_version: metadata::text(&document, "resourceVersion").to_owned(),
+                part,
+            };
             let finished = metadata::is_terminating(&document)
-                && metadata::finalizers(&document).is_empty()
+                && !gc::is_held(&document)
                 && metadata::grace_seconds(&document) == 0
                 && !self.holds(&mut document.clone());
             let outcome = if finished {
-                self.storage.remove(&self.call.permit, key.clone(), seen, dry_run).await?
+                self.remove(key, &document, seen, dry_run).await?
             } else {
                 self.storage.replace(&self.call.permit, key.clone(), seen, document, dry_run).await?
             };
             match outcome {
-                Outcome::Done(stored) => {
-                    if finished && dry_run == DryRun::No {
-                        gc::release(self.call, &stored, gc::Dependents::Delete).await?;
-                    }
-                    return Ok(written(stored));
-                }
+                Outcome::Done(stored) => return Ok(written(stored)),
                 _ if pinned => return Err(self.modified(&key.name)),
                 _ => {}
             }
@@ -296,12 +294,12 @@ impl<'a> Collection<'a> {
         let hooked =
             self.hooks.update(&document, old, part, &change).map_err(|error| self.undecodable(&error))?;
         let mut document = hooked.document;
+        errors.append(hooked.errors);
+        self.check(&document, &errors)?;
+        self.admit(&key.namespace, Operation::Update { object: &mut document, old, part })?;
         if self.kind.has_generation && matches!(part, Part::Main | Part::Computed) {
             metadata::count_generation(&mut document, old, self.kind.also_counted);
         }
-        errors.append(hooked.errors);
-        self.check(&document, &errors)?;
-        self.admit(&key.namespace, Operation::Update { object: &mut document, old })?;
         let version = match insisted.as_str() {
             "" => metadata::text(old, "resourceVersion").to_owned(),
             _ => insisted,
@@ -329,15 +327,20 @@ impl<'a> Collection<'a> {
 
     /// Deletes the object `key`, or marks it where something has to be cleaned up first.
     pub(crate) async fn delete(&self, key: &Key, options: &DeleteOptions) -> Result<Deleted, ApiError> {
+        let asked = gc::Dependents::asked(options)?;
         for _ in 0..ATTEMPTS {
             let old = self.find(key)?;
             self.check_preconditions(&old, options)?;
             self.admit(&key.namespace, Operation::Delete { old: &old })?;
             let mut doomed = old.clone();
+            if let Some(dependents) = asked {
+                dependents.note(&mut doomed);
+            }
             let grace = self.kind.grace.map_or(0, |grace| grace(&old, options.grace_period_seconds));
-            let held = self.holds(&mut doomed) || !metadata::finalizers(&doomed).is_empty() || grace > 0;
+            let held = self.holds(&mut doomed) || gc::is_held(&doomed) || grace > 0;
             let dry_run = if options.dry_run.is_empty() { DryRun::No } else { DryRun::All };
             let seen = Seen {
+                uid: metadata::text(&old, "uid").to_owned(),
                 resource_version: metadata::text(&old, "resourceVersion").to_owned(),
                 part: Part::Main,
             };
@@ -351,16 +354,39 @@ impl<'a> Collection<'a> {
                 if let Outcome::Done(document) = outcome {
                     return Ok(Deleted { document, gone: false });
                 }
-            } else if let Outcome::Done(document) =
-                self.storage.remove(&self.call.permit, key.clone(), seen, dry_run).await?
-            {
-                if dry_run == DryRun::No {
-                    gc::release(self.call, &document, gc::Dependents::of(options)).await?;
-                }
+            } else if let Outcome::Done(document) = self.remove(key, &doomed, seen, dry_run).await? {
                 return Ok(Deleted { document, gone: true });
             }
         }
         Err(self.modified(&key.name))
+    }
+
+    /// Removes the object `key`, of which `doomed` says what becomes of its dependents. The table of objects sees to
+    /// them in its transaction. Where the object is elsewhere, they are freed before it goes, but deleted after.
+    async fn remove(
+        &self,
+        key: &Key,
+        doomed: &Value,
+        seen: Seen,
+        dry_run: DryRun,
+    ) -> Result<Outcome, ApiError> {
+        let removal = gc::Removal { dependents: gc::Dependents::of(doomed), now: self.call.now };
+        let left = self.kept_elsewhere() && self.storage.has_own_uids() && dry_run == DryRun::No;
+        if left && removal.dependents == gc::Dependents::Keep {
+            self.release(doomed.clone(), removal).await?;
+        }
+        let removing = self.storage.remove(&self.call.permit, key.clone(), seen, removal, dry_run);
+        let outcome = removing.await?;
+        if left && matches!(outcome, Outcome::Done(_)) {
+            self.release(doomed.clone(), removal).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Deletes or frees the dependents of an object that is kept elsewhere.
+    async fn release(&self, removed: Value, removal: gc::Removal) -> Result<(), ApiError> {
+        let endings = Arc::clone(self.call.server.catalog.endings());
+        self.call.server.store.write(move |tx| endings.release(tx, &removed, removal)).await
     }
 
     fn check_preconditions(&self, old: &Value, options: &DeleteOptions) -> Result<(), ApiError> {

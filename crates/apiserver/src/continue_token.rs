@@ -88,21 +88,24 @@ impl ContinueToken {
 
     /// Reads a token; 410 for one that was not made here for this list.
     pub(crate) fn open(key: &TokenKey, text: &str, scope: &Scope<'_>) -> Result<Self, ApiError> {
-        let expired = || {
-            Status::expired(
-                "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
-            )
-        };
         let bytes = URL_SAFE_NO_PAD
             .decode(text)
             .map_err(|error| Status::bad_request(format!("continue key is not valid: {error}")))?;
         let (tag, body) = bytes.split_at_checked(TAG).ok_or_else(expired)?;
         if !equal(tag, &tag_of(key, scope, body)) {
-            return Err(expired().into());
+            return Err(expired());
         }
         let wire: Wire<'_> = serde_json::from_slice(body)?;
         Ok(Self { revision: Revision::new(wire.r), after: Key::new(wire.ns, wire.n) })
     }
+}
+
+/// 410 for a list that cannot go on as it began.
+pub(crate) fn expired() -> ApiError {
+    Status::expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
+    )
+    .into()
 }
 
 fn tag_of(key: &TokenKey, scope: &Scope<'_>, body: &[u8]) -> [u8; TAG] {

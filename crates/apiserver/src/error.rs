@@ -69,6 +69,9 @@ const IMAGES: &str = "image.openshift.io";
 impl From<StreamError> for ApiError {
     fn from(error: StreamError) -> Self {
         match &error {
+            StreamError::NotFound { resource: resource @ "namespaces", name } => {
+                Status::not_found(resource, "", name).into()
+            }
             StreamError::NotFound { resource, name } => Status::not_found(resource, IMAGES, name).into(),
             StreamError::AlreadyExists { resource, name } => {
                 Status::already_exists(resource, IMAGES, name).into()

@@ -44,7 +44,7 @@ mod role_binding_restrictions;
 mod routes;
 mod secrets;
 mod service_accounts;
-mod services;
+pub(crate) mod services;
 mod token_requests;
 mod user_identity_mappings;
 mod user_oauth_access_tokens;

@@ -29,6 +29,7 @@ mod pod_logs;
 mod protobuf;
 mod query;
 mod server;
+mod standing;
 mod storage;
 mod strategy;
 mod tables;
@@ -36,6 +37,7 @@ mod tables;
 pub use crate::bootstrap::{Addresses, BootstrapError};
 pub use crate::pod_logs::{LogBody, LogError, LogOptions, PodLogs};
 pub use crate::server::{ApiServer, Config};
+pub use crate::storage::references::tables;
 
 /// The error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -17,8 +17,8 @@ use pierhead_auth::{Auth, Era};
 use pierhead_client::egress::Egress;
 use pierhead_images::Images;
 use pierhead_runtime::SharedClock;
-use pierhead_store::Store;
-use pierhead_store::objects::{OBJECTS, ObjectKey};
+use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
+use pierhead_store::{Store, StoreError};
 
 use crate::bootstrap::{self, Addresses, BootstrapError};
 use crate::catalog::Catalog;
@@ -104,18 +104,24 @@ pub(crate) enum NamespaceState {
     Terminating,
 }
 
-impl Parts {
-    /// Whether `namespace` takes new objects now; the empty one (the cluster) always does.
-    pub(crate) fn namespace_state(&self, namespace: &str) -> Result<NamespaceState, ApiError> {
+impl NamespaceState {
+    /// The state of `namespace`, whose record `get` finds; the empty one (the cluster) is always open.
+    pub(crate) fn of(
+        namespace: &str,
+        get: impl FnOnce(&ObjectKey) -> Result<Option<ObjectRecord>, StoreError>,
+    ) -> Result<Self, ApiError> {
         if namespace.is_empty() {
-            return Ok(NamespaceState::Open);
+            return Ok(Self::Open);
         }
-        let key = ObjectKey::new(NAMESPACES, "", namespace);
-        let Some(record) = self.store.read(|tx| tx.get(&OBJECTS, &key))? else {
-            return Ok(NamespaceState::Missing);
-        };
-        let terminating = Head::read(&record.0)?.is_terminating();
-        Ok(if terminating { NamespaceState::Terminating } else { NamespaceState::Open })
+        let Some(record) = get(&ObjectKey::new(NAMESPACES, "", namespace))? else { return Ok(Self::Missing) };
+        Ok(if Head::read(&record.0)?.is_terminating() { Self::Terminating } else { Self::Open })
+    }
+}
+
+impl Parts {
+    /// Whether `namespace` takes new objects now.
+    pub(crate) fn namespace_state(&self, namespace: &str) -> Result<NamespaceState, ApiError> {
+        NamespaceState::of(namespace, |key| self.store.read(|tx| tx.get(&OBJECTS, key)))
     }
 
     /// A stored object of any resource (`plural.group`) as a document.

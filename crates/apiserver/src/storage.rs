@@ -1,8 +1,8 @@
 //! Where objects are kept, as the collection sees it.
 //!
-//! Owns the [`Storage`] trait and its vocabulary. Two implementers: `objects` (the table of API objects, for nearly
-//! every kind) and the views of the image kinds over the `images` crate. A storage knows nothing of selectors, hooks or
-//! HTTP; it keeps documents in group form and says truthfully when somebody else was faster.
+//! Owns the [`Storage`] trait and its vocabulary. Implementers: `objects` (the table of API objects, for nearly every
+//! kind) and the views of the image kinds over the `images` crate. A storage knows nothing of selectors, hooks or HTTP;
+//! it keeps documents in group form and says truthfully when somebody else was faster.
 
 use std::fmt;
 
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::ApiError;
+use crate::gc::Removal;
 use crate::query::DryRun;
 use crate::strategy::Part;
 
@@ -21,6 +22,7 @@ pub(crate) mod image_objects;
 pub(crate) mod image_streams;
 pub(crate) mod image_tags;
 pub(crate) mod objects;
+pub(crate) mod references;
 
 pub(crate) use objects::ObjectStorage;
 
@@ -75,7 +77,7 @@ pub(crate) struct Scan<'a> {
     pub(crate) after: Option<&'a Key>,
     /// At most so many.
     pub(crate) limit: usize,
-    /// As things were then; `None`: now.
+    /// As things were then; `None`: now. Storages that cannot look back show what is now, and say so.
     pub(crate) at: Option<Revision>,
 }
 
@@ -132,6 +134,11 @@ pub(crate) trait Storage: Send + Sync + 'static {
         vec![OBJECTS.name()]
     }
 
+    /// Whether the objects have uids of their own, by which others can name them as owners.
+    fn has_own_uids(&self) -> bool {
+        true
+    }
+
     /// One object.
     fn get(&self, key: &Key) -> Result<Option<Document>, ApiError>;
 
@@ -162,12 +169,14 @@ pub(crate) trait Storage: Send + Sync + 'static {
         dry_run: DryRun,
     ) -> BoxFuture<'a, Result<Outcome, ApiError>>;
 
-    /// Removes the object that has the resourceVersion `seen`.
+    /// Removes the object that has the resourceVersion `seen`. Storages other than the table of objects leave its
+    /// dependents to the caller.
     fn remove<'a>(
         &'a self,
         permit: &'a Permit<Api>,
         key: Key,
         seen: Seen,
+        removal: Removal,
         dry_run: DryRun,
     ) -> BoxFuture<'a, Result<Outcome, ApiError>>;
 
@@ -189,6 +198,8 @@ pub(crate) trait Storage: Send + Sync + 'static {
 /// What the caller of a write had read before.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
+    /// Which object the name stood for.
+    pub(crate) uid: String,
     /// The resourceVersion of the object, or the one the caller insists on.
     pub(crate) resource_version: String,
     /// Which part is replaced.

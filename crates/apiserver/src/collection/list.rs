@@ -1,7 +1,8 @@
 //! Lists, in one piece or in chunks.
 //!
-//! Owns the loop that fills a chunk through a selector, and that all chunks of one list show the revision of the first.
-//! Continue tokens are made and read in `continue_token`.
+//! Owns the loop that fills a chunk through a selector, and that all chunks of one list name the revision of the first.
+//! Storages that cannot look back show what is now instead: who watches from that revision on may then see a change
+//! twice, but never misses one. Continue tokens are made and read in `continue_token`.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use pierhead_api::meta::Status;
 use pierhead_store::Revision;
 
 use super::{Collection, Selector};
-use crate::continue_token::{ContinueToken, Scope};
+use crate::continue_token::{self, ContinueToken, Scope};
 use crate::error::ApiError;
 use crate::query::{ListOptions, VersionMatch};
 use crate::storage::{Document, Key, Scan};
@@ -56,11 +57,15 @@ impl Collection<'_> {
             None => (None, self.read_revision(options).await?),
         };
         let limit = options.limit.unwrap_or(usize::MAX);
+        let filtered = !selector.is_everything() || self.kind.visible.is_some();
         let mut items = Vec::new();
         loop {
-            let stride = if selector.is_everything() { limit.saturating_sub(items.len()) } else { STRIDE };
+            let stride = if filtered { STRIDE } else { limit.saturating_sub(items.len()) };
             let found = self.storage.list(Scan { namespace, after: after.as_ref(), limit: stride, at })?;
-            at = Some(found.revision);
+            let revision = *at.get_or_insert(found.revision);
+            if options.version_match == VersionMatch::Exact && found.revision != revision {
+                return Err(continue_token::expired());
+            }
             let more = found.more;
             let mut rest = found.items.into_iter();
             while items.len() < limit {
@@ -73,9 +78,8 @@ impl Collection<'_> {
             let more = more || rest.next().is_some();
             if !more || items.len() >= limit {
                 let last = after.filter(|_| more);
-                let continue_token =
-                    last.map(|after| ContinueToken { revision: found.revision, after }.seal(key, &scope));
-                return Ok(Page { items, revision: found.revision, continue_token });
+                let continue_token = last.map(|after| ContinueToken { revision, after }.seal(key, &scope));
+                return Ok(Page { items, revision, continue_token });
             }
         }
     }

@@ -8,12 +8,11 @@ use pierhead_api::field::FieldErrors;
 use serde_json::Value;
 
 use crate::admission::{Admission, Operation};
+use crate::bootstrap;
 use crate::error::ApiError;
 use crate::kind::{GroupVersionKind, Kind, SubBehaviour, Subresource, Verb};
 use crate::metadata;
 use crate::strategy::{Change, Strategy};
-
-const PROTECTED: [&str; 4] = ["default", "kube-system", "kube-public", "openshift"];
 
 /// The kind.
 pub(crate) fn kind() -> Kind {
@@ -42,7 +41,7 @@ pub(crate) fn wait_for_finalizers(namespace: &mut Value) -> bool {
 pub(crate) fn keep_built_in(admission: &mut Admission<'_>) -> Result<(), ApiError> {
     let Operation::Delete { old } = &admission.operation else { return Ok(()) };
     let name = metadata::text(old, "name");
-    if PROTECTED.contains(&name) {
+    if bootstrap::NAMESPACES.contains(&name) {
         return Err(admission.call.forbidden(name, "this namespace may not be deleted").into());
     }
     Ok(())

@@ -1,22 +1,21 @@
 //! Services, and the addresses they are given (platform 7.1).
 //!
 //! Owns the range of addresses. Nothing routes to them inside this one binary; clients build pull specs out of them, so
-//! they are given once, kept, and never given twice.
+//! they are given once, kept, and never given twice: the storage compares them in the transaction that writes.
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use pierhead_api::core::Service;
 use pierhead_api::field::FieldErrors;
 use pierhead_api::meta::Status;
-use pierhead_store::KeyRange;
-use pierhead_store::objects::OBJECTS;
+use pierhead_store::{ReadTx, StoreError};
 use serde_json::Value;
 
 use crate::admission::{Admission, Operation};
 use crate::error::ApiError;
 use crate::kind::Kind;
 use crate::metadata;
+use crate::storage::references::is_taken;
 use crate::strategy::{Change, Strategy};
 
 /// First address of the range, as OpenShift has it by default.
@@ -29,7 +28,7 @@ pub(crate) fn kind() -> Kind {
     Kind::stored(Services).unconditional_update().status().admit(allocate)
 }
 
-/// Gives a service its address, or refuses one that is taken.
+/// Gives a service its address, or refuses one that is taken or not ours to give.
 fn allocate(admission: &mut Admission<'_>) -> Result<(), ApiError> {
     let (object, old) = match &mut admission.operation {
         Operation::Create { object } => (object, None),
@@ -44,20 +43,16 @@ fn allocate(admission: &mut Admission<'_>) -> Result<(), ApiError> {
         return Ok(());
     }
     let store = &admission.call.server.store;
-    let services = store.read(|tx| tx.scan(&OBJECTS, &KeyRange::prefix(&("services",)), usize::MAX))?;
-    let mut taken = BTreeSet::new();
-    for (_, record) in services {
-        let service: Value = serde_json::from_slice(&record.0)?;
-        taken.insert(address(&service).to_owned());
-    }
     if !wanted.is_empty() {
-        if taken.contains(wanted) {
+        if !is_ours(wanted) {
+            return Err(outside(object, wanted));
+        }
+        if store.read(|tx| is_taken(tx, wanted))? {
             return Err(in_use(object, wanted));
         }
         return Ok(());
     }
-    let start = rand::random_range(1..SIZE - 1);
-    let Some(free) = candidates(start).find(|candidate| !taken.contains(candidate)) else {
+    let Some(free) = store.read(free)? else {
         return Err(Status::internal("failed to allocate a serviceIP: range is full").into());
     };
     object["spec"]["clusterIPs"] = Value::from(vec![free.clone()]);
@@ -69,6 +64,22 @@ fn address(service: &Value) -> &str {
     service.pointer("/spec/clusterIP").and_then(Value::as_str).unwrap_or_default()
 }
 
+/// An address that nobody has.
+fn free(tx: &ReadTx<'_>) -> Result<Option<String>, StoreError> {
+    for candidate in candidates(rand::random_range(1..SIZE - 1)) {
+        if !is_taken(tx, &candidate)? {
+            return Ok(Some(candidate));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether an address is one of those that are given.
+fn is_ours(address: &str) -> bool {
+    let number = address.parse::<Ipv4Addr>().map(|address| u32::from(address).wrapping_sub(u32::from(FIRST)));
+    number.is_ok_and(|number| (1..SIZE - 1).contains(&number))
+}
+
 /// Every address of the range once, beginning at the number `start`.
 fn candidates(start: u32) -> impl Iterator<Item = String> {
     let usable = SIZE - 2;
@@ -76,9 +87,19 @@ fn candidates(start: u32) -> impl Iterator<Item = String> {
         .map(move |step| Ipv4Addr::from(u32::from(FIRST) + 1 + (start - 1 + step) % usable).to_string())
 }
 
-fn in_use(service: &Value, address: &str) -> ApiError {
+/// 422: another service has the address.
+pub(crate) fn in_use(service: &Value, address: &str) -> ApiError {
+    refused(service, address, format!("failed to allocate IP {address}: provided IP is already allocated"))
+}
+
+fn outside(service: &Value, address: &str) -> ApiError {
+    let range = "The range of valid IPs is 172.30.0.0/16";
+    let why = "the provided IP is not in the valid range";
+    refused(service, address, format!("failed to allocate IP {address}: {why}. {range}"))
+}
+
+fn refused(service: &Value, address: &str, detail: String) -> ApiError {
     let mut errors = FieldErrors::new();
-    let detail = format!("failed to allocate IP {address}: provided IP is already allocated");
     errors.invalid("spec.clusterIPs", Value::from(vec![address.to_owned()]), detail);
     Status::invalid("Service", "", metadata::text(service, "name"), &errors).into()
 }
@@ -126,7 +147,7 @@ fn copy_address(service: &mut Service) {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{SIZE, candidates};
+    use super::{SIZE, candidates, is_ours};
 
     #[test]
     fn every_address_is_tried_once_and_none_is_the_network() {
@@ -134,5 +155,9 @@ mod tests {
         assert_eq!(all[0], "172.30.255.254");
         assert_eq!(all[1], "172.30.0.1");
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 65_534);
+        assert!(all.iter().all(|address| is_ours(address)));
+        for other in ["172.30.0.0", "172.30.255.255", "172.29.255.255", "172.31.0.1", "8.8.8.8", "fd00::1"] {
+            assert!(!is_ours(other), "{other}");
+        }
     }
 }

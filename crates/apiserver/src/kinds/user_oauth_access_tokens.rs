@@ -19,6 +19,7 @@ use crate::error::ApiError;
 use crate::kind::{Connect, Kind, Verb};
 use crate::path::Prefix;
 use crate::storage::Document;
+use crate::storage::objects::erase;
 
 /// The kind.
 pub(crate) fn kind() -> Kind {
@@ -98,7 +99,8 @@ async fn delete(call: &Call) -> Result<Answer, ApiError> {
             if own(&record, &subject)?.is_none() {
                 return Ok(false);
             }
-            Ok(tx.delete(&OBJECTS, &key)?)
+            erase(tx, &key)?;
+            Ok(true)
         })
         .await?;
     if !ended {

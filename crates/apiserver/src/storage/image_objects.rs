@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::image_streams::{outcome, tried, typed};
 use super::{Document, Event, Key, Listed, Outcome, Scan, Seen, Storage};
 use crate::error::ApiError;
+use crate::gc::Removal;
 use crate::metadata;
 use crate::query::DryRun;
 
@@ -71,10 +72,11 @@ impl Storage for ImageObjects {
         permit: &'a Permit<Api>,
         key: Key,
         seen: Seen,
+        _: Removal,
         dry_run: DryRun,
     ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
         async move {
-            let wanted = Preconditions { uid: None, resource_version: Some(seen.resource_version) };
+            let wanted = Preconditions { uid: Some(seen.uid), resource_version: Some(seen.resource_version) };
             match self.0.delete_image(permit, &key.name, wanted, tried(dry_run)).await {
                 Err(pierhead_images::StreamError::Precondition { .. }) => Ok(Outcome::Raced),
                 deleted => outcome(deleted),

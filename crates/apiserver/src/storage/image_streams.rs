@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::objects::set_resource_version;
 use super::{Document, Event, Key, Listed, Outcome, Scan, Seen, Storage};
 use crate::error::ApiError;
+use crate::gc::Removal;
 use crate::metadata;
 use crate::query::DryRun;
 use crate::strategy::Part;
@@ -123,13 +124,17 @@ impl Storage for ImageStreams {
         &'a self,
         permit: &'a Permit<Api>,
         key: Key,
-        _: Seen,
+        seen: Seen,
+        _: Removal,
         dry_run: DryRun,
     ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
         async move {
             // Pushes go on until the stream is gone, so the version is not insisted on.
-            let any = Preconditions::default();
-            outcome(self.images.delete_stream(permit, &key.name, any, tried(dry_run)).await)
+            let same = Preconditions { uid: Some(seen.uid), resource_version: None };
+            match self.images.delete_stream(permit, &key.name, same, tried(dry_run)).await {
+                Err(StreamError::Precondition { .. }) => Ok(Outcome::Raced),
+                deleted => outcome(deleted),
+            }
         }
         .boxed()
     }

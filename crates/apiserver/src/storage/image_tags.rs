@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::image_streams::{may_pull, outcome, tried, typed};
 use super::{Document, Event, Key, Listed, Outcome, Put, Scan, Seen, Storage};
 use crate::error::ApiError;
+use crate::gc::Removal;
 use crate::metadata;
 use crate::query::DryRun;
 
@@ -99,6 +100,11 @@ fn listed<T: Object>(page: ObjectPage<T>) -> Listed {
 }
 
 impl Storage for ImageTags {
+    /// They have the uid of their stream.
+    fn has_own_uids(&self) -> bool {
+        false
+    }
+
     fn get(&self, key: &Key) -> Result<Option<Document>, ApiError> {
         let document = match self.kind {
             TagKind::StreamTag => to_value(&self.images.stream_tag(&key.namespace, &key.name)?),
@@ -176,14 +182,19 @@ impl Storage for ImageTags {
         &'a self,
         permit: &'a Permit<Api>,
         key: Key,
-        _: Seen,
+        seen: Seen,
+        _: Removal,
         dry_run: DryRun,
     ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
         async move {
             let last = self.find(&key)?.map(Document::into_tree).transpose()?.unwrap_or_default();
-            let any = Preconditions::default();
-            self.images.delete_stream_tag(permit, &key.name, any, tried(dry_run)).await?;
-            Ok(Outcome::Done(last))
+            // The uid is the stream's, and pushes to it go on.
+            let same = Preconditions { uid: Some(seen.uid), resource_version: None };
+            match self.images.delete_stream_tag(permit, &key.name, same, tried(dry_run)).await {
+                Ok(()) => Ok(Outcome::Done(last)),
+                Err(StreamError::Precondition { .. }) => Ok(Outcome::Raced),
+                Err(error) => Err(error.into()),
+            }
         }
         .boxed()
     }

@@ -16,15 +16,21 @@ use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
 use pierhead_store::{Change, KeyPrefix as _, KeyRange, ReadTx, Revision, Store, StoreError, WriteTx};
 use serde_json::Value;
 
+use crate::continue_token;
 use crate::error::ApiError;
+use crate::gc::{Endings, Removal};
 use crate::kind::View;
+use crate::kinds::services;
 use crate::query::DryRun;
-use crate::storage::{Document, Event, Head, Key, Listed, Outcome, Scan, Seen, Storage};
+use crate::server::NamespaceState;
+use crate::storage::{Document, Event, Head, Key, Listed, Outcome, Scan, Seen, Storage, references};
 
 /// Changes a list of the past may reach back over; beyond, the client starts anew.
 const MAX_REWIND: u64 = 50_000;
 /// Changes read from the log at once.
 const REWIND_STEP: usize = 1_000;
+/// Bytes of JSON an object may have.
+pub(crate) const MAX_OBJECT: usize = 3 << 19;
 /// The resource namespaces are stored under.
 pub(crate) const NAMESPACES: &str = "namespaces";
 
@@ -34,14 +40,20 @@ pub(crate) struct ObjectStorage {
     resource: String,
     prefix: Vec<u8>,
     view: Option<Arc<dyn View>>,
+    endings: Arc<Endings>,
 }
 
 impl ObjectStorage {
-    /// The objects stored under `resource` (`plural.group`), shown through `view`.
-    pub(crate) fn new(store: Store, resource: String, view: Option<Arc<dyn View>>) -> Self {
+    /// The objects stored under `resource` (`plural.group`), shown through `view`; `endings` says how dependents end.
+    pub(crate) fn new(
+        store: Store,
+        resource: String,
+        view: Option<Arc<dyn View>>,
+        endings: Arc<Endings>,
+    ) -> Self {
         let mut prefix = Vec::new();
         (resource.as_str(),).encode_prefix(&mut prefix);
-        Self { store, resource, prefix, view }
+        Self { store, resource, prefix, view, endings }
     }
 
     fn object_key(&self, key: &Key) -> ObjectKey {
@@ -82,12 +94,7 @@ impl ObjectStorage {
 
     /// The rows that differ between `at` and `now`, as they were at `at`.
     fn rewind(&self, scan: &Scan<'_>, at: Revision, now: Revision) -> Result<Rewound, ApiError> {
-        let expired = || -> ApiError {
-            Status::expired(
-                "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
-            )
-            .into()
-        };
+        let expired = continue_token::expired;
         if now.number().saturating_sub(at.number()) > MAX_REWIND {
             return Err(expired());
         }
@@ -174,7 +181,7 @@ impl Storage for ObjectStorage {
             let outcome = self
                 .store
                 .write(move |tx| -> Result<Outcome, ApiError> {
-                    match namespace_state(tx, &object_key)? {
+                    match NamespaceState::of(&object_key.namespace, |key| tx.get(&OBJECTS, key))? {
                         NamespaceState::Missing => return Ok(Outcome::NoNamespace),
                         NamespaceState::Terminating => return Ok(Outcome::Terminating),
                         NamespaceState::Open => {}
@@ -182,7 +189,7 @@ impl Storage for ObjectStorage {
                     if tx.has(&OBJECTS, &object_key)? {
                         return Ok(Outcome::Raced);
                     }
-                    keep(tx, &object_key, stored.clone(), dry_run)
+                    keep(tx, &object_key, None, stored.clone(), dry_run)
                 })
                 .await?;
             Ok(self.outcome(outcome))
@@ -205,7 +212,7 @@ impl Storage for ObjectStorage {
                 .store
                 .write(move |tx| -> Result<Outcome, ApiError> {
                     match as_seen(tx, &object_key, &seen)? {
-                        Some(_) => keep(tx, &object_key, stored.clone(), dry_run),
+                        Some(current) => keep(tx, &object_key, Some(&current.0), stored.clone(), dry_run),
                         None => Ok(Outcome::Raced),
                     }
                 })
@@ -220,9 +227,11 @@ impl Storage for ObjectStorage {
         _: &'a Permit<Api>,
         key: Key,
         seen: Seen,
+        removal: Removal,
         dry_run: DryRun,
     ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
         let object_key = self.object_key(&key);
+        let endings = Arc::clone(&self.endings);
         async move {
             let outcome = self
                 .store
@@ -235,7 +244,8 @@ impl Storage for ObjectStorage {
                         return Ok(Outcome::Done(last));
                     }
                     let revision = tx.next_revision();
-                    tx.delete(&OBJECTS, &object_key)?;
+                    erase(tx, &object_key)?;
+                    endings.release(tx, &last, removal)?;
                     set_resource_version(&mut last, revision);
                     Ok(Outcome::Done(last))
                 })
@@ -270,26 +280,6 @@ impl ObjectStorage {
     }
 }
 
-enum NamespaceState {
-    Open,
-    Missing,
-    Terminating,
-}
-
-/// Whether the namespace of `key` takes new objects. Objects of the cluster always may be made.
-fn namespace_state(tx: &WriteTx<'_>, key: &ObjectKey) -> Result<NamespaceState, ApiError> {
-    if key.namespace.is_empty() {
-        return Ok(NamespaceState::Open);
-    }
-    let namespace = ObjectKey::new(NAMESPACES, "", key.namespace.as_str());
-    let Some(record) = tx.get(&OBJECTS, &namespace)? else { return Ok(NamespaceState::Missing) };
-    Ok(if Head::read(&record.0)?.is_terminating() {
-        NamespaceState::Terminating
-    } else {
-        NamespaceState::Open
-    })
-}
-
 /// The object, if it is the one the caller saw.
 fn as_seen(tx: &WriteTx<'_>, key: &ObjectKey, seen: &Seen) -> Result<Option<ObjectRecord>, ApiError> {
     let Some(current) = tx.get(&OBJECTS, key)? else { return Ok(None) };
@@ -297,20 +287,49 @@ fn as_seen(tx: &WriteTx<'_>, key: &ObjectKey, seen: &Seen) -> Result<Option<Obje
     Ok(Some(current).filter(|_| is_seen))
 }
 
-/// Writes a document, unless that is only to be tried.
-fn keep(tx: &mut WriteTx<'_>, key: &ObjectKey, object: Value, dry_run: DryRun) -> Result<Outcome, ApiError> {
-    match dry_run {
-        DryRun::All => Ok(Outcome::Done(object)),
-        DryRun::No => Ok(Outcome::Done(put(tx, key, object)?)),
+/// Writes a document that a client sent, in place of `before`, unless that is only to be tried. It must not be too
+/// large, but one that is may be made smaller, and its address must not be another service's.
+fn keep(
+    tx: &mut WriteTx<'_>,
+    key: &ObjectKey,
+    before: Option<&Bytes>,
+    mut object: Value,
+    dry_run: DryRun,
+) -> Result<Outcome, ApiError> {
+    if dry_run == DryRun::No {
+        set_resource_version(&mut object, tx.next_revision());
     }
+    let bytes = Bytes::from(serde_json::to_vec(&object)?);
+    if bytes.len() > MAX_OBJECT && before.is_none_or(|before| before.len() < bytes.len()) {
+        return Err(Status::too_large(MAX_OBJECT).into());
+    }
+    if let Some(address) = references::taken_from_another(tx, key, before, &bytes)? {
+        return Err(services::in_use(&object, &address));
+    }
+    if dry_run == DryRun::All {
+        return Ok(Outcome::Done(object));
+    }
+    references::follow(tx, key, before, Some(&bytes))?;
+    tx.put(&OBJECTS, key, &ObjectRecord(bytes))?;
+    Ok(Outcome::Done(object))
 }
 
-/// Writes a document with the resourceVersion the write will have, and gives it back.
+/// Writes a document of the server's own with the resourceVersion the write will have, and gives it back.
 pub(crate) fn put(tx: &mut WriteTx<'_>, key: &ObjectKey, mut object: Value) -> Result<Value, ApiError> {
     set_resource_version(&mut object, tx.next_revision());
-    let bytes = serde_json::to_vec(&object)?;
-    tx.put(&OBJECTS, key, &ObjectRecord(bytes.into()))?;
+    let bytes = Bytes::from(serde_json::to_vec(&object)?);
+    let before = tx.get(&OBJECTS, key)?;
+    references::follow(tx, key, before.as_ref().map(|record| &record.0), Some(&bytes))?;
+    tx.put(&OBJECTS, key, &ObjectRecord(bytes))?;
     Ok(object)
+}
+
+/// Removes a document, if it is there.
+pub(crate) fn erase(tx: &mut WriteTx<'_>, key: &ObjectKey) -> Result<(), ApiError> {
+    let Some(ObjectRecord(before)) = tx.get(&OBJECTS, key)? else { return Ok(()) };
+    references::follow(tx, key, Some(&before), None)?;
+    tx.delete(&OBJECTS, key)?;
+    Ok(())
 }
 
 /// Sets `metadata.resourceVersion`.

@@ -60,8 +60,35 @@ async fn services_get_an_address_and_keep_it() {
     let moved = world.put(&user("ann"), &format!("{SERVICES}/a"), moved).await;
     assert!(moved.says().1.contains("may not change once set"), "{}", moved.body);
 
+    for (address, text) in [
+        ("8.8.8.8", "provided IP is not in the valid range"),
+        ("172.30.255.255", "provided IP is not in the valid range"),
+        ("172.31.0.1", "provided IP is not in the valid range"),
+    ] {
+        let wrong = service("b", json!({"ports": ports, "clusterIP": address}));
+        let wrong = world.post(&user("ann"), SERVICES, wrong).await;
+        assert!(wrong.status.as_u16() == 422 && wrong.says().1.contains(text), "{address}: {}", wrong.body);
+    }
+
     let headless = world.post(&user("ann"), SERVICES, service("c", json!({"clusterIP": "None"}))).await;
     assert_eq!(headless.body["spec"]["clusterIP"], "None", "{}", headless.body);
+}
+
+#[tokio::test]
+async fn an_address_is_given_once_however_many_ask_and_again_when_it_is_free() {
+    let world = shop().await;
+    let ann = user("ann");
+    let wanted = |name: &str| {
+        let spec = json!({"ports": [{"port": 80}], "clusterIP": "172.30.0.9"});
+        world.post(&ann, SERVICES, json!({"metadata": {"name": name}, "spec": spec}))
+    };
+    let (one, two) = tokio::join!(wanted("one"), wanted("two"));
+    let mut codes = [one.status.as_u16(), two.status.as_u16()];
+    codes.sort_unstable();
+    assert_eq!(codes, [201, 422], "{} {}", one.body, two.body);
+    assert!(two.says().1.contains("provided IP is already allocated"), "{}", two.body);
+    world.delete(&ann, &format!("{SERVICES}/one")).await;
+    assert_eq!(wanted("two").await.status.as_u16(), 201);
 }
 
 #[tokio::test]

@@ -57,6 +57,32 @@ async fn chunks_show_the_revision_of_the_first() {
     assert_eq!(names(&world.get(&admin(), MAPS).await), ["a", "b", "c", "c1", "e"]);
 }
 
+/// Streams are not listed as they were, so who watches from the revision of the list must not miss what changed meanwhile.
+#[tokio::test]
+async fn chunks_of_streams_name_the_revision_of_the_first() {
+    let world = World::new().await;
+    let streams = "/apis/image.openshift.io/v1/namespaces/default/imagestreams";
+    for name in ["a", "b", "c"] {
+        let made = world.post(&admin(), streams, json!({"metadata": {"name": name}})).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    }
+    let first = world.get(&admin(), &format!("{streams}?limit=1")).await;
+    let version = first.body["metadata"]["resourceVersion"].as_str().unwrap();
+    let patch = json!({"spec": {"lookupPolicy": {"local": true}}});
+    world.patch(&admin(), &format!("{streams}/a"), "merge-patch", patch).await;
+    let mut token = first.body["metadata"]["continue"].as_str().unwrap().to_owned();
+    for name in ["b", "c"] {
+        let page = world.get(&admin(), &format!("{streams}?limit=1&continue={token}")).await;
+        assert_eq!(
+            (names(&page), &page.body["metadata"]["resourceVersion"]),
+            (vec![name.to_owned()], &json!(version))
+        );
+        token = page.body["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
+    }
+    let exact = format!("{streams}?resourceVersion={version}&resourceVersionMatch=Exact");
+    assert_eq!(world.get(&admin(), &exact).await.status, StatusCode::GONE);
+}
+
 /// Commits that have nothing to do with a list, and some that do, come between its reads all the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn chunks_hold_while_others_write() {

@@ -1,6 +1,7 @@
 //! Create, read, change and delete, with what must go wrong.
 
 use http::StatusCode;
+use pierhead_store::objects::{OBJECTS, ObjectKey};
 use serde_json::{Value, json};
 
 use crate::world::{World, admin, user};
@@ -100,6 +101,7 @@ async fn refusals_have_kubes_texts() {
     check("GET", "/apis/none/v1/things", "", 404, "could not find the requested resource").await;
     check("GET", &format!("{MAPS}/a/none"), "", 404, "could not find the requested resource").await;
     check("DELETE", "/api/v1/namespaces/default", "", 403, "this namespace may not be deleted").await;
+    check("DELETE", "/api/v1/namespaces/openshift-infra", "", 403, "this namespace may not be deleted").await;
     let media = world.send(&admin(), "POST", MAPS, &[("content-type", "text/csv")], a).await;
     assert_eq!(media.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let accept = world.send(&admin(), "GET", MAPS, &[("accept", "image/png")], "").await;
@@ -377,4 +379,62 @@ async fn impersonation_needs_the_right_and_then_holds() {
     let bob = world.send(&admin(), "GET", path, &headers, "").await;
     assert_eq!(bob.body["metadata"]["name"], "bob");
     assert_eq!(bob.body["groups"], json!(["devs", "system:authenticated"]));
+    let world = &world;
+    let named = async |headers: &[(&str, &str)]| {
+        let reply = world.send(&admin(), "GET", path, headers, "").await;
+        (reply.status.as_u16(), reply.body["metadata"]["name"].clone(), reply.body["groups"][0].clone())
+    };
+    let extern_devs = [("impersonate-user", "jörg"), ("impersonate-group", "Prüfer")];
+    assert_eq!(named(&extern_devs).await, (200, json!("jörg"), json!("Prüfer")));
+    assert_eq!(named(&[("impersonate-user", "")]).await.0, 400, "the caller's own rights were used");
+}
+
+#[tokio::test]
+async fn an_apply_tells_what_is_missing_besides_the_object() {
+    let world = World::new().await;
+    let ann = user("ann");
+    world.project(&ann, "shop").await;
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop";
+    let role = json!({"metadata": {"name": "reader"}, "rules": []});
+    assert_eq!(world.post(&ann, &format!("{rbac}/roles"), role).await.status, StatusCode::CREATED);
+    let apply = async |users: &[&str]| {
+        let subject =
+            |name: &&str| json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name});
+        let subjects: Vec<Value> = users.iter().map(subject).collect();
+        let wanted = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "subjects": subjects,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
+        });
+        let path = format!("{rbac}/rolebindings/readers?fieldManager=ann");
+        let headers = [("content-type", "application/apply-patch+yaml")];
+        world.send(&ann, "PATCH", &path, &headers, wanted.to_string()).await
+    };
+    assert_eq!(apply(&["bob"]).await.status, StatusCode::CREATED);
+    assert_eq!(apply(&["bob", "carl"]).await.status, StatusCode::OK);
+    assert_eq!(world.delete(&ann, &format!("{rbac}/roles/reader")).await.status, StatusCode::OK);
+    let refused = apply(&["bob", "carl", "dora"]).await;
+    assert_eq!(refused.says(), (404, r#"roles.rbac.authorization.k8s.io "reader" not found"#));
+}
+
+#[tokio::test]
+async fn an_object_grows_up_to_its_limit() {
+    const LIMIT: usize = 1_572_864;
+    let world = World::new().await;
+    let path = format!("{MAPS}/a");
+    world.post(&admin(), MAPS, map("a", json!({}))).await;
+    let size = || {
+        let key = ObjectKey::new("configmaps", "default", "a");
+        world.store.read(|tx| tx.get(&OBJECTS, &key)).unwrap().unwrap().0.len()
+    };
+    let pad = async |length: usize| {
+        let patch = json!({"metadata": {"managedFields": [{"manager": "x".repeat(length)}]}});
+        world.patch(&admin(), &path, "merge-patch", patch).await
+    };
+    pad(1).await;
+    let fits = LIMIT - size() + 1;
+    let refused = pad(fits + 1).await;
+    assert_eq!(refused.says(), (413, "Request entity is too large: limit is 1572864"));
+    let taken = pad(fits).await;
+    assert_eq!((taken.status, size()), (StatusCode::OK, LIMIT), "{}", taken.says().1);
+    assert_eq!(world.delete(&admin(), &path).await.status, StatusCode::OK);
 }
