@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::request::Parts as Head;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use pierhead_api::meta::Status;
 use pierhead_auth::{Attributes, Denied};
@@ -48,8 +49,10 @@ pub(crate) async fn handle(parts: &Arc<Parts>, request: Request<RequestBody>) ->
     let style = Style::plain(&head.headers, &query);
     let mut response = match answer(parts, head, body, query).await {
         Ok(response) => response,
-        Err(error) => respond::respond_status(&style, error.status())
-            .unwrap_or_else(|_| Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync())),
+        // Why a Status could not be written was logged when its error was made.
+        Err(error) => respond::respond_status(&style, error.status()).unwrap_or_else(|_| {
+            respond::respond_bytes(StatusCode::INTERNAL_SERVER_ERROR, Bytes::new(), "text/plain")
+        }),
     };
     let id = Uuid::new_v4().to_string();
     if let Ok(value) = id.parse() {
@@ -69,7 +72,7 @@ async fn answer(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let target = path::parse(head.uri.path());
     if target == Target::OAuth {
-        let bytes = body::collect(body).await?;
+        let bytes = body::collect_up_to(body, oauth::MAX_FORM).await?;
         return Ok(oauth::serve(server, head, bytes).await);
     }
     let caller = authenticate::caller(&server.auth, &head)?;
@@ -106,11 +109,12 @@ async fn resource(
         verb,
         path,
         query: incoming.query,
-        subject: Arc::clone(&caller.subject),
+        subject: caller.subject,
+        bearer: caller.bearer,
         permit,
         now: server.clock.now(),
     };
-    let request = Exchange { caller, head: incoming.head, body: incoming.body, encoder };
+    let request = Exchange { head: incoming.head, body: incoming.body, encoder };
     let (answer, encoder) = dispatch(call, request).await?;
     encoder.respond(answer)
 }
@@ -127,14 +131,13 @@ fn unknown_resource(attributes: &Attributes) -> ApiError {
 
 /// What the verbs need of a request besides the call.
 struct Exchange {
-    caller: Caller,
     head: Head,
     body: RequestBody,
     encoder: Encoder,
 }
 
 async fn dispatch(call: Call, request: Exchange) -> Result<(Answer, Encoder), ApiError> {
-    let Exchange { caller, head, body, encoder } = request;
+    let Exchange { head, body, encoder } = request;
     let kind = &call.resource.kind;
     if call.path.subresource.is_some() {
         let (answer, encoder) = subresource::answer(&call, &head, body, encoder).await?;
@@ -150,7 +153,7 @@ async fn dispatch(call: Call, request: Exchange) -> Result<(Answer, Encoder), Ap
     let answer = match call.verb {
         Verb::Get => get::answer(&call)?,
         Verb::List => list::answer(&call).await?,
-        Verb::Watch => watch::answer(call, caller, encoder.clone())?,
+        Verb::Watch => watch::answer(call, encoder.clone())?,
         Verb::Create => create::answer(&call, &head, body).await?,
         Verb::Update => update::answer(&call, &head, body).await?,
         Verb::Patch => patch::answer(&call, &head, body).await?,

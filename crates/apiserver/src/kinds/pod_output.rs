@@ -1,9 +1,10 @@
 //! `pods/<name>/log`: the output of a container as text (platform 8.6).
 //!
-//! Owns the options of the query, the choice of the container and the limit of bytes. The output itself comes from
-//! whoever implements [`crate::PodLogs`].
+//! Owns the options of the query, the choice of the container, the limit of bytes, and that output that is followed ends
+//! with the right to it. The output itself comes from whoever implements [`crate::PodLogs`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -16,17 +17,23 @@ use pierhead_api::core::{Container, DEFAULT_SCHEDULER, Pod};
 use pierhead_api::field::FieldErrors;
 use pierhead_api::from_value;
 use pierhead_api::meta::Status;
+use pierhead_store::{Revision, Store};
 use serde_json::Value;
+use tokio::time::Instant;
 
-use crate::ResponseBody;
 use crate::call::{Answer, Call};
 use crate::error::ApiError;
 use crate::kind::{Connect, GroupVersionKind, SubBehaviour, Subresource, Verb};
 use crate::pod_logs::{LogBody, LogError, LogOptions};
 use crate::query::Query;
+use crate::standing::Standing;
+use crate::{BoxError, ResponseBody};
 
 /// The container meant by an annotation when none is named.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+
+/// How long output is followed before the caller's right to it is looked at again, where nothing changes.
+const STANDING_TICK: Duration = Duration::from_secs(30);
 
 /// The subresource.
 pub(crate) fn subresource() -> Subresource {
@@ -62,12 +69,15 @@ pub(crate) async fn show(call: &Call, name: &str, query: &Query) -> Result<Answe
     let Some(logs) = &call.server.config.pod_logs else {
         return Err(Status::service_unavailable("nobody keeps the output of containers here").into());
     };
-    let limit = options.limit_bytes;
+    let (limit, follows) = (options.limit_bytes, options.follow);
     match logs.log(pod, options).await {
-        Ok(body) => Ok(text(match limit {
-            None => body,
-            Some(limit) => cut(body, limit),
-        })),
+        Ok(body) => {
+            let body = if follows { Followed::start(body, call) } else { body };
+            Ok(text(match limit {
+                None => body,
+                Some(limit) => cut(body, limit),
+            }))
+        }
         Err(LogError::NotFound { message }) => {
             Err(Status { message, ..Status::not_found("pods/log", "", name) }.into())
         }
@@ -153,6 +163,47 @@ fn container_of(pod: &Pod, wanted: &str) -> Result<String, ApiError> {
                 message.push_str(&format!(" or one of the init containers: [{init}]"));
             }
             Err(Status::bad_request(message).into())
+        }
+    }
+}
+
+/// Output that is followed, as long as the caller may have it.
+struct Followed {
+    body: LogBody,
+    standing: Standing,
+    store: Store,
+    /// The state in which the caller last had the right.
+    asked_at: Revision,
+    /// When they are asked for again though nothing happened: tokens also end by themselves.
+    tick: Instant,
+}
+
+impl Followed {
+    fn start(body: LogBody, call: &Call) -> LogBody {
+        let store = call.server.store.clone();
+        let (asked_at, tick) = (store.revision(), Instant::now() + STANDING_TICK);
+        let followed = Self { body, standing: call.standing(), store, asked_at, tick };
+        stream::unfold(followed, |mut followed| async move {
+            let piece = followed.next().await?;
+            Some((piece, followed))
+        })
+        .boxed()
+    }
+
+    /// The next piece; `None` when there is none, or when it is not the caller's any more.
+    async fn next(&mut self) -> Option<Result<Bytes, BoxError>> {
+        loop {
+            let piece = tokio::time::timeout_at(self.tick, self.body.next()).await;
+            let revision = self.store.revision();
+            if revision != self.asked_at || Instant::now() >= self.tick {
+                if !self.standing.holds() {
+                    return None;
+                }
+                (self.asked_at, self.tick) = (revision, Instant::now() + STANDING_TICK);
+            }
+            if let Ok(piece) = piece {
+                return piece;
+            }
         }
     }
 }

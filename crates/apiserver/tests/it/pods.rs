@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use http_body_util::BodyExt as _;
 use pierhead_auth::Subject;
 use serde_json::{Value, json};
 
@@ -224,6 +225,21 @@ async fn output_is_text_of_the_container_asked_for() {
     assert_eq!(stranger.status, StatusCode::FORBIDDEN);
     let session = world.send(&ann, "POST", &format!("{PODS}/a/exec?command=ls"), &[], "").await;
     assert_eq!(session.says(), (501, "exec is not implemented by this server"));
+}
+
+#[tokio::test]
+async fn followed_output_ends_with_the_right_to_it() {
+    let (world, ann) = shop().await;
+    world.post(&ann, PODS, pod("a")).await;
+    bind(&world, "a").await;
+    let mut body = world.open(&ann, "GET", &format!("{PODS}/a/log?follow=true"), &[], "").await.into_body();
+    for _ in 0..3 {
+        assert!(body.frame().await.is_some());
+    }
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings";
+    let taken = world.delete(&admin(), &format!("{bindings}/admin")).await;
+    assert_eq!(taken.status, StatusCode::OK, "{}", taken.body);
+    assert!(body.frame().await.is_none());
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use pierhead_auth::{Auth, Subject};
 use pierhead_blobs::Blobs;
 use pierhead_client::egress::{Authorities, Egress, EgressConfig};
 use pierhead_images::Images;
-use pierhead_runtime::ManualClock;
+use pierhead_runtime::{ManualClock, SharedClock};
 use pierhead_store::Store;
 use serde_json::Value;
 
@@ -41,7 +41,9 @@ struct Chatty;
 impl PodLogs for Chatty {
     fn log(&self, _: Pod, options: LogOptions) -> BoxFuture<'static, Result<LogBody, LogError>> {
         let line = format!("{} says: tail {}\n", options.container, options.tail_lines.unwrap_or_default());
-        async move { Ok(stream::iter([Ok(Bytes::from(line))]).boxed()) }.boxed()
+        let lines = stream::repeat_with(move || Ok(Bytes::from(line.clone())));
+        // Who follows is told the same for ever.
+        async move { Ok(if options.follow { lines.boxed() } else { lines.take(1).boxed() }) }.boxed()
     }
 }
 
@@ -63,7 +65,11 @@ pub(crate) fn user(name: &str) -> Arc<Subject> {
 impl World {
     pub(crate) async fn new() -> Self {
         let clock = ManualClock::default().shared();
-        let store = Store::memory(Arc::clone(&clock));
+        Self::over(Store::memory(Arc::clone(&clock)), clock).await
+    }
+
+    /// The same over a store that is there already.
+    pub(crate) async fn over(store: Store, clock: SharedClock) -> Self {
         let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
         let addresses = Addresses {
             registry: address(5000),
