@@ -7,12 +7,10 @@
 use std::sync::Arc;
 
 use pierhead_api::apps::{
-    DeploymentCause, DeploymentConfig, DeploymentDetails, DeploymentTriggerImageChangeParams, annotations,
-    trigger,
+    DeploymentCause, DeploymentConfig, DeploymentDetails, DeploymentTriggerImageChangeParams, trigger,
 };
 use pierhead_api::core::ExtensionsScale;
 use pierhead_api::field::FieldErrors;
-use pierhead_api::meta::ObjectMeta;
 use pierhead_api::{Object, from_value, to_value};
 use serde_json::{Value, json};
 
@@ -72,10 +70,9 @@ fn scale() -> Subresource {
 /// Short image names may mean streams of the project (images 5.8).
 fn resolve_template(admission: &mut Admission<'_>) -> Result<(), ApiError> {
     pod_images::resolve(admission, |config: &mut DeploymentConfig| {
-        let asks = |metadata: &ObjectMeta| metadata.annotation(annotations::RESOLVE_NAMES) == Some("*");
-        let asked = asks(&config.metadata);
+        let asked = pod_images::asks(&config.metadata);
         let template = config.spec.template.as_mut()?;
-        let asked = asked || asks(&template.metadata);
+        let asked = asked || pod_images::asks(&template.metadata);
         Some((&mut template.spec, asked))
     })
 }
@@ -91,15 +88,17 @@ fn read(document: &Value) -> Result<DeploymentConfig, ApiError> {
     from_value(document).map_err(|error| ApiError::internal(&error))
 }
 
-/// The pull spec that an image stream tag means now; nothing while it has no image.
+/// The pull spec that an image stream tag means now; nothing while it has no image, or if it is another project's and
+/// the caller may not pull it: what they may not read looks as if it were not there.
 fn resolve(call: &Call, namespace: &str, name: &str) -> Result<Option<String>, ApiError> {
-    match call.server.images.stream_tag(namespace, name) {
-        Ok(tag) => Ok(Some(tag.image.docker_image_reference).filter(|spec| !spec.is_empty())),
-        Err(
-            pierhead_images::StreamError::NotFound { .. } | pierhead_images::StreamError::BadRequest { .. },
-        ) => Ok(None),
-        Err(error) => Err(error.into()),
+    let stream = name.split_once(':').map_or(name, |(stream, _)| stream);
+    if namespace != call.namespace()
+        && call.server.auth.permit_pull(&call.subject, namespace, stream).is_err()
+    {
+        return Ok(None);
     }
+    let tag = pod_images::existing_tag(call, namespace, name)?;
+    Ok(tag.map(|tag| tag.image.docker_image_reference).filter(|spec| !spec.is_empty()))
 }
 
 /// Puts the newest images of the `wanted` triggers into the template.

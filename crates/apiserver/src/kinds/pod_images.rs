@@ -1,18 +1,21 @@
 //! Short image names that mean a stream of the same project (images 5.8).
 //!
 //! Owns the admission that replaces them: for streams whose `lookupPolicy.local` is set, or where the pod or template
-//! says that names are to be resolved. A name that no stream has stays what the engine makes of it.
+//! says that names are to be resolved. A name that no stream has stays what the engine makes of it, and so does one that
+//! was there before: a change of something else resolves nothing.
 
+use pierhead_api::apps::annotations::RESOLVE_NAMES;
 use pierhead_api::core::{Container, Pod, PodSpec, ReplicationController};
+use pierhead_api::image::ImageStreamTag;
 use pierhead_api::meta::ObjectMeta;
 use pierhead_api::{Object, from_value, to_value};
+use pierhead_images::StreamError;
+use serde_json::Value;
 
 use crate::admission::{Admission, Operation};
 use crate::call::Call;
 use crate::error::ApiError;
-
-/// `"*"`: image names of the object are looked up whatever the streams say.
-const RESOLVE_NAMES: &str = "alpha.image.policy.openshift.io/resolve-names";
+use crate::strategy::Part;
 
 /// For pods.
 pub(crate) fn resolve_pod(admission: &mut Admission<'_>) -> Result<(), ApiError> {
@@ -36,25 +39,33 @@ pub(crate) fn resolve_template(admission: &mut Admission<'_>) -> Result<(), ApiE
     })
 }
 
-fn asks(metadata: &ObjectMeta) -> bool {
+/// Whether image names of the object are looked up whatever the streams say.
+pub(crate) fn asks(metadata: &ObjectMeta) -> bool {
     metadata.annotation(RESOLVE_NAMES) == Some("*")
 }
 
 /// Resolves the images of the pod spec that `spec_of` finds, with whether all of them are to be looked up.
 pub(crate) fn resolve<O: Object>(
     admission: &mut Admission<'_>,
-    spec_of: impl FnOnce(&mut O) -> Option<(&mut PodSpec, bool)>,
+    spec_of: impl Fn(&mut O) -> Option<(&mut PodSpec, bool)>,
 ) -> Result<(), ApiError> {
     let (call, namespace) = (admission.call, admission.namespace);
-    let document = match &mut admission.operation {
-        Operation::Create { object } | Operation::Update { object, .. } => object,
-        Operation::Delete { .. } => return Ok(()),
+    let (document, old) = match &mut admission.operation {
+        Operation::Create { object } => (object, None),
+        Operation::Update { object, old, part: Part::Main | Part::Computed } => (object, Some(*old)),
+        Operation::Update { .. } | Operation::Delete { .. } => return Ok(()),
     };
-    let mut object: O = from_value(document).map_err(|error| ApiError::internal(&error))?;
+    let read = |document: &Value| from_value::<O>(document).map_err(|error| ApiError::internal(&error));
+    let mut object = read(document)?;
+    let mut old = old.map(read).transpose()?;
+    let before = old.as_mut().and_then(&spec_of).map(|(spec, _)| &*spec);
     let Some((spec, always)) = spec_of(&mut object) else { return Ok(()) };
     let mut changed = false;
     for container in spec.init_containers.iter_mut().chain(&mut spec.containers) {
-        changed |= resolve_container(call, namespace, container, always)?;
+        let known = before.and_then(|before| before.container(&container.name));
+        if known.is_none_or(|known| known.image != container.image) {
+            changed |= resolve_container(call, namespace, container, always)?;
+        }
     }
     if changed {
         **document = to_value(&object);
@@ -69,16 +80,26 @@ fn resolve_container(
     always: bool,
 ) -> Result<bool, ApiError> {
     let Some((name, tag)) = stream_and_tag(&container.image) else { return Ok(false) };
-    let Some(stream) = call.server.images.stream(namespace, name)? else { return Ok(false) };
-    if !always && !stream.spec.lookup_policy.local {
+    // Not the whole stream, which may have very many tags.
+    let Some(tag) = existing_tag(call, namespace, &format!("{name}:{tag}"))? else { return Ok(false) };
+    let spec = tag.image.docker_image_reference;
+    if spec.is_empty() || spec == container.image || !always && !tag.lookup_policy.local {
         return Ok(false);
     }
-    match stream.newest_pull_spec(tag) {
-        Some(spec) if spec != container.image => {
-            container.image = spec;
-            Ok(true)
-        }
-        _ => Ok(false),
+    container.image = spec;
+    Ok(true)
+}
+
+/// The tag `name` (`stream:tag`), if it has an image.
+pub(crate) fn existing_tag(
+    call: &Call,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<ImageStreamTag>, ApiError> {
+    match call.server.images.stream_tag(namespace, name) {
+        Ok(tag) => Ok(Some(tag)),
+        Err(StreamError::NotFound { .. } | StreamError::BadRequest { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -307,3 +307,57 @@ async fn scale_and_generation_of_2016() {
         resources.contains("deploymentconfigs/scale") && !resources.contains("generatedeploymentconfigs")
     );
 }
+
+#[tokio::test]
+async fn short_names_are_resolved_only_where_they_are_written() {
+    let shop = Shop::open().await;
+    let mut config = by_name();
+    config["spec"]["template"]["spec"]["containers"][0]["image"] = "app:v1".into();
+    config["metadata"]["annotations"] = json!({"alpha.image.policy.openshift.io/resolve-names": "*"});
+    shop.create(config).await;
+    let image = shop.tag('a').await;
+    let shown = |config: &Value| {
+        let image = &config["spec"]["template"]["spec"]["containers"][0]["image"];
+        (image.clone(), config["metadata"]["generation"].clone())
+    };
+    let path = format!("{CONFIGS}/web");
+    let mut sent = shop.config("web").await;
+    sent["status"]["replicas"] = 1.into();
+    let put = shop.world.put(&admin(), &format!("{path}/status"), sent).await.body;
+    assert_eq!((shown(&put), &put["status"]["replicas"]), ((json!("app:v1"), json!(1)), &json!(1)), "{put}");
+    let scale = json!({"spec": {"replicas": 2}});
+    shop.world.patch(&shop.ann, &format!("{path}/scale"), "merge-patch", scale).await;
+    assert_eq!(shown(&shop.config("web").await), (json!("app:v1"), json!(2)));
+    let other = json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "other"}]}}}});
+    let back = json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "app:v1"}]}}}});
+    shop.world.patch(&shop.ann, &path, "strategic-merge-patch", other).await;
+    shop.world.patch(&shop.ann, &path, "strategic-merge-patch", back).await;
+    assert_eq!(shown(&shop.config("web").await), (json!(image), json!(4)));
+}
+
+#[tokio::test]
+async fn images_of_other_projects_are_for_those_who_may_pull_them() {
+    let shop = Shop::open().await;
+    let image = shop.tag('a').await;
+    let bob = user("bob");
+    shop.world.project(&bob, "garden").await;
+    let configs = CONFIGS.replace("shop", "garden");
+    let mut config = following(true);
+    config["spec"]["triggers"][0]["imageChangeParams"]["from"]["namespace"] = "shop".into();
+    let made = shop.world.post(&bob, &configs, config).await;
+    assert_eq!(made.status.as_u16(), 201, "{}", made.body);
+    let generated = || async {
+        let path = "/oapi/v1/namespaces/garden/generatedeploymentconfigs/web";
+        let config = shop.world.get(&bob, path).await.body;
+        config["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+    };
+    assert_eq!(generated().await, " ");
+    let binding = json!({
+        "metadata": {"name": "pull"}, "subjects": [{"kind": "User", "name": "bob"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:image-puller"},
+    });
+    let path = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings";
+    let bound = shop.world.post(&shop.ann, path, binding).await;
+    assert_eq!(bound.status.as_u16(), 201, "{}", bound.body);
+    assert_eq!(generated().await, image);
+}

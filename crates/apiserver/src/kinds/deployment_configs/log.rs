@@ -27,6 +27,8 @@ use crate::kind::Connect;
 
 /// How long a request waits for a log that is not there yet.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long changes are left to gather before it is looked for again.
+const PAUSE: Duration = Duration::from_millis(250);
 /// What of the query is about the version, not about the log.
 const OWN_OPTIONS: [&str; 3] = ["previous", "version", "nowait"];
 
@@ -116,21 +118,21 @@ fn version(config: &DeploymentConfig, options: &DeploymentLogOptions) -> Result<
     }
 }
 
-/// Looks again after every change until there is something, but not beyond `deadline`.
+/// Looks again after changes of objects until there is something, but not beyond `deadline`.
 async fn wait<T>(
     call: &Call,
     deadline: Instant,
     look: impl Fn() -> Result<Option<T>, ApiError>,
 ) -> Result<Option<T>, ApiError> {
-    let mut revisions = call.server.store.subscribe();
+    let mut news = call.server.store.subscribe_to(&[OBJECTS.name()]);
     loop {
-        revisions.mark_unchanged();
+        news.mark_seen();
         if let Some(found) = look()? {
             return Ok(Some(found));
         }
-        match tokio::time::timeout_at(deadline, revisions.changed()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return Ok(None),
+        match tokio::time::timeout_at(deadline, news.changed()).await {
+            Ok(true) => tokio::time::sleep_until(deadline.min(Instant::now() + PAUSE)).await,
+            Ok(false) | Err(_) => return Ok(None),
         }
     }
 }
