@@ -25,6 +25,7 @@ use crate::call::{Answer, Call};
 use crate::error::ApiError;
 use crate::kind::{Connect, Kind, Verb};
 use crate::metadata;
+use crate::query::{DryRun, WriteOptions};
 use crate::server::Parts;
 use crate::storage::objects::put;
 
@@ -75,11 +76,16 @@ async fn create(call: &Call, document: &Value) -> Result<Answer, ApiError> {
     {
         return Err(Status::forbidden("project", GROUP, &name, why).into());
     }
-    let objects = template(&request, &call.subject, call.now);
-    if !call.query.all("dryRun").any(|value| value == "All") {
-        store(call, &name, objects).await?;
-        wait_for_secrets(&call.server, &name).await?;
+    if WriteOptions::parse(&call.query, "CreateOptions")?.dry_run == DryRun::All {
+        // Whose the existing one is, and what it is like, is not the caller's to know.
+        if call.server.object("namespaces", "", &name)?.is_some() {
+            return Err(already_exists(&name, call.server.settings.era));
+        }
+        let project = Project::from(&namespace(&request, &call.subject, call.now));
+        return Ok(Answer::created(to_value(&project)));
     }
+    store(call, &name, template(&request, &call.subject, call.now)).await?;
+    wait_for_secrets(&call.server, &name).await?;
     let project = match call.server.object("namespaces", "", &name)? {
         Some(stored) => {
             Project::from(&from_value::<Namespace>(&stored).map_err(|error| ApiError::internal(&error))?)

@@ -19,6 +19,7 @@ use crate::call::{Answer, Call};
 use crate::error::ApiError;
 use crate::kind::{Connect, GroupVersionKind, SubBehaviour, Subresource, Verb};
 use crate::metadata;
+use crate::query::{DryRun, WriteOptions};
 
 /// The subresource of service accounts.
 pub(crate) fn subresource() -> Subresource {
@@ -74,8 +75,13 @@ fn issue(call: &Call, document: &Value) -> Result<Value, ApiError> {
     call.name().clone_into(&mut request.metadata.name);
     call.namespace().clone_into(&mut request.metadata.namespace);
     request.metadata.creation_timestamp = Some(Time(call.now).to_second());
+    let is_dry = WriteOptions::parse(&call.query, "CreateOptions")?.dry_run == DryRun::All;
     request.status = TokenRequestStatus {
-        token: call.server.auth.signer().sign_bound(&claims).into_exposed(),
+        token: if is_dry {
+            String::new()
+        } else {
+            call.server.auth.signer().sign_bound(&claims).into_exposed()
+        },
         expiration_timestamp: Some(Time(expires_at).to_second()),
     };
     Ok(to_value(&request))

@@ -36,6 +36,19 @@ async fn a_user_asks_for_a_project_and_owns_it() {
     assert_eq!(names, ["builder", "default", "deployer"]);
     let again = world.post(&user("bob"), REQUESTS, request("shop")).await;
     assert_eq!(again.says(), (409, r#"project "shop" already exists"#));
+    let dry = format!("{REQUESTS}?dryRun=All");
+    let tried = world.post(&user("bob"), &dry, request("shop")).await;
+    assert_eq!(tried.says(), (409, r#"project "shop" already exists"#));
+    let tried = world.post(&user("bob"), &dry, request("new")).await;
+    assert_eq!(tried.status, StatusCode::CREATED, "{}", tried.body);
+    assert_eq!(world.get(&admin(), "/api/v1/namespaces/new").await.status, StatusCode::NOT_FOUND);
+    let tokens = "/api/v1/namespaces/shop/serviceaccounts/default/token";
+    let token = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+    for (path, is_signed) in [(tokens.to_owned(), true), (format!("{tokens}?dryRun=All"), false)] {
+        let made = world.post(&ann, &path, token.clone()).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+        assert_eq!(made.body["status"]["token"].as_str().is_some_and(|token| !token.is_empty()), is_signed);
+    }
     assert_eq!(world.post(&ann, REQUESTS, request("x")).await.status.as_u16(), 422);
 }
 
