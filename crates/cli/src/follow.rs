@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
-use pierhead_client::{ApiRequest, Client, ClientError, WatchEventKind, WatchStream};
+use pierhead_client::{ApiRequest, Client, ClientError, Resource, WatchEventKind, WatchStream};
 use serde_json::Value;
 
-use crate::{discovery::ApiKind, object};
+use crate::object;
 
 /// How long to wait before a watch is opened anew.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// An object that is being followed. The watch is opened anew whenever the server ends it.
+/// How often in a row a server that does not answer is asked anew, and how far the pauses grow meanwhile: together
+/// most of a minute, in which a server starts again.
+const TRIES: u32 = 12;
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// An object that is being followed. The watch is opened anew whenever it ends: because the server ended it, or the
+/// connection broke, or the server is away for a while.
 pub(crate) struct Followed {
     client: Client,
     collection: String,
@@ -20,12 +26,13 @@ pub(crate) struct Followed {
 }
 
 impl Followed {
-    pub(crate) fn new(client: &Client, kind: &ApiKind, namespace: &str, name: &str) -> Self {
+    /// Follows an object of a collection; `scope` is its namespace, if it has one.
+    pub(crate) fn new(client: &Client, resource: &Resource, scope: Option<&str>, name: &str) -> Self {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("fieldSelector", &format!("metadata.name={name}"));
         Self {
             client: client.clone(),
-            collection: kind.resource().collection(kind.scope(namespace)),
+            collection: resource.collection(scope),
             selector: query.finish(),
             watch: None,
             has_begun: false,
@@ -34,6 +41,21 @@ impl Followed {
 
     /// The object as it is, at first, then after each change. None where it does not exist or has been deleted.
     pub(crate) async fn next(&mut self) -> Result<Option<Value>, ClientError> {
+        let mut lost = 0;
+        loop {
+            match self.advance().await {
+                Err(error) if self.has_begun && lost < TRIES && is_passing(&error) => {
+                    tracing::debug!(%error, "The watch is opened anew");
+                    self.watch = None;
+                    tokio::time::sleep((PAUSE * 2_u32.pow(lost)).min(LONGEST_PAUSE)).await;
+                    lost += 1;
+                }
+                answered => return answered,
+            }
+        }
+    }
+
+    async fn advance(&mut self) -> Result<Option<Value>, ClientError> {
         loop {
             let Some(watch) = &mut self.watch else { return self.begin().await };
             match watch.next().await? {
@@ -50,15 +72,23 @@ impl Followed {
     }
 
     async fn begin(&mut self) -> Result<Option<Value>, ClientError> {
-        if std::mem::replace(&mut self.has_begun, true) {
+        if self.has_begun {
             // Whoever ends watches at once must not be asked without a pause.
             tokio::time::sleep(PAUSE).await;
         }
         let path = format!("{}?{}", self.collection, self.selector);
         let list = self.client.request(http::Method::GET, &path, None, None).await?;
+        self.has_begun = true;
         let version = object::text(&list, "metadata.resourceVersion");
         let path = format!("{path}&watch=true&resourceVersion={version}");
         self.watch = Some(self.client.watch(ApiRequest::get(path)).await?);
         Ok(object::list(&list, "items").first().cloned())
     }
+}
+
+/// Whether the same request may succeed in a while: nobody answered, or somebody in the server's place, or the version
+/// asked for is too old by now.
+fn is_passing(error: &ClientError) -> bool {
+    matches!(error, ClientError::Transport(_) | ClientError::Service(_))
+        || matches!(error.code(), Some(410 | 429 | 500 | 502..=504))
 }

@@ -7,6 +7,7 @@
 mod deployments;
 mod describe;
 mod discovery;
+mod dry_run;
 mod environment;
 mod error;
 mod follow;

@@ -110,6 +110,21 @@ pub(crate) fn difference(before: &Value, after: &Value) -> Value {
     Value::Object(patch)
 }
 
+/// Whether two merge patches say something about the same field.
+pub(crate) fn overlap(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            one.iter().any(|(key, value)| other.get(key).is_some_and(|known| overlap(value, known)))
+        }
+        _ => true,
+    }
+}
+
+/// A value as text, a string without its quotes.
+pub(crate) fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 /// The list at a path, made where it is missing.
 pub(crate) fn list_mut<'v>(value: &'v mut Value, path: &str) -> &'v mut Vec<Value> {
     let (parent, field) = path.rsplit_once('.').unwrap_or(("", path));

@@ -177,13 +177,22 @@ impl Session {
         if let Some(insecure) = globals.insecure_skip_tls_verify {
             options.trust.insecure_skip_tls_verify = insecure;
         }
-        if let (Some(certificate), Some(key)) = (&globals.client_certificate, &globals.client_key) {
-            options.trust.identity =
-                Some(Identity { certificate: read(certificate)?, key: Secret::new(read(key)?) });
+        match (&globals.client_certificate, &globals.client_key) {
+            (None, None) => {}
+            (Some(certificate), Some(key)) => {
+                options.trust.identity =
+                    Some(Identity { certificate: read(certificate)?, key: Secret::new(read(key)?) });
+            }
+            // Not as somebody else than the one who is meant.
+            _ => bail!("--client-certificate and --client-key only work together"),
         }
-        if let Some(user) = &globals.impersonate {
-            let groups = globals.impersonate_groups.clone();
-            options.impersonate = Some(Impersonation { user: user.clone(), groups });
+        match &globals.impersonate {
+            Some(user) => {
+                let groups = globals.impersonate_groups.clone();
+                options.impersonate = Some(Impersonation { user: user.clone(), groups });
+            }
+            None if globals.impersonate_groups.is_empty() => {}
+            None => bail!("requesting groups without impersonating a user: --as-group needs --as"),
         }
         options.request_timeout =
             globals.request_timeout.as_deref().map(parse_timeout).transpose()?.flatten();

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 
 /// Reads one line, without its newline; none at the end of the input.
 pub(crate) fn read_line(input: &mut dyn Read) -> io::Result<Option<String>> {
@@ -25,13 +25,70 @@ pub(crate) fn read_line(input: &mut dyn Read) -> io::Result<Option<String>> {
 }
 
 /// Reads one line while the process's terminal, if there is one, does not show what is typed.
+///
+/// The keys come as they are, Ctrl-C among them: a signal would end the process before the terminal is as it was.
 pub(crate) fn read_hidden(input: &mut dyn Read) -> io::Result<Option<String>> {
     let terminal = io::stdin();
     let Ok(shown) = tcgetattr(&terminal) else { return read_line(input) };
     let mut hidden = shown.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
+    hidden.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+    hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
+    hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
     tcsetattr(&terminal, OptionalActions::Now, &hidden)?;
-    let line = read_line(input);
+    let line = read_keys(input);
     tcsetattr(&terminal, OptionalActions::Now, &shown)?;
     line
+}
+
+/// Reads a line key by key, with those that take back. Ctrl-C is an error; Ctrl-D at the beginning, the end.
+fn read_keys(input: &mut dyn Read) -> io::Result<Option<String>> {
+    const INTERRUPT: u8 = 0x03;
+    const END: u8 = 0x04;
+    const ERASE: [u8; 2] = [0x08, 0x7f];
+    const KILL: u8 = 0x15;
+    let mut line = Vec::new();
+    let mut key = [0_u8];
+    loop {
+        match input.read(&mut key) {
+            Ok(0) if line.is_empty() => return Ok(None),
+            Ok(0) => break,
+            Ok(_) => match key[0] {
+                b'\r' | b'\n' => break,
+                INTERRUPT => return Err(io::Error::other("interrupted")),
+                END if line.is_empty() => return Ok(None),
+                END => break,
+                KILL => line.clear(),
+                key if ERASE.contains(&key) => {
+                    // A character may be of several bytes: all that continue one go with it.
+                    while line.pop().is_some_and(|byte: u8| byte & 0xc0 == 0x80) {}
+                }
+                key => line.push(key),
+            },
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(String::from_utf8_lossy(&line).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_keys;
+
+    #[track_caller]
+    fn check(mut keys: &[u8], expected: Option<&str>) {
+        assert_eq!(read_keys(&mut keys).unwrap().as_deref(), expected);
+    }
+
+    #[test]
+    fn keys_make_a_line() {
+        check(b"secret\rmore", Some("secret"));
+        check("gr\u{fc}\u{7f}un\n".as_bytes(), Some("grun"));
+        check(b"\x7fwrong\x15right\n", Some("right"));
+        check(b"\x04", None);
+        check(b"", None);
+        check(b"cut off", Some("cut off"));
+        let mut keys: &[u8] = b"se\x03cret\n";
+        assert!(read_keys(&mut keys).is_err(), "Ctrl-C ends the question");
+    }
 }

@@ -143,7 +143,6 @@ fn container_state(title: &str, state: Option<&Value>) -> String {
 /// `http-get http://:8080/ delay=0s timeout=1s period=10s #success=1 #failure=3`.
 fn probe(probe: &Value) -> String {
     let number = |field: &str, default: u64| probe.get(field).and_then(Value::as_u64).unwrap_or(default);
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let what = if let Some(exec) = object::at(probe, "exec") {
         let words: Vec<&str> = object::list(exec, "command").iter().filter_map(Value::as_str).collect();
         format!("exec [{}]", words.join(" "))
@@ -152,13 +151,13 @@ fn probe(probe: &Value) -> String {
             "" => "http".to_owned(),
             scheme => scheme.to_lowercase(),
         };
-        let port = get.get("port").map(plain).unwrap_or_default();
+        let port = get.get("port").map(object::plain).unwrap_or_default();
         format!("http-get {scheme}://{}:{port}{}", object::text(get, "host"), object::text(get, "path"))
     } else if let Some(socket) = object::at(probe, "tcpSocket") {
         format!(
             "tcp-socket {}:{}",
             object::text(socket, "host"),
-            socket.get("port").map(plain).unwrap_or_default()
+            socket.get("port").map(object::plain).unwrap_or_default()
         )
     } else {
         "unknown".to_owned()

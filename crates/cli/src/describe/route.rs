@@ -21,7 +21,7 @@ pub(super) async fn describe(context: &Context<'_>, route: &Value) -> String {
     text.push_str(&format!("TLS Termination:\t{}\n", or_none(termination)));
     let insecure = object::text(route, "spec.tls.insecureEdgeTerminationPolicy");
     text.push_str(&format!("Insecure Policy:\t{}\n", or_none(insecure)));
-    let port = object::at(route, "spec.port.targetPort").map(plain);
+    let port = object::at(route, "spec.port.targetPort").map(object::plain);
     text.push_str(&format!("Endpoint Port:\t{}\n", port.as_deref().unwrap_or("<all endpoint ports>")));
 
     let mut backends = vec![object::at(route, "spec.to").cloned().unwrap_or(Value::Null)];
@@ -35,10 +35,6 @@ pub(super) async fn describe(context: &Context<'_>, route: &Value) -> String {
         text.push_str(&format!("Endpoints:\t{}\n", endpoints(context, route, name).await));
     }
     text
-}
-
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// `Requested Host` and what each router made of it.
@@ -75,11 +71,11 @@ async fn endpoints(context: &Context<'_>, route: &Value, service: &str) -> Strin
     };
     let endpoints = service::endpoints(context, &service).await;
     let ports = object::list(&service, "spec.ports");
-    let wanted = object::at(route, "spec.port.targetPort").map(plain);
+    let wanted = object::at(route, "spec.port.targetPort").map(object::plain);
     let mut all = Vec::new();
     for port in ports {
         let name = object::text(port, "name");
-        let number = port.get("targetPort").map(plain).unwrap_or_default();
+        let number = port.get("targetPort").map(object::plain).unwrap_or_default();
         if wanted.as_deref().is_none_or(|wanted| wanted == name || wanted == number) {
             all.extend(service::addresses(endpoints.as_ref(), name));
         }

@@ -16,7 +16,7 @@ pub(super) async fn describe(context: &Context<'_>, service: &Value) -> String {
         let name = object::text(port, "name");
         let shown = if name.is_empty() { "<unset>" } else { name };
         let protocol = object::text(port, "protocol");
-        let number = |field: &str| port.get(field).map(plain).unwrap_or_default();
+        let number = |field: &str| port.get(field).map(object::plain).unwrap_or_default();
         text.push_str(&format!("Port:\t{shown}\t{}/{protocol}\n", number("port")));
         if port.get("targetPort").is_some() {
             text.push_str(&format!("TargetPort:\t{}/{protocol}\n", number("targetPort")));
@@ -25,10 +25,6 @@ pub(super) async fn describe(context: &Context<'_>, service: &Value) -> String {
     }
     text.push_str(&format!("Session Affinity:\t{}\n", object::text(service, "spec.sessionAffinity")));
     text
-}
-
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// The endpoints object of a service, if the user may see it.
@@ -47,7 +43,7 @@ pub(super) fn addresses(endpoints: Option<&Value>, port_name: &str) -> Vec<Strin
         let is_wanted = |port: &&Value| ports.len() == 1 || object::text(port, "name") == port_name;
         for port in ports.iter().filter(is_wanted) {
             for address in object::list(subset, "addresses") {
-                let number = port.get("port").map(plain).unwrap_or_default();
+                let number = port.get("port").map(object::plain).unwrap_or_default();
                 out.push(format!("{}:{number}", object::text(address, "ip")));
             }
         }
@@ -84,7 +80,7 @@ pub(super) fn describe_endpoints(endpoints: &Value) -> String {
                 "" => "<unset>",
                 name => name,
             };
-            let number = port.get("port").map(plain).unwrap_or_default();
+            let number = port.get("port").map(object::plain).unwrap_or_default();
             text.push_str(&format!("    {name}\t{number}\t{}\n", object::text(port, "protocol")));
         }
     }
@@ -98,7 +94,7 @@ pub(crate) fn all_addresses(endpoints: &Value) -> Vec<String> {
         for port in object::list(subset, "ports") {
             for address in object::list(subset, "addresses") {
                 let ip = object::text(address, "ip");
-                let number = port.get("port").map(plain).unwrap_or_default();
+                let number = port.get("port").map(object::plain).unwrap_or_default();
                 out.push(if ip.contains(':') {
                     format!("[{ip}]:{number}")
                 } else {

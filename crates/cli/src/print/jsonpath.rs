@@ -37,6 +37,13 @@ impl JsonPath {
         Ok(out)
     }
 
+    /// The values that each path of the template finds, a list for a path; texts are left out.
+    pub(crate) fn find_all<'v>(&self, root: &'v Value) -> Result<Vec<Vec<&'v Value>>, JsonPathError> {
+        let mut found = Vec::new();
+        find_all(&self.nodes, root, root, &mut found)?;
+        Ok(found)
+    }
+
     /// The values that the (first) path of the template finds.
     pub(crate) fn find<'v>(&self, root: &'v Value) -> Result<Vec<&'v Value>, JsonPathError> {
         match self.nodes.first() {
@@ -61,6 +68,26 @@ fn render(nodes: &[Node], root: &Value, current: &Value, out: &mut String) -> Re
             Node::Range { over, body } => {
                 for value in walk(over, root, current)? {
                     render(body, root, value, out)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn find_all<'v>(
+    nodes: &[Node],
+    root: &'v Value,
+    current: &'v Value,
+    found: &mut Vec<Vec<&'v Value>>,
+) -> Result<(), JsonPathError> {
+    for node in nodes {
+        match node {
+            Node::Text(_) => {}
+            Node::Path(steps) => found.push(walk(steps, root, current)?),
+            Node::Range { over, body } => {
+                for value in walk(over, root, current)? {
+                    find_all(body, root, value, found)?;
                 }
             }
         }

@@ -30,6 +30,7 @@ pub(crate) enum Form {
     Yaml,
     Name,
     JsonPath(JsonPath),
+    JsonPathAsJson(JsonPath),
     Template(Template),
     Columns(Columns),
 }
@@ -62,9 +63,9 @@ impl OutputArgs {
             "name" => Form::Name,
             "jsonpath" | "jsonpath-file" | "jsonpath-as-json" => {
                 let text = text(session)?;
-                Form::JsonPath(
-                    JsonPath::parse(&text).with_context(|| format!("error parsing jsonpath {text}"))?,
-                )
+                let path =
+                    JsonPath::parse(&text).with_context(|| format!("error parsing jsonpath {text}"))?;
+                if name == "jsonpath-as-json" { Form::JsonPathAsJson(path) } else { Form::JsonPath(path) }
             }
             "go-template" | "go-template-file" | "template" | "templatefile" => {
                 Form::Template(parse_template(&text(session)?)?)
@@ -111,11 +112,12 @@ pub(crate) fn print_objects(
         }
     };
     match form {
-        Form::Json => {
-            let mut text = serde_json::to_string_pretty(&sorted(&document)).context("JSON is always text")?;
-            text = widen(&text);
-            text.push('\n');
-            session.print_data(&text)?;
+        Form::Json => session.print_data(&json_text(&document)?)?,
+        Form::JsonPathAsJson(path) => {
+            let found = path.find_all(&document).context("error executing jsonpath")?;
+            for values in found {
+                session.print_data(&json_text(&values.into_iter().cloned().collect())?)?;
+            }
         }
         Form::Yaml => session.print_data(&yaml::to_string(&document))?,
         Form::JsonPath(path) => {
@@ -129,6 +131,12 @@ pub(crate) fn print_objects(
         Form::Table { .. } | Form::Name | Form::Columns(_) => {}
     }
     Ok(())
+}
+
+/// A document as kubectl prints it.
+fn json_text(document: &Value) -> anyhow::Result<String> {
+    let text = serde_json::to_string_pretty(&sorted(document)).context("JSON is always text")?;
+    Ok(widen(&text) + "\n")
 }
 
 /// Keys in the order of kubectl's JSON, which goes through sorted maps.

@@ -5,6 +5,7 @@
 
 mod three_way;
 
+use anyhow::bail;
 use clap::Args;
 use http::Method;
 use pierhead_api::patch::PatchSchema;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value};
 use super::create::{CreateOptions, post};
 use crate::{
     discovery::ApiKind,
+    dry_run::DryRun,
     environment::ExitStatus,
     manifest::{self, FileArgs},
     object,
@@ -41,7 +43,10 @@ pub(crate) struct ApplyArgs {
 
 pub(crate) async fn run(args: ApplyArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
     if args.files.is_empty() {
-        anyhow::bail!("must specify one of -f and -k");
+        bail!("must specify one of -f and -k");
+    }
+    if args.server_side && args.options.dry_run() == DryRun::Client {
+        bail!("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)");
     }
     let options = args.options.clone().managed_by(if args.server_side { "kubectl" } else { MANAGER });
     for document in args.files.read(session)? {
@@ -63,7 +68,7 @@ pub(crate) async fn run(args: ApplyArgs, session: &mut Session) -> anyhow::Resul
         } else {
             apply(&client, &kind, namespace.as_deref(), document, &options).await?
         };
-        print_done(session, &options.output, &kind, &stored, &options.done(done))?;
+        print_done(session, &options.output, &kind, &stored, &options.dry_run().done(done))?;
     }
     Ok(ExitStatus::SUCCESS)
 }
@@ -86,7 +91,7 @@ async fn apply(
         let current = match client.request(Method::GET, &path, None, None).await {
             Ok(current) => current,
             Err(error) if error.is_not_found() => {
-                if options.is_dry_run_client() {
+                if options.dry_run() == DryRun::Client {
                     return Ok((document, "created"));
                 }
                 return post(client, kind, namespace, &document, &options.query())
@@ -100,7 +105,7 @@ async fn apply(
         if patch.as_object().is_some_and(Map::is_empty) {
             return Ok((current, "unchanged"));
         }
-        if options.is_dry_run_client() {
+        if options.dry_run() == DryRun::Client {
             return Ok((document, "configured"));
         }
         let patch_path = format!("{path}?{}", options.query());

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     discovery::ApiKind,
+    dry_run::{DryRun, DryRunArgs},
     environment::ExitStatus,
     manifest::{self, FileArgs},
     object,
@@ -44,9 +45,8 @@ pub(crate) struct CreateArgs {
 pub(crate) struct CreateOptions {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
-    /// none, client (print only) or server (check only)
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "client", value_name = "WHERE")]
-    dry_run: Option<String>,
+    #[command(flatten)]
+    dry: DryRunArgs,
     /// strict, warn or ignore: what the server does about unknown fields
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "strict", value_name = "HOW")]
     validate: Option<String>,
@@ -129,30 +129,15 @@ impl CreateOptions {
         };
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("fieldManager", &self.field_manager).append_pair("fieldValidation", validation);
-        if self.is_dry_run_server() {
+        if self.dry_run() == DryRun::Server {
             query.append_pair("dryRun", "All");
         }
         query.finish()
     }
 
-    /// Print what would be sent.
-    pub(crate) fn is_dry_run_client(&self) -> bool {
-        matches!(self.dry_run.as_deref(), Some("client" | "true"))
-    }
-
-    fn is_dry_run_server(&self) -> bool {
-        self.dry_run.as_deref() == Some("server")
-    }
-
-    /// `created`, `created (dry run)`.
-    pub(crate) fn done(&self, done: &str) -> String {
-        if self.is_dry_run_client() {
-            format!("{done} (dry run)")
-        } else if self.is_dry_run_server() {
-            format!("{done} (server dry run)")
-        } else {
-            done.to_owned()
-        }
+    /// Whether it is only tried.
+    pub(crate) const fn dry_run(&self) -> DryRun {
+        self.dry.dry_run
     }
 
     /// The same options with another name for the owner of the fields.
@@ -174,13 +159,13 @@ pub(crate) async fn create_document(
     let discovery = session.discovery().await?;
     let kind = discovery.of_document(&document)?.clone();
     let namespace = manifest::prepare(session, &kind, &mut document)?;
-    let stored = if options.is_dry_run_client() {
+    let stored = if options.dry_run() == DryRun::Client {
         document
     } else {
         let client = session.client()?;
         post(&client, &kind, namespace.as_deref(), &document, &options.query()).await?
     };
-    print_done(session, &options.output, &kind, &stored, &options.done(done))?;
+    print_done(session, &options.output, &kind, &stored, &options.dry_run().done(done))?;
     Ok(stored)
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::get;
 use crate::{
     discovery::ApiKind,
+    dry_run::{DryRun, DryRunArgs},
     environment::ExitStatus,
     error,
     globals::Era,
@@ -49,9 +50,12 @@ pub(crate) struct DeleteArgs {
     /// Return only when the objects are gone
     #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
     wait: bool,
-    /// Same as --grace-period=0
-    #[arg(long, alias = "now")]
+    /// Same as --grace-period=0, and do not wait
+    #[arg(long)]
     force: bool,
+    /// Same as --grace-period=1
+    #[arg(long, conflicts_with_all = ["force", "grace_period"])]
+    now: bool,
     /// Seconds until the object must be gone
     #[arg(long, allow_hyphen_values = true, value_name = "SECONDS")]
     grace_period: Option<i64>,
@@ -64,9 +68,8 @@ pub(crate) struct DeleteArgs {
     /// Objects that do not exist are not an error
     #[arg(long)]
     ignore_not_found: bool,
-    /// Print what would be deleted
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "client", value_name = "WHERE")]
-    dry_run: Option<String>,
+    #[command(flatten)]
+    dry: DryRunArgs,
     /// name: print only names
     #[arg(short = 'o', long, value_name = "FORM")]
     output: Option<String>,
@@ -88,19 +91,16 @@ pub(crate) async fn run(args: DeleteArgs, session: &mut Session) -> anyhow::Resu
     }
     let options = delete_options(&args)?;
     let mut failures: Vec<ClientError> = Vec::new();
-    let mut pending: Vec<(Victim, String)> = Vec::new();
+    let mut pending: Vec<(String, String)> = Vec::new();
+    let dry_run = args.dry.dry_run;
     for victim in victims {
-        let suffix = match args.dry_run.as_deref() {
-            Some("none") | None => "",
-            Some("server") => " (server dry run)",
-            Some(_) => " (dry run)",
-        };
-        let deleted = match args.dry_run.as_deref() {
-            Some("client" | "true") => Ok(Value::Null),
-            _ => delete(&client, &victim, &options).await,
+        let path = victim.kind.resource().item(victim.namespace.as_deref(), &victim.name, None);
+        let deleted = match dry_run {
+            DryRun::Client => Ok(String::new()),
+            DryRun::None | DryRun::Server => delete(&client, &path, &options).await,
         };
         match deleted {
-            Ok(answer) => {
+            Ok(uid) => {
                 let what = victim.kind.display_name();
                 if args.output.as_deref() == Some("name") {
                     session.say(&format!("{what}/{}", victim.name))?;
@@ -110,14 +110,11 @@ pub(crate) async fn run(args: DeleteArgs, session: &mut Session) -> anyhow::Resu
                         Era::V3_2 => victim.kind.kind.to_lowercase(),
                         Era::V4 => what,
                     };
-                    session.say(&format!("{what} {:?}{forced} deleted{suffix}", victim.name))?;
+                    let done = dry_run.done("deleted");
+                    session.say(&format!("{what} {:?}{forced} {done}", victim.name))?;
                 }
-                let uid = match object::text(&answer, "kind") {
-                    "Status" => object::text(&answer, "details.uid"),
-                    _ => object::text(&answer, "metadata.uid"),
-                };
-                if suffix.is_empty() {
-                    pending.push((victim, uid.to_owned()));
+                if dry_run == DryRun::None {
+                    pending.push((path, uid));
                 }
             }
             Err(failure) if failure.is_not_found() && (args.ignore_not_found || args.all) => {}
@@ -126,7 +123,12 @@ pub(crate) async fn run(args: DeleteArgs, session: &mut Session) -> anyhow::Resu
     }
     if args.wait && !args.force {
         let timeout = args.timeout.as_deref().map(crate::session::parse_timeout).transpose()?.flatten();
-        let gone = wait_until_gone(&client, &pending);
+        let gone = async {
+            for (path, uid) in &pending {
+                wait_until_gone(&client, path, uid).await?;
+            }
+            Ok::<(), ClientError>(())
+        };
         match timeout {
             Some(timeout) => match tokio::time::timeout(timeout, gone).await {
                 Ok(gone) => gone?,
@@ -152,7 +154,11 @@ async fn find_victims(
     let discovery = session.discovery().await?;
     let namespace = session.namespace()?;
     let mut victims = Vec::new();
+    let selects = args.all || args.selector.is_some() || args.field_selector.is_some();
     if !args.files.is_empty() {
+        if selects {
+            bail!("objects are either named by -f or selected: a selector or --all would be ignored");
+        }
         for document in args.files.read(session)? {
             let kind = discovery.of_document(&document)?.clone();
             let own = object::namespace(&document).unwrap_or(&namespace).to_owned();
@@ -162,9 +168,11 @@ async fn find_victims(
         return Ok(victims);
     }
     let selection = resource_args::parse(&discovery, &args.words)?;
-    let selects = args.all || args.selector.is_some() || args.field_selector.is_some();
     for target in selection.targets {
         if let Some(name) = target.name {
+            if selects {
+                bail!("name cannot be provided when a selector is specified");
+            }
             let namespace = target.kind.namespaced.then(|| namespace.clone());
             victims.push(Victim { kind: target.kind, namespace, name });
             continue;
@@ -197,37 +205,48 @@ fn delete_options(args: &DeleteArgs) -> anyhow::Result<Value> {
         }
     };
     let mut options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy});
-    if let Some(seconds) = args.grace_period.or(args.force.then_some(0)).filter(|seconds| *seconds >= 0) {
+    let grace = args.grace_period.or(args.force.then_some(0)).or(args.now.then_some(1));
+    if let Some(seconds) = grace.filter(|seconds| *seconds >= 0) {
         options["gracePeriodSeconds"] = json!(seconds);
     }
-    if args.dry_run.as_deref() == Some("server") {
+    if args.dry.dry_run == DryRun::Server {
         options["dryRun"] = json!(["All"]);
     }
     Ok(options)
 }
 
-async fn delete(client: &Client, victim: &Victim, options: &Value) -> Result<Value, ClientError> {
-    let path = victim.kind.resource().item(victim.namespace.as_deref(), &victim.name, None);
-    let body = serde_json::to_vec(options).map_err(ClientError::Encode)?;
-    client.send(ApiRequest::new(Method::DELETE, path.clone(), Bytes::from(body))).await?.json(&path)
+/// Deletes an object without grace; gives its uid.
+pub(super) async fn delete_now(client: &Client, path: &str) -> Result<String, ClientError> {
+    let options = json!({
+        "kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", "gracePeriodSeconds": 0,
+    });
+    delete(client, path, &options).await
 }
 
-/// Waits until none of the objects exists, or another one has taken its name.
-async fn wait_until_gone(client: &Client, pending: &[(Victim, String)]) -> Result<(), ClientError> {
-    for (victim, uid) in pending {
-        let path = victim.kind.resource().item(victim.namespace.as_deref(), &victim.name, None);
-        let mut pause = Duration::from_millis(20);
-        loop {
-            match client.request(Method::GET, &path, None, None).await {
-                Ok(found) if !uid.is_empty() && object::text(&found, "metadata.uid") != uid => break,
-                Ok(_) => {}
-                // Who deletes a project loses the right to look at it.
-                Err(error) if matches!(error.code(), Some(403..=405)) => break,
-                Err(error) => return Err(error),
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
+/// Deletes an object; gives its uid, which is empty if the server does not say it.
+async fn delete(client: &Client, path: &str, options: &Value) -> Result<String, ClientError> {
+    let body = serde_json::to_vec(options).map_err(ClientError::Encode)?;
+    let request = ApiRequest::new(Method::DELETE, path, Bytes::from(body));
+    let answer: Value = client.send(request).await?.json(path)?;
+    let uid = match object::text(&answer, "kind") {
+        "Status" => object::text(&answer, "details.uid"),
+        _ => object::text(&answer, "metadata.uid"),
+    };
+    Ok(uid.to_owned())
+}
+
+/// Waits until an object does not exist, or another one has taken its name.
+pub(super) async fn wait_until_gone(client: &Client, path: &str, uid: &str) -> Result<(), ClientError> {
+    let mut pause = Duration::from_millis(20);
+    loop {
+        match client.request(Method::GET, path, None, None).await {
+            Ok(found) if !uid.is_empty() && object::text(&found, "metadata.uid") != uid => return Ok(()),
+            Ok(_) => {}
+            // Who deletes a project loses the right to look at it.
+            Err(error) if matches!(error.code(), Some(403..=405)) => return Ok(()),
+            Err(error) => return Err(error),
         }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
     }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `edit`: change objects in an editor (platform 9).
 
-use std::{ffi::OsString, io::Write as _, path::Path};
+use std::{ffi::OsString, fs, path::Path};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -65,7 +65,8 @@ pub(crate) async fn run(args: EditArgs, session: &mut Session) -> anyhow::Result
     Ok(ExitStatus::SUCCESS)
 }
 
-/// The object as stored after the edit; none if nothing was changed.
+/// The object as stored after the edit; none if nothing was changed. What the person wrote is never lost: if it cannot
+/// be saved on the server, the file stays.
 async fn edit(
     client: &Client,
     kind: &ApiKind,
@@ -74,18 +75,39 @@ async fn edit(
 ) -> anyhow::Result<Option<Value>> {
     object::strip_managed_fields(&mut before);
     let shown = yaml::to_string(&before);
+    let file = tempfile::Builder::new().prefix("edit-").suffix(".yaml").tempfile()?;
+    let edited = edit_in(file.path(), client, kind, (&before, &shown), session).await;
+    let is_changed = |text: String| ![shown.as_str(), ""].contains(&content_of(&text).as_str());
+    if edited.is_err() && fs::read_to_string(file.path()).is_ok_and(is_changed) {
+        let (_, path) = file.keep()?;
+        session.remark(&format!("A copy of your changes has been stored to {:?}", path.display()))?;
+    }
+    edited
+}
+
+/// The lines that are not remarks.
+fn content_of(text: &str) -> String {
+    text.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
+}
+
+async fn edit_in(
+    file: &Path,
+    client: &Client,
+    kind: &ApiKind,
+    (before, shown): (&Value, &str),
+    session: &mut Session,
+) -> anyhow::Result<Option<Value>> {
     let mut text = format!("{REMARK}{shown}");
     loop {
-        let edited = open_editor(&text, session)?;
-        let content: String =
-            edited.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+        let edited = open_editor(file, &text, session)?;
+        let content = content_of(&edited);
         if content == shown || content.trim().is_empty() {
             return Ok(None);
         }
         if edited == text {
             bail!("edit cancelled, no valid changes were saved");
         }
-        let problem = match send(client, kind, &before, &content).await {
+        let problem = match send(client, kind, before, &content).await {
             Ok(stored) => return Ok(stored),
             Err(problem) => match problem.downcast_ref::<ClientError>() {
                 // The person can mend what the server refuses, but not a missing right or connection.
@@ -113,31 +135,44 @@ async fn send(
     {
         bail!("the name and kind of an object cannot be changed");
     }
-    let mut patch = object::difference(before, after);
-    if patch.as_object().is_some_and(serde_json::Map::is_empty) {
+    let changes = object::difference(before, after);
+    if changes.as_object().is_some_and(serde_json::Map::is_empty) {
         return Ok(None);
     }
-    let version = object::text(before, "metadata.resourceVersion");
-    if !version.is_empty() {
-        object::set_text(&mut patch, "metadata.resourceVersion", version);
-    }
     let path = kind.resource().item(object::namespace(before), object::name(before), None);
-    let path = format!("{path}?fieldManager=kubectl-edit");
+    let patch_path = format!("{path}?fieldManager=kubectl-edit");
     let content_type = Some("application/merge-patch+json");
-    Ok(Some(client.request(Method::PATCH, &path, content_type, Some(&patch)).await?))
+    let mut version = object::text(before, "metadata.resourceVersion").to_owned();
+    for attempt in 1.. {
+        let mut patch = changes.clone();
+        if !version.is_empty() {
+            object::set_text(&mut patch, "metadata.resourceVersion", &version);
+        }
+        match client.request(Method::PATCH, &patch_path, content_type, Some(&patch)).await {
+            Err(error) if error.is_conflict() && attempt < 5 => {
+                let mut now = client.request(Method::GET, &path, None, None).await?;
+                object::strip_managed_fields(&mut now);
+                // Others may change what the person did not: a controller writes the status all the time.
+                if object::overlap(&changes, &object::difference(before, &now)) {
+                    return Err(error.into());
+                }
+                object::text(&now, "metadata.resourceVersion").clone_into(&mut version);
+            }
+            answered => return Ok(Some(answered?)),
+        }
+    }
+    unreachable!("the loop above ends by returning")
 }
 
 /// Lets the person's editor change a text in a file that nobody else can read.
-fn open_editor(text: &str, session: &Session) -> anyhow::Result<String> {
-    let mut file = tempfile::Builder::new().prefix("edit-").suffix(".yaml").tempfile()?;
-    file.write_all(text.as_bytes())?;
-    file.flush()?;
+fn open_editor(file: &Path, text: &str, session: &Session) -> anyhow::Result<String> {
+    fs::write(file, text)?;
     let editor = ["OC_EDITOR", "KUBE_EDITOR", "EDITOR"]
         .into_iter()
         .find_map(|name| session.environment.var(name))
         .unwrap_or("vi");
-    run_editor(editor, file.path())?;
-    let edited = std::fs::read(file.path()).context("the edited file cannot be read")?;
+    run_editor(editor, file)?;
+    let edited = fs::read(file).context("the edited file cannot be read")?;
     String::from_utf8(edited).context("the edited file is not text")
 }
 

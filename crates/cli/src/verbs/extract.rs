@@ -1,5 +1,12 @@
 //! `extract`: the contents of secrets and config maps as files (platform 6).
 
+use std::{
+    fs,
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
 use anyhow::{Context as _, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
@@ -37,7 +44,8 @@ pub(crate) async fn run(args: ExtractArgs, session: &mut Session) -> anyhow::Res
         bail!("{}/{name} does not support extraction", kind.singular);
     }
     let found = get::read(&session.client()?, &kind, &session.namespace()?, &name).await?;
-    let contents = contents(&found, kind.plural == "secrets")?;
+    let is_secret = kind.plural == "secrets";
+    let contents = contents(&found, is_secret)?;
     for key in &args.keys {
         if !contents.iter().any(|(known, _)| known == key) {
             bail!("key {key:?} not found in {}/{name}", kind.singular);
@@ -67,7 +75,8 @@ pub(crate) async fn run(args: ExtractArgs, session: &mut Session) -> anyhow::Res
         if file.exists() && !args.confirm {
             bail!("{} already exists, pass --confirm to replace it", file.display());
         }
-        std::fs::write(&file, content).with_context(|| format!("unable to write {}", file.display()))?;
+        let mode = if is_secret { 0o600 } else { 0o666 };
+        write(&file, &content, mode).with_context(|| format!("unable to write {}", file.display()))?;
         session.say(&if args.to == "." {
             key
         } else {
@@ -75,6 +84,12 @@ pub(crate) async fn run(args: ExtractArgs, session: &mut Session) -> anyhow::Res
         })?;
     }
     Ok(ExitStatus::SUCCESS)
+}
+
+/// Writes a file; a new one gets this mode, less what the process masks.
+fn write(file: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(mode).open(file)?.write_all(content)
 }
 
 fn contents(object: &Value, is_secret: bool) -> anyhow::Result<Vec<(String, Vec<u8>)>> {

@@ -90,8 +90,7 @@ pub(crate) async fn run(args: ImportImageArgs, session: &mut Session) -> anyhow:
             if matches!(error.code(), Some(404 | 405))
                 && error
                     .status()
-                    .is_none_or(|status| status.details.as_ref().is_none_or(|it| it.name.is_empty()))
-                && stream.is_none() =>
+                    .is_none_or(|status| status.details.as_ref().is_none_or(|it| it.name.is_empty())) =>
         {
             return legacy::import(&wanted, wanted.insecure, stream, session).await;
         }
@@ -122,16 +121,6 @@ fn wanted(args: &ImportImageArgs, era: Era) -> anyhow::Result<Wanted> {
     if tag.is_some() && args.all {
         bail!("cannot specify a tag {:?} as well as --all", args.name);
     }
-    let reference_policy = match args.reference_policy.to_lowercase().as_str() {
-        "source" => "Source",
-        "local" => "Local",
-        other => bail!("invalid --reference-policy: {other:?}: must be \"source\" or \"local\""),
-    };
-    let import_mode = match args.import_mode.to_lowercase().as_str() {
-        "legacy" => "Legacy",
-        "preserveoriginal" => "PreserveOriginal",
-        _ => bail!("valid ImportMode values are Legacy or PreserveOriginal"),
-    };
     Ok(Wanted {
         argument: args.name.clone(),
         stream: stream.to_owned(),
@@ -141,11 +130,29 @@ fn wanted(args: &ImportImageArgs, era: Era) -> anyhow::Result<Wanted> {
         all: args.all,
         insecure: args.insecure,
         scheduled: args.scheduled,
-        reference_policy,
-        import_mode,
+        reference_policy: reference_policy(&args.reference_policy)?,
+        import_mode: import_mode(&args.import_mode)?,
         import: !args.dry_run,
         era,
     })
+}
+
+/// The value of `--reference-policy` as the API has it.
+pub(super) fn reference_policy(typed: &str) -> anyhow::Result<&'static str> {
+    match typed.to_lowercase().as_str() {
+        "source" => Ok("Source"),
+        "local" => Ok("Local"),
+        other => bail!("invalid --reference-policy: {other:?}: must be \"source\" or \"local\""),
+    }
+}
+
+/// The value of `--import-mode` as the API has it.
+pub(super) fn import_mode(typed: &str) -> anyhow::Result<&'static str> {
+    match typed.to_lowercase().as_str() {
+        "legacy" => Ok("Legacy"),
+        "preserveoriginal" => Ok("PreserveOriginal"),
+        _ => bail!("valid ImportMode values are Legacy or PreserveOriginal"),
+    }
 }
 
 fn image_resource(plural: &str) -> Resource {

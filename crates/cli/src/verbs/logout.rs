@@ -23,11 +23,22 @@ pub(crate) async fn run(_args: LogoutArgs, session: &mut Session) -> anyhow::Res
         bail!("You must have a token in order to logout.");
     };
     let client = session.client()?;
-    let user = whoami::user_name(&client).await?;
+    // A token that the server knows no longer is to be forgotten all the same.
+    let user = match whoami::user_name(&client).await {
+        Err(error) if error.is_unauthorized() => {
+            entry.split_once('/').map_or(entry.as_str(), |(user, _)| user).to_owned()
+        }
+        answered => answered?,
+    };
     let path = format!("/apis/oauth.openshift.io/v1/oauthaccesstokens/{}", object_name(&token));
-    // The token may be one of a service account, or gone already: the session ends all the same.
-    if let Err(error) = client.send(ApiRequest::new(Method::DELETE, path, Bytes::new())).await {
-        tracing::debug!(%error, "The server did not delete the token");
+    match client.send(ApiRequest::new(Method::DELETE, path, Bytes::new())).await {
+        Ok(_) => {}
+        // The token is one of a service account, or gone already.
+        Err(error) if matches!(error.code(), Some(401 | 403 | 404)) => {
+            tracing::debug!(%error, "The server did not delete the token");
+        }
+        // It is still good: who forgot it here could not take it back any more.
+        Err(error) => return Err(error.into()),
     }
     let server = session.server()?;
     let kubeconfig = session.kubeconfig()?;

@@ -1,12 +1,11 @@
 //! `logs`: what containers and deployments have written (platform 8.4, 8.6).
 
-use std::io::Write as _;
-
 use anyhow::bail;
 use clap::Args;
 use http::Method;
-use pierhead_client::{ApiRequest, Client};
+use pierhead_client::{ApiRequest, BytesStream, Client, ClientError};
 use serde_json::Value;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::get;
 use crate::{
@@ -14,9 +13,7 @@ use crate::{
     discovery::{ApiKind, Discovery},
     environment::ExitStatus,
     globals::Era,
-    object,
-    print::sanitize::sanitize,
-    resource_args,
+    object, resource_args,
     session::Session,
 };
 
@@ -76,9 +73,11 @@ pub(crate) async fn run(args: LogsArgs, session: &mut Session) -> anyhow::Result
             bail!("only a selector (-l) or a POD name is allowed");
         }
         let query = [("labelSelector", selector.as_str())];
+        let mut paths = Vec::new();
         for pod in get::read_all(&client, pods, Some(&namespace), &query).await? {
-            show_pod(&args, &client, pods, &pod, session).await?;
+            paths.extend(pod_paths(&args, pods, &pod, session)?);
         }
+        show_all(&client, paths, args.follow, session).await?;
         return Ok(ExitStatus::SUCCESS);
     }
     let (kind, name, container) = subject(&args, &discovery)?;
@@ -96,16 +95,18 @@ pub(crate) async fn run(args: LogsArgs, session: &mut Session) -> anyhow::Result
                 // Who does not follow does not want to wait for the deployment to begin.
                 query.push(("nowait", "true".to_owned()));
             }
-            show(&client, &path, &query, session).await?;
+            show(&client, located(&path, &query), session).await?;
         }
         "pods" => {
             let pod = get::read(&client, pods, &namespace, &name).await?;
             let args = LogsArgs { container: args.container.clone().or(container), ..args };
-            show_pod(&args, &client, pods, &pod, session).await?;
+            let paths = pod_paths(&args, pods, &pod, session)?;
+            show_all(&client, paths, args.follow, session).await?;
         }
         _ => {
             let pod = pod_of(&client, &discovery, &kind, &namespace, &name, session).await?;
-            show_pod(&args, &client, pods, &pod, session).await?;
+            let paths = pod_paths(&args, pods, &pod, session)?;
+            show_all(&client, paths, args.follow, session).await?;
         }
     }
     Ok(ExitStatus::SUCCESS)
@@ -116,7 +117,7 @@ pub(super) async fn follow_config(name: &str, session: &mut Session) -> anyhow::
     let discovery = session.discovery().await?;
     let (client, namespace) = (session.client()?, session.namespace()?);
     let path = deployments::configs(&discovery)?.resource().item(Some(&namespace), name, Some("log"));
-    show(&client, &path, &[("follow", "true".to_owned())], session).await?;
+    show(&client, located(&path, &[("follow", "true".to_owned())]), session).await?;
     Ok(ExitStatus::SUCCESS)
 }
 
@@ -182,13 +183,13 @@ async fn pod_of(
     Ok(pod)
 }
 
-async fn show_pod(
+/// Where the logs of a pod are that the flags ask for.
+fn pod_paths(
     args: &LogsArgs,
-    client: &Client,
     pods: &ApiKind,
     pod: &Value,
     session: &mut Session,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<String>> {
     let path = pods.resource().item(object::namespace(pod), object::name(pod), Some("log"));
     let names: Vec<&str> = object::list(pod, "spec.initContainers")
         .iter()
@@ -197,17 +198,14 @@ async fn show_pod(
         .map(|container| object::text(container, "name"))
         .collect();
     if args.all_containers {
-        for name in names {
-            show(client, &path, &query(args, Some(name))?, session).await?;
-        }
-        return Ok(());
+        return names.into_iter().map(|name| Ok(located(&path, &query(args, Some(name))?))).collect();
     }
     let mut container = args.container.as_deref();
     if container.is_none() && names.len() > 1 && session.era() == Era::V4 {
         session.remark(&format!("Defaulted container {:?} out of: {}", names[0], names.join(", ")))?;
         container = Some(names[0]);
     }
-    show(client, &path, &query(args, container)?, session).await
+    Ok(vec![located(&path, &query(args, container)?)])
 }
 
 fn query(args: &LogsArgs, container: Option<&str>) -> anyhow::Result<Vec<(&'static str, String)>> {
@@ -247,38 +245,104 @@ fn query(args: &LogsArgs, container: Option<&str>) -> anyhow::Result<Vec<(&'stat
     Ok(query)
 }
 
-/// Copies a log to the output as it arrives.
-async fn show(
-    client: &Client,
-    path: &str,
-    query: &[(&'static str, String)],
-    session: &mut Session,
-) -> anyhow::Result<()> {
+/// A path with its query.
+fn located(path: &str, query: &[(&'static str, String)]) -> String {
     let mut serializer = form_urlencoded::Serializer::new(String::new());
     serializer.extend_pairs(query);
     let query = serializer.finish();
-    let path = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-    let request = ApiRequest::new(Method::GET, path, bytes::Bytes::new()).accept("*/*");
-    let mut log = client.stream(request).await?;
-    let is_terminal = session.environment.stdout_is_terminal;
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+async fn open(client: &Client, path: String) -> Result<BytesStream, ClientError> {
+    client.stream(ApiRequest::new(Method::GET, path, bytes::Bytes::new()).accept("*/*")).await
+}
+
+/// Shows several logs: one after the other, or side by side where they go on, since the first may never end.
+async fn show_all(
+    client: &Client,
+    paths: Vec<String>,
+    follow: bool,
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    if !follow || paths.len() < 2 {
+        for path in paths {
+            show(client, path, session).await?;
+        }
+        return Ok(());
+    }
+    let (sender, mut lines) = mpsc::channel(64);
+    let mut readers = JoinSet::new();
+    for path in paths {
+        let (client, sender) = (client.clone(), sender.clone());
+        readers.spawn(async move {
+            if let Err(error) = send_lines(&client, path, &sender).await {
+                // Nobody hears it any more when another one has ended it all.
+                sender.send(Err(error)).await.ok();
+            }
+        });
+    }
+    drop(sender);
+    while let Some(piece) = lines.recv().await {
+        put(&piece?, session)?;
+    }
+    Ok(())
+}
+
+/// Sends a log on in whole lines, so that those of others come between them and not into them.
+async fn send_lines(
+    client: &Client,
+    path: String,
+    sender: &mpsc::Sender<Result<Vec<u8>, ClientError>>,
+) -> Result<(), ClientError> {
+    let mut log = open(client, path).await?;
     let mut line = Vec::new();
     while let Some(piece) = log.next().await? {
-        let out = &mut session.environment.stdout;
-        if is_terminal {
-            // Whole lines, so that characters in two pieces are not taken for wrong ones.
-            line.extend_from_slice(&piece);
-            if let Some(end) = line.iter().rposition(|byte| *byte == b'\n') {
-                let rest = line.split_off(end + 1);
-                out.write_all(sanitize(&String::from_utf8_lossy(&line)).as_bytes())?;
-                line = rest;
-            }
-        } else {
-            out.write_all(&piece)?;
+        line.extend_from_slice(&piece);
+        if let Some(whole) = take_lines(&mut line)
+            && sender.send(Ok(whole)).await.is_err()
+        {
+            return Ok(());
         }
-        out.flush()?;
     }
     if !line.is_empty() {
-        session.print(&String::from_utf8_lossy(&line))?;
+        line.push(b'\n');
+        sender.send(Ok(line)).await.ok();
     }
+    Ok(())
+}
+
+/// Takes what is there in whole lines.
+fn take_lines(text: &mut Vec<u8>) -> Option<Vec<u8>> {
+    let end = text.iter().rposition(|byte| *byte == b'\n')?;
+    let rest = text.split_off(end + 1);
+    Some(std::mem::replace(text, rest))
+}
+
+/// Writes a piece of a log at once.
+fn put(piece: &[u8], session: &mut Session) -> std::io::Result<()> {
+    if session.environment.stdout_is_terminal {
+        session.print(&String::from_utf8_lossy(piece))?;
+    } else {
+        session.environment.stdout.write_all(piece)?;
+    }
+    session.environment.stdout.flush()
+}
+
+/// Copies a log to the output as it arrives.
+async fn show(client: &Client, path: String, session: &mut Session) -> anyhow::Result<()> {
+    let mut log = open(client, path).await?;
+    let mut line = Vec::new();
+    while let Some(piece) = log.next().await? {
+        if !session.environment.stdout_is_terminal {
+            put(&piece, session)?;
+            continue;
+        }
+        // Whole lines, so that characters in two pieces are not taken for wrong ones.
+        line.extend_from_slice(&piece);
+        if let Some(whole) = take_lines(&mut line) {
+            put(&whole, session)?;
+        }
+    }
+    put(&line, session)?;
     Ok(())
 }

@@ -1,21 +1,26 @@
 //! `sa`: tokens of service accounts (platform 4.5).
 
+use std::time::Duration;
+
 use anyhow::bail;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{Args, Subcommand};
 use pierhead_client::{
-    ApiRequest, Client, WatchEventKind,
+    Client,
     kubeconfig::{Cluster, Config, Context, User, cluster_name},
     yaml,
 };
 use serde_json::{Value, json};
 
 use super::{create::post, get};
-use crate::{discovery::Discovery, environment::ExitStatus, object, session::Session};
+use crate::{discovery::Discovery, environment::ExitStatus, follow::Followed, object, session::Session};
 
 const TOKEN_TYPE: &str = "kubernetes.io/service-account-token";
 const NAME_ANNOTATION: &str = "kubernetes.io/service-account.name";
 const UID_ANNOTATION: &str = "kubernetes.io/service-account.uid";
+
+/// How long the controller may take to put the token into a new secret.
+const FILLED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Tokens of service accounts
 #[derive(Args, Debug)]
@@ -123,6 +128,15 @@ pub(crate) async fn find_token(
             Err(error) => return Err(error.into()),
         }
     }
+    // Tokens that were asked for (`new-token`) are not listed there.
+    let others = match get::read_all(client, secrets, Some(namespace), &[]).await {
+        Err(error) if error.is_forbidden() => Vec::new(),
+        answered => answered?,
+    };
+    let token = others.iter().filter(|secret| belongs_to(secret, account, uid)).find_map(token_of);
+    if let Some(token) = token {
+        return Ok(token);
+    }
     bail!("could not find a service account token for service account {account:?}")
 }
 
@@ -167,25 +181,24 @@ async fn new_token(
     if let Some(token) = token_of(&created) {
         return Ok(token);
     }
-    let mut query = form_urlencoded::Serializer::new("watch=true&timeoutSeconds=30".to_owned());
-    query.append_pair("fieldSelector", &format!("metadata.name={}", object::name(&created)));
-    query.append_pair("resourceVersion", object::text(&created, "metadata.resourceVersion"));
-    let path = format!("{}?{}", secrets.resource().collection(Some(namespace)), query.finish());
-    let mut events = client.watch(ApiRequest::get(path)).await?;
-    while let Some(event) = events.next().await? {
-        match event.kind {
-            WatchEventKind::Added | WatchEventKind::Modified => {
-                if let Some(token) = token_of(&event.object) {
-                    return Ok(token);
+    let name = object::name(&created);
+    let mut followed = Followed::new(client, &secrets.resource(), Some(namespace), name);
+    let filled = async {
+        loop {
+            match followed.next().await? {
+                Some(secret) => {
+                    if let Some(token) = token_of(&secret) {
+                        return Ok(token);
+                    }
                 }
+                None => bail!("the token's secret {name:?} was deleted"),
             }
-            WatchEventKind::Deleted => bail!("the token's secret {:?} was deleted", object::name(&created)),
-            WatchEventKind::Error => bail!("{}", object::text(&event.object, "message")),
-            WatchEventKind::Bookmark => {}
+        }
+    };
+    match tokio::time::timeout(FILLED_WITHIN, filled).await {
+        Ok(ended) => ended,
+        Err(_elapsed) => {
+            bail!("could not get a token for service account {account:?}: nobody filled secret {name:?}")
         }
     }
-    bail!(
-        "could not get a token for service account {account:?}: nobody filled secret {:?}",
-        object::name(&created)
-    )
 }

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use super::get;
 use crate::{
     discovery::{ApiKind, Discovery},
+    dry_run::{DryRun, DryRunArgs},
     environment::ExitStatus,
     globals::Era,
     object,
@@ -82,9 +83,8 @@ struct SetOptions {
     /// Only objects with these labels
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     selector: Option<String>,
-    /// Only show what would be changed
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "client", value_name = "WHERE")]
-    dry_run: Option<String>,
+    #[command(flatten)]
+    dry: DryRunArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -142,14 +142,15 @@ impl SetOptions {
                 print_done(session, &self.output, &kind, &before, "was not changed")?;
                 continue;
             }
-            if self.dry_run.as_deref().is_some_and(|how| how != "none") {
+            let dry_run = self.dry.dry_run;
+            let stored = if dry_run == DryRun::Client {
                 object::set_text(&mut after, "apiVersion", &kind.api_version());
                 object::set_text(&mut after, "kind", &kind.kind);
-                print_done(session, &self.output, &kind, &after, &format!("{done} (dry run)"))?;
-                continue;
-            }
-            let stored = store(&client, &kind, before, &change).await?;
-            print_done(session, &self.output, &kind, &stored, done)?;
+                after
+            } else {
+                store(&client, &kind, before, dry_run, &change).await?
+            };
+            print_done(session, &self.output, &kind, &stored, &dry_run.done(done))?;
         }
         Ok(ExitStatus::SUCCESS)
     }
@@ -160,6 +161,7 @@ async fn store(
     client: &Client,
     kind: &ApiKind,
     mut before: Value,
+    dry_run: DryRun,
     change: &impl Fn(&mut Value) -> anyhow::Result<()>,
 ) -> anyhow::Result<Value> {
     let path = kind.resource().item(object::namespace(&before), object::name(&before), None);
@@ -173,7 +175,8 @@ async fn store(
             object::set_text(&mut patch, "metadata.resourceVersion", version);
         }
         let content_type = Some("application/merge-patch+json");
-        match client.request(Method::PATCH, &path, content_type, Some(&patch)).await {
+        let tried = format!("{path}?{}", dry_run.query());
+        match client.request(Method::PATCH, tried.trim_end_matches('?'), content_type, Some(&patch)).await {
             Err(error) if error.is_conflict() && attempt < 5 => {
                 before = client.request(Method::GET, &path, None, None).await?;
             }

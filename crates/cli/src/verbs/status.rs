@@ -314,15 +314,11 @@ fn images(object: &Value) -> Vec<String> {
         .collect()
 }
 
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
 /// `:80 -> 8080`, ` ports 80, 443->8443`.
 fn ports(service: &Value) -> String {
     let pair = |port: &Value| {
-        let target = port.get("targetPort").map(plain).unwrap_or_default();
-        (port.get("port").map(plain).unwrap_or_default(), target)
+        let target = port.get("targetPort").map(object::plain).unwrap_or_default();
+        (port.get("port").map(object::plain).unwrap_or_default(), target)
     };
     match object::list(service, "spec.ports") {
         [] => " no ports".to_owned(),
@@ -362,7 +358,7 @@ fn route_line(route: &Value) -> String {
         return format!("{base} not accepted: {}", object::text(rejected, "reason"));
     }
     match object::at(route, "spec.port.targetPort") {
-        Some(port) => format!("{base} to pod port {}", plain(port)),
+        Some(port) => format!("{base} to pod port {}", object::plain(port)),
         None => base,
     }
 }

@@ -7,7 +7,7 @@ use http::Method;
 use pierhead_client::{ApiRequest, Client, ClientError, Resource};
 use serde_json::{Value, json};
 
-use super::get;
+use super::{get, import_image};
 use crate::{environment::ExitStatus, globals::Era, object, session::Session};
 
 /// Tag images into image streams
@@ -63,6 +63,12 @@ struct Source {
     name: String,
 }
 
+/// How it is imported and pulled, as the API has it.
+struct How {
+    reference_policy: Option<&'static str>,
+    import_mode: Option<&'static str>,
+}
+
 impl Source {
     /// The stream that a tag or an image is of.
     fn stream(&self) -> &str {
@@ -93,6 +99,10 @@ pub(crate) async fn run(args: TagArgs, session: &mut Session) -> anyhow::Result<
     else {
         bail!("you must specify a source reference and at least one destination");
     };
+    let how = How {
+        reference_policy: args.reference_policy.as_deref().map(import_image::reference_policy).transpose()?,
+        import_mode: args.import_mode.as_deref().map(import_image::import_mode).transpose()?,
+    };
     let source = resolve_source(&args, source, &own, &client, session).await?;
     let imports = args.scheduled || args.insecure || args.import_mode.is_some();
     if source.kind != "DockerImage" && imports {
@@ -109,7 +119,7 @@ pub(crate) async fn run(args: TagArgs, session: &mut Session) -> anyhow::Result<
         if args.alias && is_elsewhere {
             bail!("cannot set alias across different Image Streams");
         }
-        write(&client, &args, &source, &destination).await?;
+        write(&client, &args, &how, &source, &destination).await?;
         let shown = format!("{}:{}", destination.stream, destination.tag);
         let elsewhere = destination.namespace != own;
         let shown = if elsewhere { format!("{}/{shown}", destination.namespace) } else { shown };
@@ -220,6 +230,7 @@ fn stream_tags() -> Resource {
 async fn write(
     client: &Client,
     args: &TagArgs,
+    how: &How,
     source: &Source,
     destination: &Destination,
 ) -> Result<(), ClientError> {
@@ -235,13 +246,12 @@ async fn write(
     if args.scheduled {
         import["scheduled"] = json!(true);
     }
-    if let Some(mode) = &args.import_mode {
+    if let Some(mode) = how.import_mode {
         import["importMode"] = json!(mode);
     }
     let mut tag =
         json!({"name": destination.tag, "reference": args.reference, "importPolicy": import, "from": from});
-    if let Some(policy) = &args.reference_policy {
-        let policy = if policy.eq_ignore_ascii_case("local") { "Local" } else { "Source" };
+    if let Some(policy) = how.reference_policy {
         tag["referencePolicy"] = json!({"type": policy});
     }
     if source.kind == "DockerImage" {

@@ -72,7 +72,7 @@ pub(crate) async fn run(args: WaitArgs, session: &mut Session) -> anyhow::Result
     let client = session.client()?;
     let mut late = false;
     for (kind, namespace, name) in targets {
-        let mut followed = Followed::new(&client, &kind, &namespace, &name);
+        let mut followed = Followed::new(&client, &kind.resource(), kind.scope(&namespace), &name);
         let waiting = async {
             let mut first = true;
             loop {

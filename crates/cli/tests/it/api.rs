@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
     ffi::OsString,
     io::Write,
     sync::{Arc, Mutex},
@@ -24,6 +23,8 @@ pub(crate) struct Api {
     requests: Arc<Mutex<Vec<String>>>,
     bodies: Arc<Mutex<Vec<Value>>>,
     watches: Arc<Mutex<BTreeMap<String, Vec<Value>>>>,
+    broken: Arc<Mutex<BTreeMap<String, u32>>>,
+    lingering: Arc<Mutex<BTreeMap<String, u32>>>,
     logs: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
@@ -70,6 +71,8 @@ const KINDS: &str = "
  v1 replicationcontrollers ReplicationController n rc all
  v1 nodes Node c no -
  v1 configmaps ConfigMap n cm -
+ apps/v1 deployments Deployment n deploy -
+ apps/v1 replicasets ReplicaSet n rs -
  apps.openshift.io/v1 deploymentconfigs DeploymentConfig n dc all
  authorization.openshift.io/v1 rolebindings RoleBinding n - -
  rbac.authorization.k8s.io/v1 rolebindings RoleBinding n - -
@@ -102,6 +105,16 @@ impl Api {
         self.watches.lock().unwrap().insert(path.to_owned(), states);
     }
 
+    /// The next requests below this path are never answered: the connection breaks.
+    pub(crate) fn breaks(&self, path: &str, times: u32) {
+        self.broken.lock().unwrap().insert(path.to_owned(), times);
+    }
+
+    /// Once deleted, the object is still there for so many looks.
+    pub(crate) fn lingers(&self, path: &str, looks: u32) {
+        self.lingering.lock().unwrap().insert(path.to_owned(), looks);
+    }
+
     /// What `GET path` (with its query) answers as text.
     pub(crate) fn log(&self, request: &str, text: &str) {
         self.logs.lock().unwrap().insert(request.to_owned(), text.to_owned());
@@ -129,6 +142,9 @@ impl Api {
                 let line = format!("{} {}{query}", parts.method, parts.uri.path());
                 api.requests.lock().unwrap().push(line);
                 let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+                if count_down(&api.broken, path) {
+                    return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
+                }
                 let ready = Response::builder();
                 if let Some(text) = api.logs.lock().unwrap().get(&format!("{path}?{query}")) {
                     let body = Full::new(Bytes::from(text.clone()));
@@ -146,7 +162,7 @@ impl Api {
                 }
                 let body = Full::new(Bytes::from(answer.to_string()));
                 let response = ready.status(code).header("content-type", "application/json").body(body);
-                Ok::<_, Infallible>(response.unwrap())
+                Ok(response.unwrap())
             }
         }))
     }
@@ -182,10 +198,18 @@ impl Api {
                 object["metadata"]["resourceVersion"] = json!("2");
                 (200, object.clone())
             }
+            "DELETE" if self.lingering.lock().unwrap().contains_key(path) => {
+                (200, json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}))
+            }
             "DELETE" => match objects.remove(path) {
                 Some(_) => (200, json!({"kind": "Status", "apiVersion": "v1", "status": "Success"})),
                 None => not_found(path),
             },
+            _ if self.lingering.lock().unwrap().contains_key(path) && !count_down(&self.lingering, path) => {
+                objects.remove(path);
+                self.lingering.lock().unwrap().remove(path);
+                not_found(path)
+            }
             _ => match objects.get(path) {
                 Some(object) => (200, object.clone()),
                 None if is_collection(path) => {
@@ -206,10 +230,21 @@ impl Api {
 
     /// Runs a command line as a shell would split it, with this server and a home directory.
     pub(crate) async fn run_in(&self, home: &std::path::Path, line: &str, stdin: &str) -> Outcome {
+        self.run_among(&[], home, line, stdin).await
+    }
+
+    /// The same with environment variables.
+    pub(crate) async fn run_among(
+        &self,
+        vars: &[(&str, &str)],
+        home: &std::path::Path,
+        line: &str,
+        stdin: &str,
+    ) -> Outcome {
         let arguments = std::iter::once("oc".to_owned()).chain(split(line)).map(OsString::from);
         let (stdout, stderr) = (Shared::default(), Shared::default());
         let environment = Environment {
-            vars: BTreeMap::new(),
+            vars: vars.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))).collect(),
             home: Some(home.to_owned()),
             cwd: home.to_owned(),
             stdin: Box::new(std::io::Cursor::new(stdin.to_owned().into_bytes())),
@@ -271,6 +306,17 @@ fn split(line: &str) -> Vec<String> {
         words.push(word);
     }
     words
+}
+
+/// Whether there was something left to count.
+fn count_down(counts: &Mutex<BTreeMap<String, u32>>, path: &str) -> bool {
+    match counts.lock().unwrap().get_mut(path) {
+        Some(left) if *left > 0 => {
+            *left -= 1;
+            true
+        }
+        _ => false,
+    }
 }
 
 fn is_collection(path: &str) -> bool {

@@ -170,6 +170,34 @@ async fn its_end_is_waited_for() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_server_that_starts_again_does_not_end_the_wait() {
+    let api = api("Running");
+    let ready = |status: &str| {
+        let mut pod = json!({"metadata": {"name": "app", "namespace": "pushed"}});
+        pod["status"] = json!({"conditions": [{"type": "Ready", "status": status}]});
+        pod
+    };
+    let first = Api::default();
+    first.breaks(PODS, 1);
+    assert_eq!(first.run("wait --for=condition=Ready pod/app").await.code, 1, "nobody is there");
+
+    let api_again = api.clone();
+    api.put(&format!("{PODS}/web-2-x7k2p"), ready("False"));
+    let waiting = api.run("wait --for=condition=Ready pod/web-2-x7k2p --timeout=60s");
+    let restart = async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        api_again.breaks(PODS, 5);
+        api_again.put(&format!("{PODS}/web-2-x7k2p"), ready("True"));
+    };
+    let (outcome, ()) = tokio::join!(waiting, restart);
+    assert_eq!(outcome.ok(), "pod \"web-2-x7k2p\" condition met\n");
+    let (code, gone) = crate::api::status(410, "Expired", "too old");
+    let api = self::api("Running");
+    api.answer(&format!("GET {PODS}"), code, gone);
+    assert_eq!(api.run("wait --for=condition=Ready pod/web-2-x7k2p").await.code, 1);
+}
+
 #[tokio::test]
 async fn the_history_and_the_way_back() {
     let api = api("Complete");
@@ -218,8 +246,51 @@ async fn the_history_and_the_way_back() {
         "error: couldn't find deployment for rollback\n"
     );
     assert_eq!(
+        api.run("rollout undo dc/web --dry-run=sever").await.code,
+        1,
+        "what is no dry run is not done either"
+    );
+    assert_eq!(
         api.run("rollback nope").await.failed(),
         "error: nope is not a valid deployment or deployment config\n"
+    );
+}
+
+#[tokio::test]
+async fn a_deployment_of_today_goes_back_whole() {
+    let api = Api::default();
+    let deployment = "/apis/apps/v1/namespaces/pushed/deployments/web";
+    let set = |revision: u64| {
+        let mut template = template(revision);
+        template["metadata"]["labels"]["pod-template-hash"] = json!("h");
+        json!({
+            "metadata": {
+                "name": format!("web-{revision}"), "namespace": "pushed",
+                "annotations": {"deployment.kubernetes.io/revision": revision.to_string()},
+                "ownerReferences": [{"kind": "Deployment", "name": "web", "uid": "d1", "controller": true}],
+            },
+            "spec": {"template": template},
+        })
+    };
+    let mut newest = template(2);
+    newest["spec"]["nodeSelector"] = json!({"disk": "ssd"});
+    let metadata = json!({"name": "web", "namespace": "pushed", "uid": "d1"});
+    let object = json!({
+        "kind": "Deployment", "apiVersion": "apps/v1", "metadata": metadata,
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": newest},
+    });
+    api.put(deployment, object.clone());
+    for revision in [1, 2] {
+        api.put(&format!("/apis/apps/v1/namespaces/pushed/replicasets/web-{revision}"), set(revision));
+    }
+    api.answer(&format!("PATCH {deployment}"), 200, object);
+    api.run("rollout undo deploy/web --dry-run").await.ok();
+    assert_eq!(api.changes(), [""; 0]);
+    assert_eq!(api.run("rollout undo deploy/web").await.ok(), "deployment \"web\" rolled back\n");
+    assert_eq!(
+        api.last_body(),
+        json!([{"op": "replace", "path": "/spec/template", "value": template(1)}]),
+        "a merge would leave what the earlier template lacks"
     );
 }
 
@@ -308,6 +379,15 @@ async fn logs_are_shown() {
     assert_eq!(api.run("logs -f web-2-x7k2p -c web --tail=5 --since=2m --timestamps").await.ok(), "much\n");
     assert_eq!(api.run("logs dc/web --version=1").await.ok(), "--> Success\n");
     assert_eq!(api.run("logs rc/web-2").await.ok(), "from the pod\n");
+    let mut other = api.object(&format!("{PODS}/web-2-x7k2p"));
+    other["metadata"]["name"] = json!("web-2-zzzzz");
+    api.put(&format!("{PODS}/web-2-zzzzz"), other);
+    api.log(&format!("{PODS}/web-2-x7k2p/log?follow=true"), "one\n");
+    api.log(&format!("{PODS}/web-2-zzzzz/log?follow=true"), "two, without an end");
+    let both = api.run("logs -f -l app=web").await.ok();
+    let mut lines: Vec<&str> = both.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["one", "two, without an end"]);
     assert_eq!(
         api.run("logs nope").await.failed(),
         "Error from server (NotFound): pods \"nope\" not found\n"

@@ -191,6 +191,19 @@ async fn wrong_passwords_and_tokens_are_refused_and_nothing_is_saved() {
 }
 
 #[tokio::test]
+async fn flags_that_say_half_of_who_one_is_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(true).await;
+    for half in ["--as-group=readers", "--client-certificate=c", "--client-key=k"] {
+        let line = ["delete", "is/app", "--token=sha256~tok", "--server", &server.url, half];
+        let error = server.run(home.path(), &line).await.failed();
+        let flag = half.split('=').next().unwrap();
+        assert!(error.contains(flag), "{half}: {error}");
+    }
+    assert!(server.seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_named() {
     let home = tempfile::tempdir().unwrap();
     let server = Server::start(true).await;

@@ -86,6 +86,10 @@ async fn other_forms() {
     let json: Value = serde_json::from_str(&api.run("get is -o json").await.ok()).unwrap();
     assert_eq!((json["kind"].as_str(), json["items"].as_array().map(Vec::len)), (Some("List"), Some(2)));
     assert_eq!(api.run("get is -o jsonpath='{.items[*].metadata.name}'").await.ok(), "a b");
+    assert_eq!(
+        api.run("get is -o jsonpath-as-json='{.items[*].spec}'").await.ok(),
+        "[\n    {\n        \"size\": 3\n    },\n    {\n        \"size\": 12\n    }\n]\n"
+    );
     assert_eq!(api.run("get is -o go-template='{{range .items}}{{.spec.size}};{{end}}'").await.ok(), "3;12;");
     assert_eq!(
         api.run("get is --sort-by=.spec.size -o custom-columns=N:.metadata.name,S:.spec.size").await.ok(),

@@ -149,6 +149,13 @@ async fn the_account_and_its_token_look_as_in_the_guide() {
     token:   eyJhbGci.x.y
     ");
     assert_eq!(api.run("sa get-token pusher").await.ok(), "eyJhbGci.x.y");
+    api.run("delete secret pusher-token-fxg2k").await.ok();
+    assert_eq!(api.run("sa get-token pusher").await.ok(), "eyJhbGci.x.y", "another one that is its");
+    api.run("delete secret pusher-token-98rix").await.ok();
+    assert_eq!(
+        api.run("sa get-token pusher").await.failed(),
+        "error: could not find a service account token for service account \"pusher\"\n"
+    );
 }
 
 #[tokio::test]

@@ -103,6 +103,14 @@ async fn the_registry_is_found_and_logged_in_to() {
     assert_eq!(outcome.stderr, "info: Using internal registry hostname 172.30.1.1:5000\n");
     let saved = std::fs::read_to_string(home.path().join("auth.json")).unwrap();
     assert!(saved.contains("dXNlcjpzZXNhbWU="), "{saved}");
+    for (preference, file) in [("docker", ".docker/config.json"), ("podman", "run/containers/auth.json")] {
+        let run = home.path().join("run");
+        let vars = [("XDG_RUNTIME_DIR", run.to_str().unwrap()), ("REGISTRY_AUTH_PREFERENCE", preference)];
+        let outcome = api.run_among(&vars, home.path(), "registry login --skip-check", "").await;
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        let saved = std::fs::read_to_string(home.path().join(file)).unwrap();
+        assert!(saved.contains("dXNlcjpzZXNhbWU="), "{saved}");
+    }
 }
 
 #[tokio::test]
@@ -120,4 +128,23 @@ async fn logout_deletes_the_token_under_its_hash() {
     assert!(!std::fs::read_to_string(home.path().join(".kube/config")).unwrap().contains("sha256~"));
     let error = api.run_in(home.path(), "whoami -t", "").await.failed();
     assert_eq!(error, "error: no token is currently in use for this session\n");
+}
+
+#[tokio::test]
+async fn logout_says_what_became_of_the_token() {
+    let (api, home) = (Api::default(), home());
+    let review = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews";
+    api.answer(review, 201, json!({"status": {"userInfo": {"username": "ed"}}}));
+    let deletion = "DELETE /apis/oauth.openshift.io/v1/oauthaccesstokens/sesame";
+    let (code, failure) = status(500, "InternalError", "disk is full");
+    api.answer(deletion, code, failure);
+    let error = api.run_in(home.path(), "logout", "").await.failed();
+    assert_eq!(error, "Error from server (InternalError): disk is full\n");
+    assert_eq!(api.run_in(home.path(), "whoami -t", "").await.ok(), "sesame\n", "it is still good");
+
+    let (code, refusal) = status(401, "Unauthorized", "Unauthorized");
+    api.answer(review, code, refusal.clone());
+    api.answer(deletion, code, refusal);
+    assert_eq!(api.run_in(home.path(), "logout", "").await.ok(), "Logged \"ed\" out on \"\"\n");
+    assert!(!std::fs::read_to_string(home.path().join(".kube/config")).unwrap().contains("sesame"));
 }

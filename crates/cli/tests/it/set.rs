@@ -1,5 +1,7 @@
 //! `set` and what else changes parts of objects.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::{Value, json};
 
 use crate::api::{Api, status};
@@ -120,6 +122,14 @@ async fn triggers_are_set_and_listed() {
     );
     api.run("set triggers dc/web --remove-all").await.ok();
     assert_eq!(triggers(&api), json!([]));
+
+    let deployment = "/apis/apps/v1/namespaces/pushed/deployments/web";
+    api.put(deployment, api.object(&format!("{CONFIGS}/web")));
+    api.run("set triggers dc/web deploy/web --from-image=app:v1 -c web").await.ok();
+    assert_eq!(triggers(&api)[0]["type"], "ImageChange", "each kind in its own way");
+    assert!(api.object(&format!("{CONFIGS}/web"))["metadata"].get("annotations").is_none());
+    let annotations = &api.object(deployment)["metadata"]["annotations"];
+    assert!(annotations["image.openshift.io/triggers"].as_str().unwrap().contains("app:v1"), "{annotations}");
 }
 
 #[tokio::test]
@@ -144,6 +154,21 @@ async fn the_rest_of_a_container() {
     );
     api.run("set volumes dc/web --remove --name=conf").await.ok();
     assert_eq!(api.object(&format!("{CONFIGS}/web"))["spec"]["template"]["spec"]["volumes"], json!([]));
+    let mut config = api.object(&format!("{CONFIGS}/web"));
+    let mounts = json!([{"name": "conf", "mountPath": "/etc/web"}]);
+    let spec = &mut config["spec"]["template"]["spec"];
+    spec["volumes"] = json!([{"name": "conf", "emptyDir": {}}]);
+    spec["initContainers"] = json!([{"name": "init", "volumeMounts": mounts}]);
+    api.put(&format!("{CONFIGS}/web"), config);
+    api.run("set volumes dc/web --remove --name=conf -c web").await.ok();
+    let spec = api.object(&format!("{CONFIGS}/web"))["spec"]["template"]["spec"].clone();
+    assert_eq!(spec["volumes"], json!([{"name": "conf", "emptyDir": {}}]), "one still mounts it");
+    api.run("set volumes dc/web --remove --name=conf").await.ok();
+    let spec = api.object(&format!("{CONFIGS}/web"))["spec"]["template"]["spec"].clone();
+    assert_eq!(
+        (&spec["volumes"], &spec["initContainers"]),
+        (&json!([]), &json!([{"name": "init", "volumeMounts": []}]))
+    );
     api.run("set serviceaccount dc/web robot").await.ok();
     assert_eq!(
         api.object(&format!("{CONFIGS}/web"))["spec"]["template"]["spec"]["serviceAccountName"],
@@ -200,4 +225,8 @@ async fn config_maps_are_made_and_taken_out() {
     assert_eq!(std::fs::read_to_string(home.path().join("web.conf")).unwrap(), "listen 80;\n");
     let error = api.run_in(home.path(), "extract cm/web -n pushed", "").await.failed();
     assert!(error.contains("already exists, pass --confirm to replace it"), "{error}");
+    api.run("create secret generic s --from-literal=key=secret").await.ok();
+    api.run_in(home.path(), "extract secret/s -n pushed", "").await.ok();
+    let mode = std::fs::metadata(home.path().join("key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "secrets are nobody else's");
 }

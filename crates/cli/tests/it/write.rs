@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::api::Api;
+use crate::api::{Api, status};
 
 const STREAM: &str = "/apis/image.openshift.io/v1/namespaces/pushed/imagestreams/app";
 
@@ -77,6 +77,125 @@ async fn delete_waits_and_names_what_is_gone() {
 }
 
 #[tokio::test]
+async fn dry_runs_change_nothing() {
+    let stream =
+        "{apiVersion: image.openshift.io/v1, kind: ImageStream, metadata: {name: app}, spec: {x: 1}}";
+    let rows = [
+        ("delete is/app --dry-run", "imagestream \"app\" deleted (dry run)\n"),
+        ("delete is/app --dry-run=true", "imagestream \"app\" deleted (dry run)\n"),
+        ("create -f - --dry-run=client", "imagestream \"app\" created (dry run)\n"),
+        ("replace -f - --dry-run=client", "imagestream \"app\" replaced (dry run)\n"),
+        ("replace -f - --force --dry-run=client", "imagestream \"app\" replaced (dry run)\n"),
+        ("apply -f - --dry-run=client", "imagestream \"app\" configured (dry run)\n"),
+        ("set image-lookup app --dry-run", "imagestream \"app\" updated (dry run)\n"),
+    ];
+    for (line, said) in rows {
+        let api = api();
+        assert_eq!(api.run_with(line, stream).await.ok(), said, "{line}");
+        assert_eq!(api.changes(), [""; 0], "{line}");
+    }
+    let rows = [
+        ("apply -f - --server-side --dry-run", "--dry-run=client doesn't work with --server-side"),
+        ("replace -f - --force --dry-run=server", "--dry-run=server doesn't work with --force"),
+    ];
+    for (line, said) in rows {
+        let api = api();
+        let error = api.run_with(line, stream).await.failed();
+        assert!(error.contains(said), "{line}: {error}");
+        assert_eq!(api.changes(), [""; 0], "{line}");
+    }
+    for verb in ["delete is/app", "create -f -", "replace -f -", "apply -f -", "set image-lookup app"] {
+        for unknown in ["sever", "Client", ""] {
+            let (api, line) = (api(), format!("{verb} --dry-run={unknown}"));
+            let error = api.run_with(&line, stream).await.failed();
+            assert!(error.contains("--dry-run"), "{line}: {error}");
+            assert_eq!(api.changes(), [""; 0], "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_server_is_told_of_its_dry_runs() {
+    let stream =
+        "{apiVersion: image.openshift.io/v1, kind: ImageStream, metadata: {name: app}, spec: {x: 1}}";
+    for line in
+        ["create -f -", "replace -f -", "apply -f -", "apply -f - --server-side", "set image-lookup app"]
+    {
+        let api = api();
+        if line.starts_with("create") {
+            api.run("delete is/app").await.ok();
+        }
+        let said = api.run_with(&format!("{line} --dry-run=server"), stream).await.ok();
+        assert!(said.contains(" (server dry run)\n"), "{line}: {said}");
+        let changes = api.changes();
+        assert!(changes.last().is_some_and(|change| change.contains("dryRun=All")), "{line}: {changes:?}");
+    }
+    let api = api();
+    assert_eq!(
+        api.run("delete is/app --dry-run=server").await.ok(),
+        "imagestream \"app\" deleted (server dry run)\n"
+    );
+    assert_eq!(api.last_body()["dryRun"], json!(["All"]));
+}
+
+#[tokio::test]
+async fn the_old_object_is_gone_before_the_new_one_is_made() {
+    let api = api();
+    api.lingers(STREAM, 3);
+    let stream =
+        "{apiVersion: image.openshift.io/v1, kind: ImageStream, metadata: {name: app}, spec: {x: 1}}";
+    let said = api.run_with("replace --force -f -", stream).await.ok();
+    assert_eq!(said, "imagestream \"app\" replaced\n");
+    assert_eq!(api.object(STREAM)["spec"], json!({"x": 1}));
+}
+
+#[tokio::test]
+async fn how_long_a_deletion_may_take() {
+    for (flag, grace) in
+        [("", json!(null)), ("--now", json!(1)), ("--force", json!(0)), ("--grace-period=7", json!(7))]
+    {
+        let api = api();
+        api.run(&format!("delete is/app {flag}")).await.ok();
+        assert_eq!(api.last_body()["gracePeriodSeconds"], grace, "{flag}");
+    }
+    let refused = "error: name cannot be provided when a selector is specified\n";
+    for line in
+        ["delete is app -l a=1", "delete is/app --all", "delete is app --field-selector=metadata.name=b"]
+    {
+        let api = api();
+        assert_eq!(api.run(line).await.failed(), refused, "{line}");
+        assert_eq!(api.changes(), [""; 0], "{line}");
+    }
+    let stream = "{apiVersion: image.openshift.io/v1, kind: ImageStream, metadata: {name: app}}";
+    assert_eq!(api().run_with("delete -f - -l a=2", stream).await.code, 1);
+}
+
+#[tokio::test]
+async fn an_edit_is_saved_or_kept() {
+    let home = tempfile::tempdir().unwrap();
+    let edit = async |api: &Api, script: &str| {
+        api.run_among(&[("OC_EDITOR", script)], home.path(), "edit is/app -n pushed", "").await
+    };
+    let api = api();
+    let script = "sed -i 's/local: false/local: true/'";
+    assert_eq!(edit(&api, script).await.ok(), "imagestream \"app\" edited\n");
+    assert_eq!(api.object(STREAM)["spec"]["lookupPolicy"]["local"], true);
+    assert_eq!(edit(&api, "true").await.stderr, "Edit cancelled, no changes made.\n");
+
+    for (code, reason) in [(409, "Conflict"), (403, "Forbidden"), (500, "InternalError")] {
+        let api = self::api();
+        let (code, refusal) = status(code, reason, "no");
+        api.answer(&format!("PATCH {STREAM}"), code, refusal);
+        let error = edit(&api, script).await.failed();
+        let (_, rest) = error.split_once("A copy of your changes has been stored to \"").unwrap();
+        let kept = std::path::Path::new(rest.split('"').next().unwrap());
+        assert!(std::fs::read_to_string(kept).unwrap().contains("local: true"), "{error}");
+        std::fs::remove_file(kept).unwrap();
+        assert!(error.contains(&format!("({reason}): no\n")), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn tags_are_set_by_digest() {
     let api = api();
     let digest = "sha256:4ed6572d87aa07e9ac044421c30e6e6bd47349c6391ea6f2efdde9a2c2e9fcba";
@@ -102,6 +221,11 @@ async fn tags_are_set_by_digest() {
         error,
         "error: \"app:none\" is not currently pointing to an image, cannot use it as the source of a tag\n"
     );
+    for wrong in ["--reference-policy=locla", "--import-mode=all"] {
+        let before = api.changes().len();
+        api.run(&format!("tag quay.io/org/app:1 app:1 {wrong}")).await.failed();
+        assert_eq!(api.changes().len(), before, "{wrong}");
+    }
 }
 
 #[tokio::test]

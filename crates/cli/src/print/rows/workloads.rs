@@ -288,8 +288,8 @@ pub(super) const EVENTS: Rows = Rows {
 pub(super) const ROUTES: Rows = Rows {
     columns: &["Name", "Host/Port", "Path", "Services", "Port", "Termination", "Wildcard"],
     cells: |route, _: Timestamp| {
-        let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let port = object::at(route, "spec.port.targetPort").map_or_else(|| "<all>".to_owned(), plain);
+        let port =
+            object::at(route, "spec.port.targetPort").map_or_else(|| "<all>".to_owned(), object::plain);
         let policy = object::text(route, "spec.tls.insecureEdgeTerminationPolicy");
         let slash = if policy.is_empty() { "" } else { "/" };
         vec![

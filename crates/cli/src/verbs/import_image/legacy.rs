@@ -1,20 +1,25 @@
 //! The import of 2015 (openshift-images 3.10): the stream says what to import, a controller does it and leaves a
 //! mark on the stream, for which the client waits.
 
+use std::time::Duration;
+
 use anyhow::bail;
 use http::Method;
-use pierhead_client::{ApiRequest, Client, WatchEventKind};
+use pierhead_client::Client;
 use serde_json::{Value, json};
 
 use super::{
     image_resource,
     request::{self, Wanted},
 };
-use crate::{describe, environment::ExitStatus, object, session::Session};
+use crate::{describe, environment::ExitStatus, follow::Followed, object, session::Session};
 
 /// When the stream was last imported, or why that failed.
 const CHECK: &str = "openshift.io/image.dockerRepositoryCheck";
 const INSECURE: &str = "openshift.io/image.insecureRepository";
+
+/// How long the controller may take.
+const LIMIT: Duration = Duration::from_secs(2 * 60);
 
 /// Asks for the import, waits for its end and describes the stream.
 pub(super) async fn import(
@@ -121,25 +126,22 @@ async fn wait(client: &Client, namespace: &str, stored: Value) -> anyhow::Result
     if is_marked(&stored) {
         return Ok(stored);
     }
-    let name = object::name(&stored).to_owned();
-    let mut query = form_urlencoded::Serializer::new("watch=true".to_owned());
-    query.append_pair("fieldSelector", &format!("metadata.name={name}"));
-    query.append_pair("resourceVersion", object::text(&stored, "metadata.resourceVersion"));
-    let path = format!("{}?{}", image_resource("imagestreams").collection(Some(namespace)), query.finish());
-    let mut watch = client.watch(ApiRequest::get(path)).await?;
-    while let Some(event) = watch.next().await? {
-        match event.kind {
-            WatchEventKind::Added | WatchEventKind::Modified if is_marked(&event.object) => {
-                return Ok(event.object);
+    let name = object::name(&stored);
+    let mut followed = Followed::new(client, &image_resource("imagestreams"), Some(namespace), name);
+    let marked = async {
+        loop {
+            match followed.next().await? {
+                Some(stream) if is_marked(&stream) => return Ok(stream),
+                Some(_) => {}
+                None => bail!("unable to import image: the image stream was deleted"),
             }
-            WatchEventKind::Deleted => bail!("unable to import image: the image stream was deleted"),
-            WatchEventKind::Error => {
-                bail!("unable to import image: {}", object::text(&event.object, "message"))
-            }
-            WatchEventKind::Added | WatchEventKind::Modified | WatchEventKind::Bookmark => {}
         }
+    };
+    match tokio::time::timeout(LIMIT, marked).await {
+        Ok(ended) => ended,
+        Err(_elapsed) => bail!(
+            "unable to determine if the import completed successfully - please run 'oc describe -n {namespace} imagestream/{name}' to see if the tags were updated as expected: nothing happened for {} minutes",
+            LIMIT.as_secs() / 60
+        ),
     }
-    bail!(
-        "unable to determine if the import completed successfully - please run 'oc describe -n {namespace} imagestream/{name}' to see if the tags were updated as expected: image stream watch ended prematurely"
-    )
 }

@@ -13,16 +13,18 @@ use serde_json::{Value, json};
 
 use crate::{environment::Environment, object};
 
-/// `$REGISTRY_AUTH_FILE`, podman's file of the session, or docker's.
+/// `$REGISTRY_AUTH_FILE`, or docker's file, in which podman and skopeo look as well; podman's own of the session, in
+/// which docker does not, for those who prefer it (`$REGISTRY_AUTH_PREFERENCE`).
 pub(super) fn default_path(environment: &Environment) -> anyhow::Result<PathBuf> {
     if let Some(path) = environment.var("REGISTRY_AUTH_FILE") {
         return Ok(environment.cwd.join(path));
     }
+    let prefers_podman = environment.var("REGISTRY_AUTH_PREFERENCE") == Some("podman");
+    if let Some(folder) = environment.var("XDG_RUNTIME_DIR").filter(|_| prefers_podman) {
+        return Ok(environment.cwd.join(folder).join("containers").join("auth.json"));
+    }
     if let Some(folder) = environment.var("DOCKER_CONFIG") {
         return Ok(environment.cwd.join(folder).join("config.json"));
-    }
-    if let Some(folder) = environment.var("XDG_RUNTIME_DIR") {
-        return Ok(PathBuf::from(folder).join("containers").join("auth.json"));
     }
     let home = environment.home.as_ref().context("no home directory is set: pass --to")?;
     Ok(home.join(".docker").join("config.json"))

@@ -10,6 +10,7 @@ use super::{ConfigWords, Found};
 use crate::{
     deployments,
     discovery::ApiKind,
+    dry_run::{DryRun, DryRunArgs},
     environment::ExitStatus,
     object,
     print::output::{OutputArgs, print_done},
@@ -24,9 +25,8 @@ pub(crate) struct LatestArgs {
     /// Deploy the images of the last deployment again, instead of the newest
     #[arg(long)]
     again: bool,
-    /// Only check
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "client", value_name = "WHERE")]
-    dry_run: Option<String>,
+    #[command(flatten)]
+    dry: DryRunArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -45,14 +45,16 @@ pub(crate) async fn run(args: LatestArgs, session: &mut Session) -> anyhow::Resu
             deployments::phase(&running)
         );
     }
-    let (stored, done) = match args.dry_run.as_deref() {
-        None | Some("none") => (start(&client, &kind, &config, !args.again).await?, "rolled out"),
-        Some(_) => (config, "rolled out (dry run)"),
+    let dry_run = args.dry.dry_run;
+    let stored = match dry_run {
+        DryRun::None => start(&client, &kind, &config, !args.again).await?,
+        DryRun::Client => config,
+        DryRun::Server => bail!("servers cannot try a deployment (did you mean --dry-run=client instead?)"),
     };
     if object::text(&stored, "kind") == "Status" {
         bail!("{}", object::text(&stored, "message"));
     }
-    print_done(session, &args.output, &kind, &stored, done)?;
+    print_done(session, &args.output, &kind, &stored, &dry_run.done("rolled out"))?;
     Ok(ExitStatus::SUCCESS)
 }
 

@@ -49,7 +49,7 @@ pub(crate) async fn run(args: StatusArgs, session: &mut Session) -> anyhow::Resu
         ("apps" | "extensions", "deployments") => of_deployment,
         _ => bail!("no status viewer has been implemented for {}", kind.display_name()),
     };
-    let mut followed = Followed::new(&client, &kind, &namespace, &name);
+    let mut followed = Followed::new(&client, &kind.resource(), kind.scope(&namespace), &name);
     let deadline = args.timeout.as_deref().map(parse_timeout).transpose()?.flatten();
     let following = async {
         let mut said = String::new();

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use clap::Args;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::{
@@ -11,7 +12,9 @@ use super::{
 use crate::{
     deployments,
     describe::pod_template,
+    dry_run::{DryRun, DryRunArgs},
     environment::ExitStatus,
+    object,
     print::{
         output::{OutputArgs, print_done},
         tabwriter,
@@ -28,9 +31,8 @@ pub(crate) struct UndoArgs {
     /// The deployment to go back to; 0 is the one before
     #[arg(long, default_value_t = 0, value_name = "N")]
     to_revision: u64,
-    /// Show what would run, and do nothing
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "client", value_name = "WHERE")]
-    dry_run: Option<String>,
+    #[command(flatten)]
+    dry: DryRunArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -39,7 +41,8 @@ pub(crate) async fn run(args: UndoArgs, session: &mut Session) -> anyhow::Result
     let discovery = session.discovery().await?;
     let (kind, name) = args.config.resolve(&discovery)?;
     let (client, namespace) = (session.client()?, session.namespace()?);
-    let is_dry = args.dry_run.as_deref().is_some_and(|how| how != "none");
+    let dry_run = args.dry.dry_run;
+    let done = dry_run.done("rolled back");
     let object = get::read(&client, &kind, &namespace, &name).await?;
     if kind.group != deployments::GROUP {
         let sets = replica_sets(&client, &discovery, &kind, &object).await?;
@@ -52,22 +55,27 @@ pub(crate) async fn run(args: UndoArgs, session: &mut Session) -> anyhow::Result
         if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
             labels.remove("pod-template-hash");
         }
-        if is_dry {
+        if dry_run == DryRun::Client {
             return show(&template, session);
         }
+        // The template is replaced as a whole: what the earlier one lacked must go.
+        let patch = json!([{"op": "replace", "path": "/spec/template", "value": template}]);
+        let path = kind.resource().item(object::namespace(&object), &name, None);
+        let path = format!("{path}?{}", dry_run.query());
+        let content_type = Some("application/json-patch+json");
         let stored =
-            deployments::patch(&client, &kind, &object, &json!({"spec": {"template": template}})).await?;
-        print_done(session, &args.output, &kind, &stored, "rolled back")?;
+            client.request(Method::PATCH, path.trim_end_matches('?'), content_type, Some(&patch)).await?;
+        print_done(session, &args.output, &kind, &stored, &done)?;
         return Ok(ExitStatus::SUCCESS);
     }
     let parts = rollback::Parts::default();
     let mut back = rollback::compute(&client, &kind, &object, args.to_revision, parts).await?;
-    if is_dry {
+    if dry_run == DryRun::Client {
         return show(&back["spec"]["template"], session);
     }
     rollback::name_kind(&kind, &mut back);
-    let stored = put(&client, &kind, Some(&namespace), &back, "").await?;
-    print_done(session, &args.output, &kind, &stored, "rolled back")?;
+    let stored = put(&client, &kind, Some(&namespace), &back, dry_run.query()).await?;
+    print_done(session, &args.output, &kind, &stored, &done)?;
     rollback::warn_of_disabled(&object, &stored, session)?;
     Ok(ExitStatus::SUCCESS)
 }

@@ -61,7 +61,6 @@ pub(super) async fn run(args: EnvArgs, session: &mut Session) -> anyhow::Result<
         changes.push(match change.split_once('=') {
             Some((name, value)) => {
                 check_name(name)?;
-                let value = if change == "-=" { String::new() } else { value.to_owned() };
                 Change::Set(json!({"name": name, "value": value}))
             }
             None => Change::Remove(change.trim_end_matches('-').to_owned()),

@@ -71,16 +71,11 @@ pub(super) async fn run(args: TriggersArgs, session: &mut Session) -> anyhow::Re
             bail!("{} only support image triggers", kind.plural);
         }
     }
-    let configs = objects.iter().all(|(kind, _)| kind.group == deployments::GROUP);
-    args.options
-        .change(objects, "triggers updated", session, |object| {
-            if configs {
-                change_config(object, &args, tag.as_ref())
-            } else {
-                change_annotation(object, &args, tag.as_ref())
-            }
-        })
-        .await
+    let (configs, others): (Objects, Objects) =
+        objects.into_iter().partition(|(kind, _)| kind.group == deployments::GROUP);
+    let done = "triggers updated";
+    args.options.change(configs, done, session, |object| change_config(object, &args, tag.as_ref())).await?;
+    args.options.change(others, done, session, |object| change_annotation(object, &args, tag.as_ref())).await
 }
 
 fn parse(image: &str, own: &str) -> anyhow::Result<Tag> {

@@ -165,24 +165,38 @@ fn remove(object: &mut Value, args: &VolumesArgs) -> anyhow::Result<()> {
             None => return Ok(()),
         }
     }
-    each_container(object, &args.containers, |container| {
-        if container.get("volumeMounts").is_some() {
-            let mounts = object::list_mut(container, "volumeMounts");
-            mounts.retain(|mount| !is_meant(object::text(mount, "name")));
+    // A volume that goes from all containers goes from those that run before them as well.
+    let spec = pod_spec_path(object);
+    let init = format!("{spec}.initContainers");
+    if args.containers == "*" && !object::list(object, &init).is_empty() {
+        for container in object::list_mut(object, &init) {
+            unmount(container, is_meant);
         }
+    }
+    each_container(object, &args.containers, |container| {
+        unmount(container, is_meant);
         Ok(())
     })?;
     // Only a volume that no container mounts any more goes.
-    let containers = object::list(object, &format!("{}.containers", pod_spec_path(object))).to_vec();
+    let containers = object::list(object, &format!("{spec}.containers")).to_vec();
+    let init = object::list(object, &init).to_vec();
     let is_used = |name: &str| {
         containers
             .iter()
+            .chain(&init)
             .flat_map(|container| object::list(container, "volumeMounts"))
             .any(|mount| object::text(mount, "name") == name)
     };
     object::list_mut(object, &path)
         .retain(|volume| !is_meant(object::text(volume, "name")) || is_used(object::text(volume, "name")));
     Ok(())
+}
+
+/// Removes the mounts of the volumes that are meant.
+fn unmount(container: &mut Value, is_meant: impl Fn(&str) -> bool) {
+    if container.get("volumeMounts").is_some() {
+        object::list_mut(container, "volumeMounts").retain(|mount| !is_meant(object::text(mount, "name")));
+    }
 }
 
 fn show(args: &VolumesArgs, objects: &Objects, session: &mut Session) -> anyhow::Result<ExitStatus> {
