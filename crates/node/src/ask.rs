@@ -9,7 +9,7 @@ use pierhead_api::core::{Container, ExecAction, HttpGetAction, LifecycleHandler,
 use pierhead_client::{ClientError, HttpClient, Trust};
 use tokio::net::TcpStream;
 
-use crate::engine::{Engine, EngineError, ExecOutcome};
+use crate::engine::{Engine, EngineError, ExecId, ExecOutcome};
 
 /// As kubelets name themselves.
 const USER_AGENT: &str = "kube-probe/1.29";
@@ -48,11 +48,19 @@ impl Asker {
         Ok(Self { engine, http, container_id, container: container.clone(), pod_ip })
     }
 
-    /// Asks what a probe asks.
-    pub(crate) async fn probe(&self, probe: &Probe) -> Answer {
+    /// Asks what a probe asks. `left` is what the last question left running, if anything: as long as it runs, the same
+    /// is not asked again, or a command that hangs would fill the machine with its likes.
+    pub(crate) async fn probe(&self, probe: &Probe, left: &mut Option<ExecId>) -> Answer {
         let limit = Duration::from_secs(u64::try_from(probe.timeout_seconds).unwrap_or_default().max(1));
         if let Some(exec) = &probe.exec {
-            self.exec(exec, limit).await
+            if let Some(id) = left.as_ref() {
+                match self.engine.runs_exec(id).await {
+                    Ok(true) => return timed_out(exec, limit),
+                    Ok(false) => *left = None,
+                    Err(error) => return failed(&error),
+                }
+            }
+            self.exec(exec, limit, left).await
         } else if let Some(get) = &probe.http_get {
             self.in_time(limit, self.http_get(get)).await
         } else if let Some(socket) = &probe.tcp_socket {
@@ -65,7 +73,7 @@ impl Asker {
     /// Does what a hook does.
     pub(crate) async fn hook(&self, hook: &LifecycleHandler, limit: Duration) -> Answer {
         if let Some(exec) = &hook.exec {
-            self.exec(exec, limit).await
+            self.exec(exec, limit, &mut None).await
         } else if let Some(get) = &hook.http_get {
             self.in_time(limit, self.http_get(get)).await
         } else if let Some(socket) = &hook.tcp_socket {
@@ -85,20 +93,18 @@ impl Asker {
         }
     }
 
-    async fn exec(&self, exec: &ExecAction, limit: Duration) -> Answer {
+    async fn exec(&self, exec: &ExecAction, limit: Duration, left: &mut Option<ExecId>) -> Answer {
         match self.engine.exec(&self.container_id, &exec.command, limit).await {
             Ok(ExecOutcome::Ended { code: 0, .. }) => Answer::Good,
             Ok(ExecOutcome::Ended { code, output }) => match output.trim() {
                 "" => Answer::Bad(format!("the command exited with {code}")),
                 output => Answer::Bad(output.to_owned()),
             },
-            Ok(ExecOutcome::TimedOut) => Answer::Bad(format!(
-                "command {:?} timed out after {} s",
-                exec.command.join(" "),
-                limit.as_secs()
-            )),
-            Err(EngineError::Unreachable(_) | EngineError::NotFound { .. }) => Answer::Unknown,
-            Err(error) => Answer::Bad(error.to_string()),
+            Ok(ExecOutcome::TimedOut { left: running }) => {
+                *left = running;
+                timed_out(exec, limit)
+            }
+            Err(error) => failed(&error),
         }
     }
 
@@ -112,17 +118,20 @@ impl Asker {
         }
     }
 
-    fn host<'a>(&'a self, named: &'a str) -> &'a str {
-        if named.is_empty() { &self.pod_ip } else { named }
+    /// Whom to ask; nobody while the pod has no address.
+    fn host<'a>(&'a self, named: &'a str) -> Option<&'a str> {
+        let host = if named.is_empty() { self.pod_ip.as_str() } else { named };
+        Some(host).filter(|host| !host.is_empty())
     }
 
     async fn connect(&self, socket: &TcpSocketAction) -> Answer {
         let Some(port) = self.port(&socket.port) else {
             return Answer::Bad(format!("there is no port {}", socket.port));
         };
-        match TcpStream::connect((self.host(&socket.host), port)).await {
+        let Some(host) = self.host(&socket.host) else { return Answer::Unknown };
+        match TcpStream::connect((host, port)).await {
             Ok(_) => Answer::Good,
-            Err(error) => Answer::Bad(format!("dial tcp {}:{port}: {error}", self.host(&socket.host))),
+            Err(error) => Answer::Bad(format!("dial tcp {host}:{port}: {error}")),
         }
     }
 
@@ -130,7 +139,7 @@ impl Asker {
         let Some(port) = self.port(&get.port) else {
             return Answer::Bad(format!("there is no port {}", get.port));
         };
-        let host = self.host(&get.host);
+        let Some(host) = self.host(&get.host) else { return Answer::Unknown };
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
         let scheme = if get.scheme.eq_ignore_ascii_case("https") { "https" } else { "http" };
         let slash = if get.path.starts_with('/') { "" } else { "/" };
@@ -150,6 +159,18 @@ impl Asker {
     }
 }
 
+fn timed_out(exec: &ExecAction, limit: Duration) -> Answer {
+    let command = exec.command.join(" ");
+    Answer::Bad(format!("command {command:?} timed out after {} s", limit.as_secs()))
+}
+
+fn failed(error: &EngineError) -> Answer {
+    match error {
+        EngineError::Unreachable(_) | EngineError::NotFound { .. } => Answer::Unknown,
+        error => Answer::Bad(error.to_string()),
+    }
+}
+
 /// The probe's headers; those that cannot be sent are left out.
 fn headers(get: &HttpGetAction) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -162,4 +183,52 @@ fn headers(get: &HttpGetAction) -> HeaderMap {
         }
     }
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use pierhead_api::core::{Container, Probe};
+    use serde_json::json;
+
+    use super::{Answer, Asker};
+    use crate::engine::fake::FakeEngine;
+
+    #[tokio::test]
+    async fn a_command_that_hangs_is_not_asked_again_while_it_runs() {
+        let runs = Arc::new(AtomicBool::new(true));
+        let still = Arc::clone(&runs);
+        let fake = FakeEngine::start(move |line, _| match line {
+            "POST /containers/c/exec" => Some((201, json!({"Id": "e"}))),
+            "GET /exec/e/json" => Some((200, json!({"ID": "e", "Running": still.load(Ordering::SeqCst)}))),
+            _ => None,
+        });
+        let asker = Asker::new(fake.engine.clone(), "c", &Container::default(), "").unwrap();
+        let probe: Probe =
+            serde_json::from_value(json!({"timeoutSeconds": 1, "exec": {"command": ["sleep", "9"]}}))
+                .unwrap();
+        let mut left = None;
+        let mut ask = async |expected: &[&str]| {
+            let answer = asker.probe(&probe, &mut left).await;
+            let Answer::Bad(why) = answer else { panic!("{answer:?}") };
+            assert_eq!(why, "command \"sleep 9\" timed out after 1 s");
+            assert_eq!(fake.asked(), expected);
+        };
+        ask(&["POST /containers/c/exec", "POST /exec/e/start"]).await;
+        ask(&["GET /exec/e/json"]).await;
+        runs.store(false, Ordering::SeqCst);
+        ask(&["GET /exec/e/json", "POST /containers/c/exec", "POST /exec/e/start"]).await;
+    }
+
+    #[tokio::test]
+    async fn who_has_no_address_is_not_asked_elsewhere() {
+        let fake = FakeEngine::start(|_, _| None);
+        let asker = Asker::new(fake.engine.clone(), "c", &Container::default(), "").unwrap();
+        for question in [json!({"tcpSocket": {"port": 1}}), json!({"httpGet": {"port": 1}})] {
+            let probe: Probe = serde_json::from_value(question).unwrap();
+            assert!(matches!(asker.probe(&probe, &mut None).await, Answer::Unknown));
+        }
+    }
 }

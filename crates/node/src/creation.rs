@@ -11,8 +11,9 @@ use pierhead_api::core::{Container, Pod, PodSecurityContext, SecurityContext, Vo
 use serde_json::Value;
 
 use crate::environment::Environment;
-use crate::labels::{ContainerIdentity, PodIdentity};
+use crate::labels::{ContainerIdentity, PodIdentity, Role};
 use crate::pause;
+use crate::plan::is_sidecar;
 use crate::policy::{self, Policy, Refusal};
 
 /// Period of the CPU quota in microseconds.
@@ -28,6 +29,10 @@ pub(crate) enum CreationError {
     Refused(#[from] Refusal),
     #[error("container has runAsNonRoot and image will run as root")]
     RunsAsRoot,
+    #[error(
+        "container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root"
+    )]
+    UnknownUser { user: String },
     #[error("gRPC probes are not supported on this node")]
     GrpcProbe,
     #[error("there is no volume {name:?}")]
@@ -36,6 +41,12 @@ pub(crate) enum CreationError {
     MountPath { path: String },
     #[error("subPath {path:?} of volume {volume:?} does not stay within it")]
     SubPath { volume: String, path: String },
+    #[error("subPath {path:?} of volume {volume:?} leads through a link")]
+    SubPathLink { volume: String, path: String },
+    #[error(
+        "subPath {path:?} of volume {volume:?}: container {writer:?} can write above it meanwhile, which is not allowed on this node"
+    )]
+    SubPathShared { volume: String, path: String, writer: String },
     #[error("subPath {path:?} of volume {volume:?}: {source}")]
     SubPathUnreadable { volume: String, path: String, source: io::Error },
     #[error("a pod has {most} volumes in memory or on disk at most")]
@@ -81,11 +92,12 @@ pub(crate) fn is_empty_dir(volume: &Volume) -> bool {
         && host_path.is_none()
 }
 
-/// The infra container of a pod.
+/// The infra container of a pod. `image` is the engine's id of ours.
 pub(crate) fn sandbox(
     pod: &Pod,
     owner: &PodIdentity,
     identity: &ContainerIdentity,
+    image: &str,
     network: &str,
     policy: Policy,
 ) -> Result<ContainerCreateBody, CreationError> {
@@ -131,7 +143,7 @@ pub(crate) fn sandbox(
         ..HostConfig::default()
     };
     Ok(ContainerCreateBody {
-        image: Some(pause::NAME.to_owned()),
+        image: Some(image.to_owned()),
         hostname: (!spec.host_network).then(|| host_name.chars().take(HOST_NAME).collect()),
         exposed_ports: Some(exposed),
         labels: Some(identity.labels(owner)),
@@ -216,8 +228,11 @@ fn host_config(parts: &Parts<'_>, context: &Context<'_>) -> HostConfig {
     let limit = |name: &str| resources.limits.get(name);
     let memory = limit("memory").map(pierhead_api::core::Quantity::value).filter(|bytes| *bytes > 0);
     let cpu = limit("cpu").map(|cpu| cpu.milli_value()).filter(|milli| *milli > 0);
-    let share =
-        resources.requests.get("cpu").or(limit("cpu")).map(|cpu| (cpu.milli_value() * 1024 / 1000).max(2));
+    let share = resources
+        .requests
+        .get("cpu")
+        .or(limit("cpu"))
+        .map(|cpu| (cpu.milli_value().saturating_mul(1024) / 1000).max(2));
     let sandbox = format!("container:{}", identity.sandbox);
     HostConfig {
         network_mode: Some(sandbox.clone()),
@@ -230,7 +245,7 @@ fn host_config(parts: &Parts<'_>, context: &Context<'_>) -> HostConfig {
         memory,
         memory_swap: memory,
         cpu_period: cpu.map(|_| CPU_PERIOD),
-        cpu_quota: cpu.map(|milli| (milli * CPU_PERIOD / 1000).max(1000)),
+        cpu_quota: cpu.map(|milli| (milli.saturating_mul(CPU_PERIOD) / 1000).max(1000)),
         cpu_shares: share,
         log_config: Some(log_config()),
         ..context.host_config()
@@ -258,12 +273,19 @@ impl Context<'_> {
         let group = self.of(|context| context.run_as_group, |context| context.run_as_group);
         let non_root = self.of(|context| context.run_as_non_root, |context| context.run_as_non_root);
         let image_user = of_image.split(':').next().unwrap_or_default();
-        let is_root = match user {
-            Some(user) => user == 0,
-            None => matches!(image_user, "" | "0" | "root"),
-        };
-        if non_root == Some(true) && is_root {
-            return Err(CreationError::RunsAsRoot);
+        if non_root == Some(true) {
+            // What a name means is in the image's own list of users, which says what its maker likes.
+            let number = match (user, image_user) {
+                (Some(user), _) => user,
+                (None, "" | "root") => 0,
+                (None, name) => match name.parse() {
+                    Ok(number) => number,
+                    Err(_not_a_number) => return Err(CreationError::UnknownUser { user: name.to_owned() }),
+                },
+            };
+            if number == 0 {
+                return Err(CreationError::RunsAsRoot);
+            }
         }
         Ok(match (user, group) {
             (Some(user), Some(group)) => Some(format!("{user}:{group}")),
@@ -328,6 +350,10 @@ fn mounts(parts: &Parts<'_>) -> Result<(Vec<Mount>, Vec<String>), CreationError>
                 binds.push(format!("{name}:{}:{access},nocopy", mount.mount_path));
             } else {
                 let folder = folders.empty_dirs.get(&volume.name).cloned().unwrap_or_default();
+                if let Some(writer) = writer_above(parts, mount, &sub_path) {
+                    let (volume, path) = (volume.name.clone(), sub_path);
+                    return Err(CreationError::SubPathShared { volume, path, writer: writer.to_owned() });
+                }
                 let path = within(&folder, mount, &sub_path, Missing::Made)?;
                 mounts.push(bind(&path, &mount.mount_path, mount.read_only));
             }
@@ -344,6 +370,37 @@ fn mounts(parts: &Parts<'_>) -> Result<(Vec<Mount>, Vec<String>), CreationError>
         mounts.push(bind(&file, &container.termination_message_path, false));
     }
     Ok((mounts, binds))
+}
+
+/// A container that may run while this one is started, and can change where a part of an `emptyDir` leads.
+///
+/// The engine follows the path of a part when it starts a container: after we looked at it, and as somebody who may go
+/// anywhere. A link that is put there in between would lead out of the volume, so nobody may be able to put one there.
+fn writer_above<'a>(parts: &Parts<'a>, mount: &VolumeMount, path: &str) -> Option<&'a str> {
+    let Parts { pod, container, identity, policy, .. } = parts;
+    if policy.privileged || policy.host_paths {
+        return None;
+    }
+    // Init containers run one at a time; beside them and beside all others run the sidecars.
+    let is_init = identity.role == Role::Init && !is_sidecar(container);
+    let inits = pod.spec.init_containers.iter().filter(|other| is_sidecar(other) || is_sidecar(container));
+    let mains = pod.spec.containers.iter().filter(|_| !is_init);
+    let mut others = inits.chain(mains).filter(|other| other.name != container.name);
+    let place = |path: &str| Path::new("/").join(path);
+    let path = place(path);
+    let is_deep = path.components().count() > 2;
+    let is_above = |other: &Container, theirs: &VolumeMount| {
+        // What an expression became is not known here; what a sidecar has may have been moved by an init container since.
+        let may_be_above = !theirs.sub_path_expr.is_empty() || (is_deep && is_sidecar(other));
+        let folder = place(&theirs.sub_path);
+        may_be_above || (path != folder && path.starts_with(folder))
+    };
+    let writes = |other: &Container| {
+        let mut theirs =
+            other.volume_mounts.iter().filter(|theirs| theirs.name == mount.name && !theirs.read_only);
+        theirs.any(|theirs| is_above(other, theirs))
+    };
+    others.find(|other| writes(other)).map(|other| other.name.as_str())
 }
 
 fn bind(source: &Path, target: &str, read_only: bool) -> Mount {
@@ -363,7 +420,7 @@ enum Missing {
     Refused,
 }
 
-/// A path within a volume, wherever links in it lead.
+/// A path within a volume. Links in it are followed where containers cannot write.
 fn within(
     folder: &Path,
     mount: &VolumeMount,
@@ -383,10 +440,15 @@ fn within(
         if missing == Missing::Made && !wanted.exists() {
             make_below(&root, Path::new(path))?;
         }
-        Ok((wanted.canonicalize()?, root))
+        Ok((wanted.canonicalize()?, wanted, root))
     };
     match resolve() {
-        Ok((found, root)) if found.starts_with(&root) => Ok(found),
+        Ok((found, wanted, root)) if found.starts_with(&root) => {
+            if missing == Missing::Made && found != wanted {
+                return Err(CreationError::SubPathLink { volume, path: shown });
+            }
+            Ok(found)
+        }
         Ok(_) => Err(CreationError::SubPath { volume, path: shown }),
         Err(source) => Err(CreationError::SubPathUnreadable { volume, path: shown, source }),
     }

@@ -7,6 +7,8 @@
 mod containers;
 mod events;
 mod exec;
+#[cfg(test)]
+pub(crate) mod fake;
 mod images;
 mod logs;
 mod network;
@@ -19,8 +21,8 @@ use std::time::Duration;
 use bollard::Docker;
 use parking_lot::Mutex;
 
-pub(crate) use containers::{Observed, RunState};
-pub(crate) use exec::ExecOutcome;
+pub(crate) use containers::{Observed, RunState, USUAL_STOP};
+pub(crate) use exec::{ExecId, ExecOutcome};
 pub(crate) use images::{Image, PullCredentials};
 pub(crate) use logs::LogRange;
 pub(crate) use network::Network;

@@ -51,6 +51,11 @@ impl ImageName {
         Some(Self { registry: registry.to_owned(), repository: path, full })
     }
 
+    /// The name without tag and digest.
+    pub(crate) fn place(&self) -> String {
+        format!("{}/{}", self.registry, self.repository)
+    }
+
     /// Of the names with digests that an engine knows an image by, this repository's, else any.
     pub(crate) fn choose_digest<'a>(&self, digests: &'a [String]) -> Option<&'a String> {
         let own = |digest: &&String| {

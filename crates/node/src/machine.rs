@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::engine::{Engine, EngineError, Facts, Network};
+use crate::engine::{Engine, EngineError, Facts, Image, Network};
 use crate::fields::Place;
 use crate::pause::{self, Architecture};
 
@@ -41,7 +41,8 @@ pub(crate) struct Machine {
 struct Known {
     facts: Facts,
     network: Network,
-    is_prepared: bool,
+    /// The engine's id of the image of infra containers.
+    pause: Option<String>,
 }
 
 impl Machine {
@@ -70,23 +71,41 @@ impl Machine {
         }
     }
 
-    /// Sees to it that the engine has what every pod needs.
-    pub(crate) async fn prepare(&self, engine: &Engine, network: &str) -> Result<(), EngineError> {
+    /// Sees to it that the engine has what every pod needs; gives its id of the image of infra containers.
+    pub(crate) async fn prepare(&self, engine: &Engine, network: &str) -> Result<String, EngineError> {
         let found = engine.ensure_network(network).await?;
-        let architecture = {
+        let pause = {
             let mut known = self.known.lock();
             known.network = found;
-            known.facts.architecture.clone()
+            known.pause.clone()
         };
-        if engine.find_image(pause::NAME).await?.is_none() {
-            let known = Architecture::named(&architecture);
-            let known = known.ok_or_else(|| EngineError::Refused {
-                message: format!("there is no pause program for the architecture {architecture:?}"),
-            })?;
-            engine.load_image(pause::archive(known)).await?;
+        if let Some(id) = pause
+            && engine.find_image(&id).await?.is_some()
+        {
+            return Ok(id);
         }
-        self.known.lock().is_prepared = true;
-        Ok(())
+        let id = self.pause_image(engine).await?;
+        self.known.lock().pause = Some(id.clone());
+        Ok(id)
+    }
+
+    /// Finds our image, and loads it where its name is another's or nobody's.
+    async fn pause_image(&self, engine: &Engine) -> Result<String, EngineError> {
+        let known = self.known.lock().facts.architecture.clone();
+        let name = if known.is_empty() { engine.facts().await?.architecture } else { known };
+        let architecture = Architecture::named(&name).ok_or_else(|| EngineError::Refused {
+            message: format!("there is no pause program for the architecture {name:?}"),
+        })?;
+        let ours = |image: &Image| pause::is_ours(image, architecture);
+        if let Some(image) = engine.find_image(pause::NAME).await?.filter(ours) {
+            return Ok(image.id);
+        }
+        engine.load_image(pause::archive(architecture)).await?;
+        let loaded = engine.find_image(pause::NAME).await?.filter(ours);
+        let image = loaded.ok_or_else(|| EngineError::Refused {
+            message: format!("the engine was given {} and has another image of that name", pause::NAME),
+        })?;
+        Ok(image.id)
     }
 
     async fn ask(&self, engine: &Engine, network: &str) -> Result<(), EngineError> {
@@ -95,7 +114,7 @@ impl Machine {
         }
         let facts = engine.facts().await?;
         self.known.lock().facts = facts;
-        self.prepare(engine, network).await
+        self.prepare(engine, network).await.map(drop)
     }
 }
 
@@ -177,13 +196,18 @@ impl Heartbeat {
 
     async fn tell(&self, problem: Option<String>) -> Result<(), ClientError> {
         let now = self.clock.now();
-        let found = match self.client.find::<Node>(None, &self.name).await? {
+        let mut found = match self.client.find::<Node>(None, &self.name).await? {
             Some(found) => found,
             None => {
-                let node = Node { metadata: self.metadata(), ..Node::default() };
-                self.client.create(None, &node).await?
+                let node = Node { metadata: ObjectMeta::named(&self.name), ..Node::default() };
+                self.client.create(None, &self.labelled(&node)).await?
             }
         };
+        // An engine that was away has told its architecture since; older objects lack what newer ones have.
+        let labelled = self.labelled(&found);
+        if labelled.metadata.labels != found.metadata.labels {
+            found = self.client.replace(None, &labelled).await?;
+        }
         let mut node = found.clone();
         self.describe(&mut node);
         let is_changed = set_ready(&mut node, problem, now);
@@ -193,17 +217,19 @@ impl Heartbeat {
         Ok(())
     }
 
-    fn metadata(&self) -> ObjectMeta {
-        let mut metadata = ObjectMeta::named(&self.name);
+    /// The node with what labels say of it, as far as it is known, beside the labels of others.
+    fn labelled(&self, node: &Node) -> Node {
+        let mut node = node.clone();
         let architecture = self.architecture();
         let labels = [
-            ("kubernetes.io/hostname", self.name.as_str()),
+            (OWN_NODE, self.engine.kind().name()),
+            ("kubernetes.io/hostname", &self.name),
             ("kubernetes.io/os", "linux"),
             ("kubernetes.io/arch", &architecture),
         ];
-        let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
-        metadata.labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        metadata
+        let known = labels.into_iter().filter(|(_, value)| !value.is_empty());
+        node.metadata.labels.extend(known.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        node
     }
 
     fn architecture(&self) -> String {
@@ -289,28 +315,4 @@ fn without_heartbeats(node: &Node) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::{SignedDuration, Timestamp};
-    use pierhead_api::core::Node;
-
-    use super::{is_stale, set_ready, without_heartbeats};
-
-    #[test]
-    fn conditions_turn_with_the_engine_and_beat_without_turning() {
-        let mut node = Node::default();
-        let start = Timestamp::UNIX_EPOCH;
-        assert!(set_ready(&mut node, None, start));
-        assert!(node.is_ready());
-        let before = node.clone();
-        let later = start + SignedDuration::from_secs(61);
-        assert!(is_stale(&node, later));
-        assert!(!set_ready(&mut node, None, later));
-        assert!(!is_stale(&node, later));
-        assert_eq!(without_heartbeats(&node), without_heartbeats(&before));
-        assert!(set_ready(&mut node, Some("no such file".into()), later));
-        let ready =
-            node.status.conditions.iter().find(|condition| condition.condition_type == "Ready").unwrap();
-        assert_eq!(ready.message, "container runtime is down: no such file");
-        assert_eq!(ready.last_transition_time.unwrap().0, later);
-    }
-}
+mod tests;

@@ -1,13 +1,16 @@
 //! What a node remembers of a pod between two looks at it: waits, pulls in progress, probes' results.
 //!
 //! None of it is kept across a restart, and nothing goes wrong when it is lost: waits start over, a signal is sent twice,
-//! probes ask again.
+//! probes ask again. Until they have answers, what the pod's status says of its containers counts on.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use pierhead_api::core::{ContainerStatus, PodStatus};
+use pierhead_api::meta::Time;
 
 use crate::engine::{Observed, RunState};
+use crate::sources::Tokens;
 
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(10);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(300);
@@ -41,6 +44,8 @@ pub(crate) struct Memory {
     pub(crate) messages: BTreeMap<String, String>,
     /// Names with digests by the engine's ids of images.
     pub(crate) image_names: BTreeMap<String, String>,
+    /// Tokens in its volumes.
+    pub(crate) tokens: Tokens,
 }
 
 /// The end of a pod that its containers did not bring about.
@@ -167,6 +172,14 @@ pub(crate) struct Health {
     pub(crate) dead: Option<(String, Option<i64>)>,
 }
 
+impl Health {
+    /// It is past its startup probe. Who was ready before a restart of ours is so until a readiness probe says no.
+    pub(crate) fn has_started(&mut self, has_readiness_probe: bool) {
+        self.ready = !has_readiness_probe || (self.started && self.ready);
+        self.started = true;
+    }
+}
+
 impl Memory {
     /// Nothing is known yet.
     pub(crate) fn new(now: Timestamp) -> Self {
@@ -180,11 +193,35 @@ impl Memory {
             health: BTreeMap::new(),
             messages: BTreeMap::new(),
             image_names: BTreeMap::new(),
+            tokens: Tokens::new(),
         }
     }
 
     pub(crate) fn container(&mut self, name: &str) -> &mut ContainerMemory {
         self.containers.entry(name.to_owned()).or_default()
+    }
+
+    /// Tokens that are not old yet.
+    pub(crate) fn fresh_tokens(&self, now: Timestamp) -> Tokens {
+        let fresh = self.tokens.iter().filter(|(_, token)| token.renew_at > now);
+        fresh.map(|(key, token)| (key.clone(), token.clone())).collect()
+    }
+
+    /// Believes what the status says of containers that nobody asked yet and that run since: a server that starts again
+    /// must not take healthy pods out of service until their probes have answered.
+    pub(crate) fn recall_health(&mut self, status: &PodStatus, observed: &[Observed]) {
+        let statuses = status.container_statuses.iter().chain(&status.init_container_statuses);
+        for container in observed.iter().filter(|container| container.state == RunState::Running) {
+            let is_told = |told: &&ContainerStatus| {
+                let since = told.state.running.as_ref().and_then(|running| running.started_at);
+                let id = told.container_id.split_once("://").map(|(_, id)| id);
+                id == Some(&container.id) && since == container.started.map(|time| Time(time).to_second())
+            };
+            if let Some(told) = statuses.clone().find(is_told).filter(|told| told.started == Some(true)) {
+                let health = Health { started: true, ready: told.ready, dead: None };
+                self.health.entry(container.id.clone()).or_insert(health);
+            }
+        }
     }
 
     /// Forgets containers that are no more, and guesses the waits of those that were there before us.
@@ -220,7 +257,8 @@ impl ContainerMemory {
 mod tests {
     use jiff::{SignedDuration, Timestamp};
 
-    use super::{ContainerMemory, CrashWait, ImageState};
+    use super::{ContainerMemory, CrashWait, Health, ImageState, Memory};
+    use crate::sources::Token;
 
     #[test]
     fn crashes_wait_10_seconds_to_5_minutes_and_are_forgiven_after_10_minutes() {
@@ -239,6 +277,35 @@ mod tests {
         assert_eq!(crash.restart_at(finished), finished);
         crash.restarted(finished, finished);
         assert_eq!(crash.wait(finished), SignedDuration::from_secs(10));
+    }
+
+    #[test]
+    fn readiness_waits_for_its_probe_unless_it_is_known() {
+        let health = |started, ready| Health { started, ready, dead: None };
+        for (before, has_probe, after) in [
+            (health(false, false), true, health(true, false)),
+            (health(false, false), false, health(true, true)),
+            (health(true, true), true, health(true, true)),
+            (health(true, false), true, health(true, false)),
+        ] {
+            let mut known = before.clone();
+            known.has_started(has_probe);
+            assert_eq!(known, after, "{before:?} {has_probe}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_used_until_they_are_to_be_renewed() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut memory = Memory::new(now);
+        let token = |seconds: i64| Token {
+            value: "t".to_owned().into(),
+            renew_at: now + SignedDuration::from_secs(seconds),
+        };
+        memory.tokens.insert((String::new(), 600), token(480));
+        memory.tokens.insert(("vault".into(), 3600), token(2880));
+        let fresh = |seconds| memory.fresh_tokens(now + SignedDuration::from_secs(seconds)).len();
+        assert_eq!([fresh(0), fresh(480), fresh(2880)], [2, 1, 0]);
     }
 
     #[test]

@@ -2,12 +2,19 @@
 //!
 //! Owns the program (written by hand, a static ELF without libraries), and the archive that engines load. The archive
 //! is the same bytes every time, so loading it twice gives the same image. The folders `/v/0` … are where infra
-//! containers mount the pod's volumes: an engine copies a folder's mode to an empty volume that is mounted on it.
+//! containers mount the pod's volumes: an engine copies a folder's mode to an empty volume that is mounted on it. The
+//! image's name is for people: whoever makes an engine pull can move a name, so what counts is what is in the image.
 
 use sha2::{Digest as _, Sha256};
 
+use crate::engine::Image;
+use crate::image_name::ImageName;
+
 /// How the image is called in every engine.
 pub(crate) const NAME: &str = "localhost/pierhead-pause:1";
+const REGISTRY: &str = "localhost";
+const REPOSITORY: &str = "pierhead-pause";
+const ENTRYPOINT: &str = "/pause";
 /// Volumes that one infra container can hold.
 pub(crate) const MOST_VOLUMES: usize = 64;
 
@@ -105,23 +112,42 @@ fn program(architecture: Architecture) -> Vec<u8> {
     file
 }
 
-/// The image in the form that `docker save` writes and every engine loads.
-pub(crate) fn archive(architecture: Architecture) -> Vec<u8> {
+/// The files of the image.
+fn layer(architecture: Architecture) -> Vec<u8> {
     let mut layer = Tar::default();
     layer.add("pause", 0o755, Some(&program(architecture)));
     layer.add("v", 0o755, None);
     for number in 0..MOST_VOLUMES {
         layer.add(&format!("v/{number}"), 0o777, None);
     }
-    let layer = layer.finish();
-    let digest: String = Sha256::digest(&layer).iter().map(|byte| format!("{byte:02x}")).collect();
+    layer.finish()
+}
+
+fn digest(layer: &[u8]) -> String {
+    let digest: String = Sha256::digest(layer).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digest}")
+}
+
+/// Whether an image, whatever it is called, is the one that [`archive`] makes: these files and this program.
+pub(crate) fn is_ours(image: &Image, architecture: Architecture) -> bool {
+    image.layers == [digest(&layer(architecture))] && image.entrypoint == [ENTRYPOINT]
+}
+
+/// Whether a name is that of our image, under whatever tag or digest.
+pub(crate) fn is_named(name: &ImageName) -> bool {
+    name.registry == REGISTRY && name.repository == REPOSITORY
+}
+
+/// The image in the form that `docker save` writes and every engine loads.
+pub(crate) fn archive(architecture: Architecture) -> Vec<u8> {
+    let layer = layer(architecture);
     let epoch = "1970-01-01T00:00:00Z";
     let config = serde_json::json!({
         "architecture": architecture.name(),
         "os": "linux",
         "created": epoch,
-        "config": {"Entrypoint": ["/pause"]},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
+        "config": {"Entrypoint": [ENTRYPOINT]},
+        "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
         "history": [{"created": epoch}],
     });
     let manifest = serde_json::json!([
@@ -183,6 +209,7 @@ mod tests {
     use std::process::Command;
 
     use super::{Architecture, archive, program};
+    use crate::image_name::ImageName;
 
     /// Where the address of `IGNORE` points, from the instruction that computes it.
     #[test]
@@ -228,6 +255,20 @@ mod tests {
         child.wait().unwrap();
         assert_eq!(ended, None);
         assert_ne!(mask & sigchld, 0);
+    }
+
+    #[test]
+    fn its_name_is_known_under_whatever_tag() {
+        let digest = format!("localhost/pierhead-pause@sha256:{}", "a".repeat(64));
+        for (name, expected) in [
+            (super::NAME, true),
+            ("localhost/pierhead-pause", true),
+            (&digest, true),
+            ("localhost/pierhead-pause/x:1", false),
+            ("localhost:5000/pierhead-pause:1", false),
+        ] {
+            assert_eq!(super::is_named(&ImageName::parse(name).unwrap()), expected, "{name}");
+        }
     }
 
     #[test]

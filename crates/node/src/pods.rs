@@ -31,6 +31,18 @@ pub(crate) struct Pods {
     workers: Arc<Mutex<BTreeMap<String, Looked>>>,
 }
 
+/// A worker that runs. However it ends, its pod may have another one then.
+struct Looking {
+    workers: Arc<Mutex<BTreeMap<String, Looked>>>,
+    uid: String,
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.workers.lock().remove(&self.uid);
+    }
+}
+
 struct Looked {
     state: Arc<PodState>,
     /// What the object said when its worker was last woken for it.
@@ -79,10 +91,10 @@ impl Pods {
             let revision = pod.metadata.resource_version.clone();
             workers.insert(uid.clone(), Looked { state: Arc::clone(&state), revision });
             let worker = Worker::new(Arc::clone(&self.shared), state, pod);
-            let workers = Arc::clone(&self.workers);
+            let looking = Looking { workers: Arc::clone(&self.workers), uid };
             self.shared.tasks.spawn("pod", |stop| async move {
+                let _looking = looking;
                 Box::pin(worker.run(stop)).await;
-                workers.lock().remove(&uid);
             });
         }
     }
@@ -131,6 +143,8 @@ impl Pods {
         let mut is_up = self.shared.machine.is_up();
         self.shared.pods.synced().await;
         loop {
+            // Workers whose end nobody planned are followed by new ones.
+            self.dispatch();
             if *is_up.borrow_and_update()
                 && let Err(error) = self.sweep_once().await
                 && !matches!(error, LookError::Engine(EngineError::Unreachable(_) | EngineError::Answer(_)))
@@ -183,5 +197,34 @@ impl Pods {
     /// A worker looks after the pod, or will.
     fn is_known(&self, uid: &str) -> bool {
         self.workers.lock().contains_key(uid) || self.bound().contains_key(uid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+    use parking_lot::Mutex;
+    use pierhead_runtime::Tasks;
+
+    use super::{Looked, Looking};
+    use crate::worker::PodState;
+
+    #[tokio::test]
+    async fn a_worker_that_panics_makes_room_for_another() {
+        let state = Arc::new(PodState::new(Timestamp::UNIX_EPOCH));
+        let looked = Looked { state, revision: String::new() };
+        let workers = Arc::new(Mutex::new(BTreeMap::from([("u".to_owned(), looked)])));
+        let looking = Looking { workers: Arc::clone(&workers), uid: "u".to_owned() };
+        let tasks = Tasks::new();
+        tasks.spawn("pod", |_| async move {
+            let _looking = looking;
+            panic!("a bug");
+        });
+        tasks.shutdown(Duration::from_secs(10)).await.unwrap();
+        assert!(workers.lock().is_empty());
     }
 }

@@ -38,7 +38,7 @@ const SAFE_SYSCTLS: [&str; 9] = [
 /// What the configuration allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Privileged containers, the machine's namespaces, any capability.
+    /// Privileged containers, the machine's namespaces and ports, any capability, probes and hooks that ask other hosts.
     pub privileged: bool,
     /// Paths of the machine as volumes.
     pub host_paths: bool,
@@ -60,6 +60,11 @@ impl Policy {
         if let Some((name, _)) = host.into_iter().find(|(_, wanted)| *wanted && !self.privileged) {
             return Err(Refusal { what: format!("{name} is") });
         }
+        // A port of the machine may be the one at which people trust somebody else.
+        let mut ports = spec.containers.iter().flat_map(|container| &container.ports);
+        if let Some(port) = ports.find(|port| port.host_port > 0 && !self.privileged) {
+            return Err(Refusal { what: format!("the host port {} is", port.host_port) });
+        }
         let unsafe_sysctl = sysctls(pod).into_iter().find(|(name, _)| !SAFE_SYSCTLS.contains(&name.as_str()));
         match unsafe_sysctl {
             Some((name, _)) if !self.privileged => Err(Refusal { what: format!("the sysctl {name} is") }),
@@ -69,9 +74,14 @@ impl Policy {
 
     /// What a container may not have.
     pub(crate) fn check_container(self, container: &Container) -> Result<(), Refusal> {
-        let Some(context) = container.security_context.as_ref().filter(|_| !self.privileged) else {
+        if self.privileged {
             return Ok(());
-        };
+        }
+        // Probes and hooks are asked from where this process is: only of the container itself.
+        if let Some(host) = hosts(container).find(|host| !host.is_empty()) {
+            return Err(Refusal { what: format!("asking the host {host} is") });
+        }
+        let Some(context) = &container.security_context else { return Ok(()) };
         if context.privileged == Some(true) {
             return Err(Refusal { what: "privileged containers are".to_owned() });
         }
@@ -93,6 +103,19 @@ impl Policy {
             _ => Ok(()),
         }
     }
+}
+
+/// The hosts that a container's probes and hooks name.
+fn hosts(container: &Container) -> impl Iterator<Item = &str> {
+    let Container { liveness_probe, readiness_probe, startup_probe, lifecycle, .. } = container;
+    let probes = [liveness_probe, readiness_probe, startup_probe].into_iter().flatten();
+    let probes = probes.map(|probe| (&probe.http_get, &probe.tcp_socket));
+    let hooks = lifecycle.iter().flat_map(|lifecycle| [&lifecycle.post_start, &lifecycle.pre_stop]);
+    let hooks = hooks.flatten().map(|hook| (&hook.http_get, &hook.tcp_socket));
+    probes.chain(hooks).flat_map(|(get, socket)| {
+        let get = get.as_ref().map(|get| get.host.as_str());
+        get.into_iter().chain(socket.as_ref().map(|socket| socket.host.as_str()))
+    })
 }
 
 /// Kernel settings a pod asks for.
@@ -148,6 +171,25 @@ mod tests {
         check(
             container(json!({"seccompProfile": {"type": "Unconfined"}})),
             "the seccomp profile Unconfined is not allowed on this node",
+        );
+        let with = |field: &str, value: Value| json!({"containers": [{"name": "c", field: value}]});
+        check(with("ports", json!([{"containerPort": 443, "protocol": "TCP"}])), "");
+        check(
+            with("ports", json!([{"containerPort": 443, "hostPort": 443, "protocol": "TCP"}])),
+            "the host port 443 is not allowed on this node",
+        );
+        check(with("readinessProbe", json!({"httpGet": {"port": 80}})), "");
+        check(
+            with("readinessProbe", json!({"httpGet": {"port": 80, "host": "169.254.169.254"}})),
+            "asking the host 169.254.169.254 is not allowed on this node",
+        );
+        check(
+            with("livenessProbe", json!({"tcpSocket": {"port": 22, "host": "127.0.0.1"}})),
+            "asking the host 127.0.0.1 is not allowed on this node",
+        );
+        check(
+            with("lifecycle", json!({"postStart": {"httpGet": {"port": 80, "host": "db"}}})),
+            "asking the host db is not allowed on this node",
         );
         check(
             json!({"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}),

@@ -78,14 +78,13 @@ impl Prober {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let asking = async {
             self.set(|health| health.dead = None);
-            if let Some(probe) = &self.container.startup_probe {
+            if let Some(probe) = &self.container.startup_probe
+                && !self.has_started()
+            {
                 self.ask(Purpose::Startup, probe).await;
             }
-            let is_ready = self.container.readiness_probe.is_none();
-            self.set(|health| {
-                health.started = true;
-                health.ready = is_ready;
-            });
+            let has_probe = self.container.readiness_probe.is_some();
+            self.set(|health| health.has_started(has_probe));
             let readiness = async {
                 if let Some(probe) = &self.container.readiness_probe {
                     self.ask(Purpose::Readiness, probe).await;
@@ -114,9 +113,10 @@ impl Prober {
         );
         rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut streak = Streak::default();
+        let mut left = None;
         loop {
             rounds.tick().await;
-            let good = match self.asker.probe(probe).await {
+            let good = match self.asker.probe(probe, &mut left).await {
                 Answer::Good => true,
                 Answer::Bad(why) => {
                     let message = format!("{} probe failed: {why}", purpose.name());
@@ -141,6 +141,10 @@ impl Prober {
                 }
             }
         }
+    }
+
+    fn has_started(&self) -> bool {
+        self.state.memory.lock().health.get(&self.container_id).is_some_and(|health| health.started)
     }
 
     fn set(&self, change: impl FnOnce(&mut Health)) {

@@ -9,6 +9,7 @@ use crate::engine::{Engine, EngineError, Image, PullCredentials};
 use crate::events::{Kind, Recorder};
 use crate::image_name::ImageName;
 use crate::image_tenants::ImageTenants;
+use crate::pause;
 use crate::sources::{Sources, Wanted};
 
 /// Why there is no image.
@@ -51,10 +52,16 @@ impl Puller<'_> {
             self.tell(Kind::Warning, "InspectFailed", &message);
             ImageProblem::Failed { reason: "InvalidImageName", message }
         })?;
+        if pause::is_named(&name) {
+            let message = format!("the image {text:?} is this node's own");
+            self.tell(Kind::Warning, "InspectFailed", &message);
+            return Err(ImageProblem::Failed { reason: "InvalidImageName", message });
+        }
         let namespace = &self.pod.metadata.namespace;
         let tenant = self.client.get::<Namespace>(None, namespace).await?.metadata.uid;
         let present = self.find(&name).await?;
-        let usable = present.filter(|found| self.tenants.may_use(&found.image.id, &tenant));
+        let place = name.place();
+        let usable = present.filter(|found| self.tenants.may_use(&found.image.id, &place, &tenant));
         match (self.container.image_pull_policy.as_str(), usable) {
             ("Never", None) => {
                 let message = format!("Container image {text:?} is not present with pull policy of Never");
@@ -66,14 +73,28 @@ impl Puller<'_> {
                 self.tell(Kind::Normal, "Pulled", &message);
                 Ok(found)
             }
-            _ => {
-                let found = self.pull(&name).await?;
-                if let Err(error) = self.tenants.let_in(&found.image.id, &tenant).await {
-                    warn!(%error, "That {namespace} pulled {text} will be forgotten: {error}");
-                }
-                Ok(found)
-            }
+            _ => self.pull_for(&name, &tenant).await,
         }
+    }
+
+    /// Pulls, and sees to it that what comes is nobody's but theirs whom the registry let in.
+    async fn pull_for(&self, name: &ImageName, tenant: &str) -> Result<Found, ImageProblem> {
+        let place = name.place();
+        self.tenants.pull_begins(&place).await.map_err(|error| ImageProblem::Failed {
+            reason: "ErrImagePull",
+            message: format!("noting who pulls {place}: {error}"),
+        })?;
+        let pulled = self.pull(name).await;
+        let noted = match &pulled {
+            Ok(found) => self.tenants.pulled(&place, &found.image.id, tenant).await,
+            Err(ImageProblem::Failed { .. }) => self.tenants.pull_failed(&place).await,
+            // The engine may go on without us.
+            Err(ImageProblem::Engine(_) | ImageProblem::Client(_)) => Ok(()),
+        };
+        if let Err(error) = noted {
+            warn!(%error, "That {place} was pulled will be forgotten, it is to be pulled again: {error}");
+        }
+        pulled
     }
 
     fn tell(&self, kind: Kind, reason: &str, message: &str) {

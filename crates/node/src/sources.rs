@@ -1,13 +1,15 @@
 //! The secrets, config maps and tokens that a pod refers to, read through the API when they are needed.
 //!
-//! Owns which names are needed by what, and their state at one moment. Nothing is cached: what a container gets is what
-//! the API says when the container is made.
+//! Owns which names are needed by what, and their state at one moment. Nothing is cached but tokens, which are made for a
+//! pod and used until they are old: what a container gets is what the API says when the container is made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
+use jiff::{SignedDuration, Timestamp};
 use pierhead_api::core::{ConfigMap, Container, Pod, Secret, TokenProjection};
 use pierhead_client::{Client, ClientError, escape};
+use pierhead_runtime::Secret as Hidden;
 use serde_json::{Value, json};
 
 /// Names of objects, all in the pod's namespace.
@@ -71,7 +73,18 @@ pub(crate) fn token_key(projection: &TokenProjection) -> TokenKey {
 pub(crate) struct Sources {
     pub(crate) secrets: BTreeMap<String, Secret>,
     pub(crate) config_maps: BTreeMap<String, ConfigMap>,
-    pub(crate) tokens: BTreeMap<TokenKey, String>,
+    pub(crate) tokens: Tokens,
+}
+
+/// Tokens of one pod.
+pub(crate) type Tokens = BTreeMap<TokenKey, Token>;
+
+/// A token that was made for a pod, and ends with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    pub(crate) value: Hidden<String>,
+    /// When four fifths of its life are over.
+    pub(crate) renew_at: Timestamp,
 }
 
 impl Sources {
@@ -96,7 +109,7 @@ impl Sources {
     }
 }
 
-async fn token(client: &Client, pod: &Pod, (audience, seconds): &TokenKey) -> Result<String, ClientError> {
+async fn token(client: &Client, pod: &Pod, (audience, seconds): &TokenKey) -> Result<Token, ClientError> {
     let account = match pod.spec.service_account_name.as_str() {
         "" => "default",
         name => name,
@@ -107,8 +120,65 @@ async fn token(client: &Client, pod: &Pod, (audience, seconds): &TokenKey) -> Re
     let request = json!({
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
-        "spec": {"audiences": audiences, "expirationSeconds": seconds},
+        "spec": {
+            "audiences": audiences,
+            "expirationSeconds": seconds,
+            "boundObjectRef":
+                {"apiVersion": "v1", "kind": "Pod", "name": pod.metadata.name, "uid": pod.metadata.uid},
+        },
     });
     let answer = client.request(Method::POST, &path, None, Some(&request)).await?;
-    Ok(answer.pointer("/status/token").and_then(Value::as_str).unwrap_or_default().to_owned())
+    let text = |path: &str| answer.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let expires: Option<Timestamp> = text("/status/expirationTimestamp").parse().ok();
+    let reserve = SignedDuration::from_secs(seconds / 5);
+    let renew_at = expires.and_then(|expires| expires.checked_sub(reserve).ok()).unwrap_or(Timestamp::MIN);
+    Ok(Token { value: text("/status/token").to_owned().into(), renew_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use http_body_util::{BodyExt as _, Full};
+    use jiff::Timestamp;
+    use parking_lot::Mutex;
+    use pierhead_api::core::Pod;
+    use pierhead_api::from_value;
+    use pierhead_client::Client;
+    use serde_json::{Value, json};
+
+    use super::{Sources, Wanted};
+
+    #[tokio::test]
+    async fn tokens_end_with_their_pod_and_are_renewed_in_time() {
+        let asked: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+        let heard = Arc::clone(&asked);
+        let client = Client::in_process(tower::service_fn(move |request: Request<Full<Bytes>>| {
+            let asked = Arc::clone(&heard);
+            async move {
+                let path = request.uri().path().to_owned();
+                let body = request.into_body().collect().await?.to_bytes();
+                asked.lock().push((path, serde_json::from_slice(&body).unwrap()));
+                let status = json!({"token": "t", "expirationTimestamp": "2026-01-01T01:00:00Z"});
+                let answer = json!({"kind": "TokenRequest", "status": status}).to_string();
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from(answer))))
+            }
+        }));
+        let pod: Pod = from_value(&json!({
+            "metadata": {"name": "web", "namespace": "shop", "uid": "u1"},
+            "spec": {"serviceAccountName": "runner", "volumes": [{"name": "a", "projected": {"sources": [
+                {"serviceAccountToken": {"path": "t", "expirationSeconds": 3600}}]}}]}}))
+        .unwrap();
+        let sources = Sources::read(&client, &pod, &Wanted::by_volumes(&pod)).await.unwrap();
+        let token = &sources.tokens[&(String::new(), 3600)];
+        assert_eq!(token.value.expose(), "t");
+        assert_eq!(token.renew_at, "2026-01-01T00:48:00Z".parse::<Timestamp>().unwrap());
+        let (path, body) = asked.lock()[0].clone();
+        assert_eq!(path, "/api/v1/namespaces/shop/serviceaccounts/runner/token");
+        let bound = json!({"apiVersion": "v1", "kind": "Pod", "name": "web", "uid": "u1"});
+        assert_eq!(body["spec"]["boundObjectRef"], bound);
+    }
 }

@@ -1,19 +1,21 @@
 //! The steps of a plan, done through the engine. Each may be cut off at any point, and done again.
 
 use std::fs;
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use pierhead_api::core::{Container, Volume};
+use pierhead_runtime::{Backoff, SharedClock};
 use tracing::warn;
 
 use crate::ask::Answer;
 use crate::creation::{self, CreationError, Parts, is_empty_dir};
 use crate::disk;
-use crate::engine::{Engine, EngineError, Observed, RunState};
+use crate::engine::{Engine, EngineError, Observed, RunState, USUAL_STOP};
 use crate::environment::Environment;
 use crate::events::Kind;
 use crate::labels::{ContainerIdentity, Role};
@@ -22,13 +24,15 @@ use crate::plan::{Action, Why};
 use crate::pull::{ImageProblem, Puller};
 use crate::sources::{Sources, Wanted};
 use crate::volume_files::{self, VolumeError};
-use crate::worker::{LookError, Worker};
+use crate::worker::{LookError, PodState, Shared, Worker};
 
 /// Most bytes of a termination message.
-const MESSAGE_LIMIT: usize = 4096;
+const MESSAGE_LIMIT: u64 = 4096;
 /// Most of a log that stands in for a termination message.
 const LOG_LINES: u64 = 80;
 const LOG_LIMIT: usize = 2048;
+/// Longer than anybody waits, and yet a time that a clock can show.
+const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 impl Worker {
     /// Does a step; true if the next plan may have more to do at once.
@@ -70,9 +74,15 @@ impl Worker {
 
     async fn prepare_volumes(&mut self, observed: &[Observed]) -> Result<bool, LookError> {
         let was_ready = matches!(self.state.memory.lock().volumes, VolumesState::Ready { .. });
-        let sources = Sources::read(&self.shared.client, &self.pod, &Wanted::by_volumes(&self.pod)).await;
-        let prepared = match sources {
-            Ok(sources) => self.prepare_each(&sources, was_ready, observed).await?,
+        let mut wanted = Wanted::by_volumes(&self.pod);
+        let tokens = self.state.memory.lock().fresh_tokens(self.now());
+        wanted.tokens.retain(|key| !tokens.contains_key(key));
+        let prepared = match Sources::read(&self.shared.client, &self.pod, &wanted).await {
+            Ok(mut sources) => {
+                sources.tokens.extend(tokens);
+                self.state.memory.lock().tokens.clone_from(&sources.tokens);
+                self.prepare_each(&sources, was_ready, observed).await?
+            }
             Err(error) if error.is_forbidden() || error.is_not_found() || error.is_invalid() => {
                 Err(error.to_string())
             }
@@ -148,14 +158,9 @@ impl Worker {
             sandbox: String::new(),
             image: crate::pause::NAME.to_owned(),
         };
-        let network = &self.shared.network;
-        let body = creation::sandbox(&self.pod, &self.owner, &identity, network, self.shared.policy);
-        let problem = match body {
-            Ok(body) => match self.started_sandbox(&identity, body).await {
-                Ok(()) => None,
-                Err(error) if error.is_unreachable() => return Err(error.into()),
-                Err(error) => Some(error.to_string()),
-            },
+        let problem = match self.started_sandbox(&identity).await {
+            Ok(made) => made.err().map(|error| error.to_string()),
+            Err(error) if error.is_unreachable() => return Err(error.into()),
             Err(error) => Some(error.to_string()),
         };
         let now = self.now();
@@ -169,15 +174,20 @@ impl Worker {
         Ok(!failed)
     }
 
+    /// Makes and starts the infra container; the inner error is the pod's fault.
     async fn started_sandbox(
         &self,
         identity: &ContainerIdentity,
-        body: bollard::models::ContainerCreateBody,
-    ) -> Result<(), EngineError> {
-        let engine = &self.shared.engine;
-        self.shared.machine.prepare(engine, &self.shared.network).await?;
+    ) -> Result<Result<(), CreationError>, EngineError> {
+        let Shared { engine, machine, network, policy, .. } = &*self.shared;
+        let image = machine.prepare(engine, network).await?;
+        let body = match creation::sandbox(&self.pod, &self.owner, identity, &image, network, *policy) {
+            Ok(body) => body,
+            Err(error) => return Ok(Err(error)),
+        };
         let id = self.made(identity, body).await?;
-        engine.start_container(&id).await
+        engine.start_container(&id).await?;
+        Ok(Ok(()))
     }
 
     /// Makes a container. A name that is taken by the very same container is one of ours whose making was cut off; one
@@ -213,8 +223,11 @@ impl Worker {
     fn ensure_image(&self, name: String) {
         let Some(container) = self.specified(&name).cloned() else { return };
         self.state.memory.lock().container(&name).image = ImageState::Pulling;
+        let clock = Arc::clone(&self.shared.clock);
+        let pulling = Pulling { state: Arc::clone(&self.state), name: name.clone(), clock };
         let (shared, state, pod) = (Arc::clone(&self.shared), Arc::clone(&self.state), Arc::clone(&self.pod));
         self.shared.tasks.spawn("image pull", |stop| async move {
+            let _pulling = pulling;
             let puller = Puller {
                 engine: &shared.engine,
                 client: &shared.client,
@@ -249,7 +262,6 @@ impl Worker {
                     }
                 }
             }
-            state.notify();
         });
     }
 
@@ -401,6 +413,7 @@ impl Worker {
         let (recorder, pod, state) =
             (self.shared.recorder.clone(), Arc::clone(&self.pod), Arc::clone(&self.state));
         let limit = Duration::try_from(deadline.duration_since(self.now())).unwrap_or_default();
+        let end = tokio::time::Instant::now() + limit.min(FOREVER);
         let name = name.to_owned();
         self.shared.tasks.spawn("container stop", |stop| async move {
             if let (Some(hook), Some(asker)) = (hook, asker) {
@@ -413,10 +426,10 @@ impl Worker {
                     recorder.tell(&pod, Some(&name), Kind::Warning, "FailedPreStopHook", &told);
                 }
             }
-            if let Err(error) = send_stop_signal(&engine, &id).await {
-                warn!(%error, "A container was not told to end: {error}");
-                // To be told again.
-                state.memory.lock().stops.remove(&id);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep_until(end) => {}
+                () = tell_to_end(&engine, &id) => {}
             }
             state.notify();
         });
@@ -439,8 +452,7 @@ impl Worker {
     async fn message_of(&self, ended: &Observed) -> String {
         let name = &ended.identity.container;
         let file = self.folders.message(name, ended.identity.attempt);
-        let written = disk::run(move || std::fs::read(file)).await.unwrap_or_default();
-        let message: Vec<u8> = written.into_iter().take(MESSAGE_LIMIT).collect();
+        let message = disk::run(move || read_start(&file)).await.unwrap_or_default();
         let from_log = self
             .specified(name)
             .is_some_and(|container| container.termination_message_policy == "FallbackToLogsOnError");
@@ -451,16 +463,59 @@ impl Worker {
     }
 }
 
+/// The first bytes of a termination message. Its container may have made it as long as the disk is.
+fn read_start(file: &Path) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    fs::File::open(file)?.take(MESSAGE_LIMIT).read_to_end(&mut start)?;
+    Ok(start)
+}
+
+/// Sends the signal that its image chose, or the usual one where the engine knows no such signal.
 async fn send_stop_signal(engine: &Engine, id: &str) -> Result<(), EngineError> {
     let signal = match engine.stop_signal(id).await {
         Err(EngineError::NotFound { .. }) => return Ok(()),
         other => other?,
     };
-    engine.signal_container(id, &signal).await
+    match engine.signal_container(id, &signal).await {
+        Err(EngineError::Refused { .. }) if signal != USUAL_STOP => {
+            engine.signal_container(id, USUAL_STOP).await
+        }
+        sent => sent,
+    }
+}
+
+/// Tries until the signal is sent. Whoever calls it bounds the time: the kill comes by its deadline in any case.
+async fn tell_to_end(engine: &Engine, id: &str) {
+    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
+    while let Err(error) = send_stop_signal(engine, id).await {
+        warn!(%error, "A container was not told to end, trying again: {error}");
+        tokio::time::sleep(backoff.next_wait()).await;
+    }
+}
+
+/// A pull that goes on. However it ends, the container does not wait for it any longer.
+struct Pulling {
+    state: Arc<PodState>,
+    name: String,
+    clock: SharedClock,
+}
+
+impl Drop for Pulling {
+    fn drop(&mut self) {
+        let mut memory = self.state.memory.lock();
+        let container = memory.container(&self.name);
+        if container.image == ImageState::Pulling {
+            let message = "the pull was cut off".to_owned();
+            container.image = ImageState::Unknown;
+            container.failure = Some(Failure::config("ContainerCreating", message, self.clock.now()));
+        }
+        drop(memory);
+        self.state.notify();
+    }
 }
 
 /// An empty file that any user of a container can write.
-async fn make_message_file(path: PathBuf) -> std::io::Result<()> {
+async fn make_message_file(path: PathBuf) -> io::Result<()> {
     disk::run(move || {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -469,4 +524,57 @@ async fn make_message_file(path: PathBuf) -> std::io::Result<()> {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666))
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+    use pierhead_runtime::SystemClock;
+    use serde_json::json;
+
+    use super::{MESSAGE_LIMIT, Pulling, read_start, tell_to_end};
+    use crate::engine::fake::FakeEngine;
+    use crate::memory::ImageState;
+    use crate::worker::PodState;
+
+    #[test]
+    fn a_termination_message_costs_its_limit_however_long_it_is() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(1 << 40).unwrap();
+        assert_eq!(read_start(file.path()).unwrap().len() as u64, MESSAGE_LIMIT);
+    }
+
+    #[tokio::test]
+    async fn a_signal_that_the_engine_does_not_know_is_replaced_by_one_it_knows() {
+        let fake = FakeEngine::start(|line, _| {
+            Some(match line {
+                "GET /containers/c/json" => (200, json!({"Id": "c", "Config": {"StopSignal": "SIGNO"}})),
+                "POST /containers/c/kill?signal=SIGTERM" => (204, json!(null)),
+                _ => (400, json!({"message": "Invalid signal: SIGNO"})),
+            })
+        });
+        tell_to_end(&fake.engine, "c").await;
+        let kills = ["POST /containers/c/kill?signal=SIGNO", "POST /containers/c/kill?signal=SIGTERM"];
+        assert_eq!(fake.asked(), ["GET /containers/c/json", kills[0], kills[1]]);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_pull_that_vanished() {
+        let state = Arc::new(PodState::new(Timestamp::UNIX_EPOCH));
+        let pull = || {
+            state.memory.lock().container("web").image = ImageState::Pulling;
+            Pulling { state: Arc::clone(&state), name: "web".to_owned(), clock: SystemClock::shared() }
+        };
+        drop(pull());
+        let known = state.memory.lock().container("web").clone();
+        assert_eq!(known.image, ImageState::Unknown);
+        assert_eq!(known.failure.unwrap().message, "the pull was cut off");
+        let ended = pull();
+        state.memory.lock().container("web").image_present("sha256:1".into(), String::new());
+        drop(ended);
+        let present = ImageState::Present { id: "sha256:1".into(), user: String::new() };
+        assert_eq!(state.memory.lock().container("web").image, present);
+    }
 }

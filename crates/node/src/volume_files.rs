@@ -78,7 +78,8 @@ pub(crate) fn files_of(
                 files.add_fields(pod, &fields.items, place)?;
             }
             if let Some(token) = &source.service_account_token {
-                let value = sources.tokens.get(&token_key(token)).cloned().unwrap_or_default();
+                let kept = sources.tokens.get(&token_key(token));
+                let value = kept.map(|kept| kept.value.expose().clone()).unwrap_or_default();
                 files.add(&token.path, value.into_bytes(), None)?;
             }
         }
@@ -175,12 +176,14 @@ impl Files {
     }
 }
 
-/// Brings a folder to hold these files and no others. Does nothing when it does. Blocking.
+/// Brings a folder to hold these files and no others, and ends what an earlier write was cut off from. Blocking.
 pub(crate) fn write(folder: &Path, files: &VolumeFiles, group: Option<u32>) -> io::Result<()> {
-    if present(folder).is_ok_and(|present| present == with_group(files, group)) {
-        return Ok(());
+    let files = with_group(files, group);
+    if present(folder).ok().as_ref() != Some(&files) {
+        switch(folder, &files, group)?;
     }
-    replace(folder, &with_group(files, group), group)
+    link_names(folder, &files)?;
+    remove_others(folder)
 }
 
 /// Files that belong to a group can be read by it.
@@ -211,9 +214,9 @@ fn present(folder: &Path) -> io::Result<VolumeFiles> {
     Ok(files)
 }
 
-fn replace(folder: &Path, files: &VolumeFiles, group: Option<u32>) -> io::Result<()> {
+/// Writes the files to a folder of their own, and makes that one the present.
+fn switch(folder: &Path, files: &VolumeFiles, group: Option<u32>) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let before = fs::read_link(folder.join(CURRENT)).ok();
     let version = (0_u64..)
         .map(|number| format!("..{number}"))
         .find(|name| !folder.join(name).exists())
@@ -231,13 +234,21 @@ fn replace(folder: &Path, files: &VolumeFiles, group: Option<u32>) -> io::Result
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(file.mode))?;
     }
-    let switch = folder.join("..data_new");
-    remove_link(&switch)?;
-    symlink(&version, &switch)?;
-    fs::rename(&switch, folder.join(CURRENT))?;
-    link_names(folder, files)?;
-    if let Some(before) = before {
-        fs::remove_dir_all(folder.join(before))?;
+    let link = folder.join("..data_new");
+    remove_link(&link)?;
+    symlink(&version, &link)?;
+    fs::rename(&link, folder.join(CURRENT))
+}
+
+/// Removes folders with files that are not the present ones, whoever left them.
+fn remove_others(folder: &Path) -> io::Result<()> {
+    let current = fs::read_link(folder.join(CURRENT))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if entry.file_type()?.is_dir() && name != current.as_os_str() {
+            fs::remove_dir_all(entry.path())?;
+        }
     }
     Ok(())
 }
@@ -273,13 +284,14 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use jiff::Timestamp;
     use pierhead_api::core::Pod;
     use pierhead_api::from_value;
     use serde_json::{Value, json};
 
     use super::{VolumeFiles, files_of, write};
     use crate::fields::Place;
-    use crate::sources::{Sources, Wanted};
+    use crate::sources::{Sources, Token, Wanted};
 
     fn sources() -> Sources {
         let mut sources = Sources::default();
@@ -287,7 +299,8 @@ mod tests {
         sources.secrets.insert("login".into(), secret);
         let config = from_value(&json!({"data": {"a.conf": "A"}, "binaryData": {"b": "/w=="}})).unwrap();
         sources.config_maps.insert("settings".into(), config);
-        sources.tokens.insert((String::new(), 600), "token".into());
+        let token = Token { value: "token".to_owned().into(), renew_at: Timestamp::MAX };
+        sources.tokens.insert((String::new(), 600), token);
         sources
     }
 
@@ -376,9 +389,27 @@ mod tests {
         write(folder, &made(&second).unwrap(), None).unwrap();
         assert_eq!(read(folder, "who/am/i").as_deref(), Some("ann"));
         assert_eq!(read(folder, "user"), None);
+        assert_eq!(names(folder), ["..1", "..data", "who"]);
+    }
+
+    fn names(folder: &Path) -> Vec<std::ffi::OsString> {
         let mut names: Vec<_> =
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, ["..1", "..data", "who"]);
+        names
+    }
+
+    #[test]
+    fn a_write_that_was_cut_off_is_ended_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let files = made(&json!({"secret": {"secretName": "login"}})).unwrap();
+        // After the switch, before the names; and another one before its switch.
+        super::switch(folder, &files, None).unwrap();
+        fs::create_dir(folder.join("..7")).unwrap();
+        fs::write(folder.join("..7/user"), "somebody").unwrap();
+        write(folder, &files, None).unwrap();
+        assert_eq!(read(folder, "user").as_deref(), Some("ann"));
+        assert_eq!(names(folder), ["..0", "..data", "password", "user"]);
     }
 }

@@ -152,9 +152,6 @@ impl Worker {
                 () = tokio::time::sleep(wait) => {}
             }
         }
-        for prober in self.probers.values() {
-            prober.cancel();
-        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -185,7 +182,11 @@ impl Worker {
         for _ in 0..MOST_ROUNDS {
             let gone = !self.refresh();
             let observed = self.shared.engine.pod_containers(&self.owner.uid, &self.shared.network).await?;
-            self.state.memory.lock().follow(&observed);
+            {
+                let mut memory = self.state.memory.lock();
+                memory.follow(&observed);
+                memory.recall_health(&self.pod.status, &observed);
+            }
             self.read_messages(&observed).await;
             let (plan, status, change) = {
                 let memory = self.state.memory.lock();
@@ -345,7 +346,9 @@ impl Worker {
     ) -> Option<Asker> {
         let sandbox = observed.iter().find(|container| container.id == running.identity.sandbox);
         let address = sandbox.and_then(|sandbox| sandbox.address.clone());
-        let address = address.unwrap_or_else(|| self.shared.machine.address());
+        // Whoever has no address of its own is not asked at the machine's.
+        let of_machine = || self.pod.spec.host_network.then(|| self.shared.machine.address());
+        let address = address.or_else(of_machine).unwrap_or_default();
         match Asker::new(self.shared.engine.clone(), &running.id, container, &address) {
             Ok(asker) => Some(asker),
             Err(error) => {
@@ -383,6 +386,14 @@ impl Worker {
                 answer = asker.hook(&hook, limit) => then(answer),
             }
         });
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        for prober in self.probers.values() {
+            prober.cancel();
+        }
     }
 }
 

@@ -33,16 +33,27 @@ fn pod(spec: Value) -> Pod {
 }
 
 fn made(spec: Value, image_user: &str, folder: &Path) -> Result<ContainerCreateBody, String> {
-    let pod = pod(spec);
-    let container_spec = &pod.spec.containers[0];
-    let environment = Environment::of(&pod, container_spec, &Sources::default(), &Place::default()).unwrap();
+    of(&pod(spec), "web", Role::Main, image_user, folder)
+}
+
+/// What is asked for the container of this name.
+fn of(
+    pod: &Pod,
+    name: &str,
+    role: Role,
+    image_user: &str,
+    folder: &Path,
+) -> Result<ContainerCreateBody, String> {
+    let all = pod.spec.containers.iter().chain(&pod.spec.init_containers);
+    let wanted = all.into_iter().find(|container| container.name == name).unwrap();
+    let environment = Environment::of(pod, wanted, &Sources::default(), &Place::default()).unwrap();
     let mut folders = PodFolders::new(folder, "u");
     folders.empty_dirs.insert("scratch".into(), folder.join("scratch"));
     container(&Parts {
-        pod: &pod,
+        pod,
         owner: &owner(),
-        container: container_spec,
-        identity: &identity(Role::Main),
+        container: wanted,
+        identity: &identity(role),
         image: ("sha256:1", image_user),
         environment: &environment,
         folders: &folders,
@@ -92,11 +103,17 @@ fn check_user(context: Value, image_user: &str, expected: Result<Option<&str>, &
 fn root_is_refused_to_those_who_said_so() {
     check_user(json!({}), "", Ok(None));
     check_user(json!({"runAsUser": 5, "runAsGroup": 6}), "", Ok(Some("5:6")));
-    check_user(json!({"runAsNonRoot": true}), "www", Ok(None));
+    check_user(json!({"runAsNonRoot": true}), "7:www", Ok(None));
+    check_user(json!({"runAsNonRoot": true, "runAsUser": 7}), "www", Ok(Some("7")));
     let refused = Err("container has runAsNonRoot and image will run as root");
     check_user(json!({"runAsNonRoot": true}), "", refused);
     check_user(json!({"runAsNonRoot": true}), "0:5", refused);
+    check_user(json!({"runAsNonRoot": true}), "00", refused);
+    check_user(json!({"runAsNonRoot": true}), "+0", refused);
     check_user(json!({"runAsNonRoot": true, "runAsUser": 0}), "www", refused);
+    let unknown =
+        "container has runAsNonRoot and image has non-numeric user (www), cannot verify user is non-root";
+    check_user(json!({"runAsNonRoot": true}), "www:5", Err(unknown));
 }
 
 #[test]
@@ -107,6 +124,7 @@ fn volumes_are_mounted_where_they_belong_and_nowhere_else() {
     std::fs::write(folder.join("u/volumes/conf/a"), "").unwrap();
     std::fs::create_dir(folder.join("scratch")).unwrap();
     std::os::unix::fs::symlink("/etc", folder.join("scratch/out")).unwrap();
+    std::os::unix::fs::symlink("d", folder.join("scratch/in")).unwrap();
     let mounted = |mount: Value| {
         let spec = json!({
             "volumes": [{"name": "conf", "configMap": {"name": "c"}}, {"name": "scratch", "emptyDir": {}}],
@@ -129,10 +147,57 @@ fn volumes_are_mounted_where_they_belong_and_nowhere_else() {
     check(json!({"name": "scratch", "mountPath": "/s", "subPath": "d/e"}), "/scratch/d/e:/s:rw");
     let out = "subPath \"out\" of volume \"scratch\" does not stay within it";
     check(json!({"name": "scratch", "mountPath": "/s", "subPath": "out"}), out);
+    let link = "subPath \"in/e\" of volume \"scratch\" leads through a link";
+    check(json!({"name": "scratch", "mountPath": "/s", "subPath": "in/e"}), link);
     let up = "subPath \"../x\" of volume \"scratch\" does not stay within it";
     check(json!({"name": "scratch", "mountPath": "/s", "subPath": "../x"}), up);
     check(json!({"name": "other", "mountPath": "/s"}), "there is no volume \"other\"");
     check(json!({"name": "conf", "mountPath": "/a:/b"}), "the mount path \"/a:/b\" cannot be used");
+}
+
+/// Whether `web` may have the part `path` of a volume, of which other containers have what `others` says.
+#[track_caller]
+fn check_part(path: &str, role: Role, others: Value, writer: Option<&str>) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("scratch")).unwrap();
+    let mine =
+        json!({"name": "web", "volumeMounts": [{"name": "scratch", "mountPath": "/s", "subPath": path}]});
+    let mut spec =
+        json!({"volumes": [{"name": "scratch", "emptyDir": {}}], "containers": [], "initContainers": []});
+    for (name, mount) in others.as_object().unwrap() {
+        let mut mount = mount.clone();
+        mount["name"] = "scratch".into();
+        let restart = (name == "sidecar").then_some("Always");
+        let list = if name.starts_with("main") { "containers" } else { "initContainers" };
+        let other = json!({"name": name, "restartPolicy": restart, "volumeMounts": [mount]});
+        spec[list].as_array_mut().unwrap().push(other);
+    }
+    let list = if role == Role::Init { "initContainers" } else { "containers" };
+    spec[list].as_array_mut().unwrap().push(mine);
+    let refused = of(&pod(spec), "web", role, "", folder.path()).err();
+    let expected = writer.map(|writer| {
+        format!(
+            "subPath {path:?} of volume \"scratch\": container {writer:?} can write above it meanwhile, which is not allowed on this node"
+        )
+    });
+    assert_eq!(refused, expected);
+}
+
+#[test]
+fn nobody_can_turn_the_way_to_a_part_of_a_volume() {
+    check_part("d", Role::Main, json!({"main": {"subPath": "d"}}), None);
+    check_part("d", Role::Main, json!({"main": {"readOnly": true}}), None);
+    check_part("d", Role::Main, json!({"main": {}}), Some("main"));
+    check_part("d", Role::Main, json!({"main": {"subPath": "."}}), Some("main"));
+    check_part("d", Role::Main, json!({"main": {"subPathExpr": "$(A)"}}), Some("main"));
+    check_part("d/e", Role::Main, json!({"main": {"subPath": "d/f"}}), None);
+    check_part("./d/e", Role::Main, json!({"main": {"subPath": "d"}}), Some("main"));
+    // Init containers are over before others begin, but sidecars see all of them.
+    check_part("d", Role::Main, json!({"init": {}}), None);
+    check_part("d", Role::Init, json!({"init": {}, "main": {}}), None);
+    check_part("d", Role::Init, json!({"sidecar": {}}), Some("sidecar"));
+    check_part("d", Role::Main, json!({"sidecar": {"subPath": "a"}}), None);
+    check_part("d/e", Role::Main, json!({"sidecar": {"subPath": "a"}}), Some("sidecar"));
 }
 
 #[test]
@@ -144,7 +209,10 @@ fn the_sandbox_has_what_all_containers_share() {
         "containers": [{"name": "web", "ports": [
             {"containerPort": 80, "protocol": "TCP"}, {"containerPort": 81, "hostPort": 8081, "protocol": "TCP"}]}],
     }));
-    let body = sandbox(&pod, &owner(), &identity(Role::Infra), "pierhead", Policy::default()).unwrap();
+    let infra = identity(Role::Infra);
+    let allowed = Policy { privileged: true, ..Policy::default() };
+    let body = sandbox(&pod, &owner(), &infra, "sha256:pause", "pierhead", allowed).unwrap();
+    assert_eq!(body.image.as_deref(), Some("sha256:pause"));
     assert_eq!(body.hostname.as_deref(), Some("p"));
     let host = body.host_config.unwrap();
     assert_eq!(host.extra_hosts, Some(vec!["a:1.2.3.4".into(), "b:1.2.3.4".into()]));

@@ -14,6 +14,9 @@ use jiff::Timestamp;
 use super::{Engine, EngineError};
 use crate::labels::{self, ContainerIdentity, PodIdentity, Role};
 
+/// The signal that tells a program to end unless its image says another.
+pub(crate) const USUAL_STOP: &str = "SIGTERM";
+
 /// How far a container is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RunState {
@@ -153,7 +156,7 @@ impl Engine {
     pub(crate) async fn stop_signal(&self, id: &str) -> Result<String, EngineError> {
         let answer = self.docker().await?.inspect_container(id, None::<InspectContainerOptions>).await?;
         let signal = answer.config.and_then(|config| config.stop_signal).filter(|signal| !signal.is_empty());
-        Ok(signal.unwrap_or_else(|| "SIGTERM".to_owned()))
+        Ok(signal.unwrap_or_else(|| USUAL_STOP.to_owned()))
     }
 
     /// Kills and removes a container with its anonymous volumes; one that is gone is fine.

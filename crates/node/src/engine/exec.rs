@@ -15,9 +15,12 @@ const OUTPUT_LIMIT: usize = 10 * 1024;
 pub(crate) enum ExecOutcome {
     /// With this code and the beginning of what it printed.
     Ended { code: i64, output: String },
-    /// It did not end in time; it runs on.
-    TimedOut,
+    /// It did not end in time, and may run on.
+    TimedOut { left: Option<ExecId> },
 }
+
+/// A command that was begun, as the engine calls it.
+pub(crate) type ExecId = String;
 
 impl Engine {
     /// Runs a command and waits for its end, for `limit` at most.
@@ -27,13 +30,31 @@ impl Engine {
         command: &[String],
         limit: Duration,
     ) -> Result<ExecOutcome, EngineError> {
-        match tokio::time::timeout(limit, self.exec_to_end(container, command)).await {
+        let mut left = None;
+        match tokio::time::timeout(limit, self.exec_to_end(container, command, &mut left)).await {
             Ok(outcome) => outcome,
-            Err(_elapsed) => Ok(ExecOutcome::TimedOut),
+            Err(_elapsed) => Ok(ExecOutcome::TimedOut { left }),
         }
     }
 
-    async fn exec_to_end(&self, container: &str, command: &[String]) -> Result<ExecOutcome, EngineError> {
+    /// Whether a command that was begun still runs.
+    pub(crate) async fn runs_exec(&self, id: &ExecId) -> Result<bool, EngineError> {
+        match self.docker().await?.inspect_exec(id).await {
+            Ok(answer) => Ok(answer.running.unwrap_or_default()),
+            Err(error) => match EngineError::from(error) {
+                // It ended, and the engine has forgotten it.
+                EngineError::NotFound { .. } => Ok(false),
+                error => Err(error),
+            },
+        }
+    }
+
+    async fn exec_to_end(
+        &self,
+        container: &str,
+        command: &[String],
+        begun: &mut Option<ExecId>,
+    ) -> Result<ExecOutcome, EngineError> {
         let docker = self.docker().await?;
         let options = CreateExecOptions {
             cmd: Some(command.to_vec()),
@@ -42,6 +63,7 @@ impl Engine {
             ..CreateExecOptions::default()
         };
         let made = docker.create_exec(container, options).await?;
+        *begun = Some(made.id.clone());
         let mut printed = Vec::new();
         if let StartExecResults::Attached { mut output, .. } =
             docker.start_exec(&made.id, None::<StartExecOptions>).await?

@@ -22,6 +22,10 @@ pub(crate) struct Image {
     pub(crate) digests: Vec<String>,
     /// The user it runs as; empty for root.
     pub(crate) user: String,
+    /// Digests of its layers, unpacked, lowest first.
+    pub(crate) layers: Vec<String>,
+    /// The program it runs, with what always comes first of its arguments.
+    pub(crate) entrypoint: Vec<String>,
 }
 
 /// Who pulls.
@@ -36,11 +40,16 @@ impl Engine {
     /// The image of this name, tag or digest, or id; none if the engine does not have it.
     pub(crate) async fn find_image(&self, name: &str) -> Result<Option<Image>, EngineError> {
         match self.docker().await?.inspect_image(name).await {
-            Ok(answer) => Ok(Some(Image {
-                id: answer.id.unwrap_or_default(),
-                digests: answer.repo_digests.unwrap_or_default(),
-                user: answer.config.and_then(|config| config.user).unwrap_or_default(),
-            })),
+            Ok(answer) => {
+                let config = answer.config.unwrap_or_default();
+                Ok(Some(Image {
+                    id: answer.id.unwrap_or_default(),
+                    digests: answer.repo_digests.unwrap_or_default(),
+                    user: config.user.unwrap_or_default(),
+                    layers: answer.root_fs.and_then(|files| files.layers).unwrap_or_default(),
+                    entrypoint: config.entrypoint.unwrap_or_default(),
+                }))
+            }
             Err(error) => match EngineError::from(error) {
                 EngineError::NotFound { .. } => Ok(None),
                 error => Err(error),

@@ -141,6 +141,17 @@ fn probes_decide_who_is_ready() {
     check(&probed, &memory, &running, &format!("Running; web: running 0; {UNREADY}"));
     memory.health.insert("web0".into(), Health { started: true, ready: true, dead: None });
     check(&probed, &memory, &running, "Running; web: running 0 ready; ");
+    // After a restart of ours nothing is remembered, and the status counts for containers that run since.
+    let mut told = probed.clone();
+    told.status = of(&probed, &memory, &running);
+    let mut memory = Memory::new(NOW);
+    memory.recall_health(&told.status, &running);
+    check(&told, &memory, &running, "Running; web: running 0 ready; ");
+    let mut again = running.clone();
+    again[1].started = Some(NOW);
+    let mut memory = Memory::new(NOW);
+    memory.recall_health(&told.status, &again);
+    check(&told, &memory, &again, &format!("Running; web: running 0; {UNREADY}"));
     let gated = pod(json!({"readinessGates": [{"conditionType": "example.org/go"}]}));
     check(&gated, &Memory::new(NOW), &running, "Running; web: running 0 ready; Ready=ReadinessGatesNotReady");
 }
