@@ -90,6 +90,8 @@ async fn chunks_hold_while_others_write() {
     let all: Vec<String> = (10..30).map(|number| format!("m{number}")).collect();
     fill(&world, &all.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let (store, stop) = (world.store.clone(), Arc::new(AtomicBool::new(false)));
+    let mut written = store.subscribe();
+    written.borrow_and_update();
     let stopped = Arc::clone(&stop);
     let mut writer = JoinSet::new();
     writer.spawn(async move {
@@ -106,6 +108,7 @@ async fn chunks_hold_while_others_write() {
         }
         20_000
     });
+    written.changed().await.unwrap();
     let mut seen = Vec::new();
     let mut path = format!("{MAPS}?limit=2");
     loop {

@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod access;
+mod dependents;
 mod deployments;
 mod discovery;
 mod exposing;
 mod images;
 mod imports;
+mod limits;
 mod lists;
 mod oauth;
 mod pods;
