@@ -8,6 +8,10 @@ use crate::field::FieldErrors;
 use crate::meta::ObjectMeta;
 use crate::name;
 
+mod project_bindings;
+
+pub use project_bindings::{PROJECT_BINDINGS, ProjectBinding};
+
 /// Name of the API group.
 pub const GROUP: &str = "rbac.authorization.k8s.io";
 

@@ -3,7 +3,8 @@
 //! Owns the objects' form and the bindings; `roles` has the tables. Does not write them: the server creates what is
 //! missing at start and restores what carries the autoupdate annotation.
 
-use pierhead_api::rbac::PolicyRule;
+use pierhead_api::rbac::{PROJECT_BINDINGS, PolicyRule};
+use pierhead_api::to_value;
 use serde_json::{Value, json};
 
 use crate::Era;
@@ -54,19 +55,9 @@ pub fn objects(era: Era) -> Vec<Value> {
     roles.chain(bindings).chain(shared_objects()).collect()
 }
 
-/// The bindings a new project gets besides its administrator's: its service accounts pull, `builder` pushes,
-/// `deployer` deploys (images 6.3).
+/// The bindings a new project gets besides its administrator's, as objects.
 pub fn project_bindings(namespace: &str) -> Vec<Value> {
-    let accounts =
-        json!({"kind": "Group", "apiGroup": GROUP, "name": format!("{SERVICE_ACCOUNTS}:{namespace}")});
-    let account = |name: &str| json!({"kind": "ServiceAccount", "name": name, "namespace": namespace});
-    [
-        ("system:image-pullers", "system:image-puller", accounts),
-        ("system:image-builders", "system:image-builder", account("builder")),
-        ("system:deployers", "system:deployer", account("deployer")),
-    ]
-    .map(|(name, role, to)| role_binding(namespace, name, ("ClusterRole", role), &to))
-    .into()
+    PROJECT_BINDINGS.iter().map(|binding| to_value(&binding.object(namespace))).collect()
 }
 
 fn cluster_role(role: &ClusterRole) -> Value {
