@@ -25,7 +25,7 @@ impl Engine {
         let options = memory.map(|limit| {
             let mode = "mode=1777".to_owned();
             // In pages, because Podman takes `size=` for a quota of the disk.
-            let limit = limit.map(|bytes| format!("nr_blocks={}", (bytes + PAGE - 1) / PAGE));
+            let limit = limit.map(|bytes| format!("nr_blocks={}", bytes.saturating_add(PAGE - 1) / PAGE));
             let options: Vec<String> = [Some(mode), limit].into_iter().flatten().collect();
             let own = |key: &str, value: &str| (key.to_owned(), value.to_owned());
             HashMap::from([own("type", "tmpfs"), own("device", "tmpfs"), own("o", &options.join(","))])
