@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Bound, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, StreamExt as _, future};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api,
@@ -145,7 +145,16 @@ struct Reflector<K> {
 impl<K: Object> Reflector<K> {
     async fn run(mut self, api: Api<Watched<K>>) {
         let mut events = Box::pin(watcher::watcher(api, watcher::Config::default()).default_backoff());
-        while let Some(event) = events.next().await {
+        loop {
+            // A server in this process makes the event while we ask for it, so asking counts, and waiting does not.
+            let mut asking = Duration::ZERO;
+            let next = future::poll_fn(|context| {
+                let began = Instant::now();
+                let polled = events.poll_next_unpin(context);
+                asking += began.elapsed();
+                polled
+            });
+            let Some(event) = next.await else { return };
             let (woken, is_first_list) = (Instant::now(), !*self.synced.borrow());
             self.take(event);
             // All that is there already, and then a rest: what changes all the time costs a share of the time, since a
@@ -154,7 +163,8 @@ impl<K: Object> Reflector<K> {
                 self.take(event);
             }
             if !is_first_list {
-                tokio::time::sleep((woken.elapsed() * (self.share - 1)).min(LONGEST_REST)).await;
+                let spent = asking + woken.elapsed();
+                tokio::time::sleep((spent * (self.share - 1)).min(LONGEST_REST)).await;
             }
         }
     }

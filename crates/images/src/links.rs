@@ -53,6 +53,23 @@ pub(crate) fn is_linked_anywhere(rows: &impl Rows, digest: &Digest) -> Result<bo
     Ok(!rows.rows(&LINKED, &KeyRange::prefix(&digest.to_key().as_slice()), 1)?.is_empty())
 }
 
+/// What an image may refer to, all manifests below it included, to be tagged in one transaction: a hundred milliseconds.
+pub(crate) const MAX_PARTS: usize = 50_000;
+
+/// Whether a manifest refers to more than one transaction may bring to a repository.
+pub(crate) fn is_too_large(rows: &impl Rows, digest: &Digest) -> Result<bool, StoreError> {
+    let (mut pending, mut parts) = (vec![digest.clone()], 0);
+    while let Some(digest) = pending.pop() {
+        let Some(record) = rows.row(&MANIFESTS, &digest.to_key())? else { continue };
+        parts += 1 + record.header.layers.len();
+        pending.extend(record.header.children);
+        if parts + pending.len() > MAX_PARTS {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// From where a repository takes what a manifest refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Giver {
@@ -64,7 +81,8 @@ pub(crate) enum Giver {
 
 /// Lets `repository` serve a manifest that it got by tagging, with everything it refers to that `giver` has. A manifest
 /// that is not here (an import that was never fetched) is left to those who fetch it; so is a blob. That a manifest
-/// names a blob proves nothing: whoever imports writes manifests as they please.
+/// names a blob proves nothing: whoever imports writes manifests as they please. What is too large to be taken at once is
+/// left, too; where somebody waits for an answer, they were told before.
 pub(crate) fn adopt(
     tx: &mut WriteTx<'_>,
     repository: RepositoryId,
@@ -74,6 +92,9 @@ pub(crate) fn adopt(
 ) -> Result<(), StoreError> {
     // Whoever tags a deleted manifest wants it again.
     tx.delete(&DELETED_MANIFESTS, &(repository, digest.to_key()))?;
+    if tx.holds(repository, digest)? || is_too_large(tx, digest)? {
+        return Ok(());
+    }
     let mut pending = vec![digest.clone()];
     while let Some(digest) = pending.pop() {
         if tx.holds(repository, &digest)? || !giver.holds(tx, &digest)? {

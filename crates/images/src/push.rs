@@ -18,7 +18,7 @@ use crate::image_metadata::pushed_image;
 use crate::links::{RENEW_AFTER_S, hold, link, refer, referrer};
 use crate::manifest_record::ManifestRecord;
 use crate::repository_end::has_namespace;
-use crate::rows::{Rows, stream_key};
+use crate::rows::{Rows, obtain_repository, stream_key};
 use crate::stream_edit::{Authorship, StreamEdit};
 use crate::tables::{IMAGES, ImageRecord, Item, MANIFESTS, RepositoryId, StreamRecord};
 
@@ -186,7 +186,10 @@ impl PushPlan {
             let (namespace, name) = stream_key(&self.namespace, &self.name);
             return Err(PushError::StreamMissing { namespace, name });
         }
-        let repository = crate::rows::obtain_repository(tx, &self.namespace, &self.name)?;
+        let repository = match &head {
+            Some(head) => head.repository,
+            None => obtain_repository(tx, &self.namespace, &self.name)?,
+        };
         let child_depth = self.check_children(tx, repository)?;
         let record = ManifestRecord::new(&self.manifest, child_depth);
         self.check_blobs(tx, repository, &record)?;

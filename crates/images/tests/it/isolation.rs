@@ -2,10 +2,10 @@
 
 use pierhead_api::image::ImageStreamMapping;
 use pierhead_images::{DryRun, MayMap, Mount, MountSource, PullError, StreamError};
-use pierhead_oci::Digest;
+use pierhead_oci::{Digest, Manifest};
 use serde_json::json;
 
-use crate::world::{REGISTRY, Sample, World};
+use crate::world::{OCI_INDEX, OCI_MANIFEST, REGISTRY, Sample, World, allow_all};
 
 async fn check_foreign(world: &World, at: (&str, &str), sample: &Sample) {
     let pull = world.pull(at.0, at.1);
@@ -75,6 +75,45 @@ async fn tagging_across_repositories_makes_the_image_pullable_there() {
     );
     world.images.delete_manifest(&world.delete("shop", "web"), &sample.digest()).await.unwrap();
     assert_eq!(world.pulled(("other", "copy"), "v1").await, Some(sample.digest()), "the copy is its own");
+}
+
+/// Tagging is one transaction, for which everybody else waits.
+#[tokio::test]
+async fn an_image_of_very_many_parts_is_not_tagged_elsewhere() {
+    const LAYERS: usize = 2_048;
+    let world = World::new().await;
+    let layers: Vec<_> = (0..LAYERS).map(|number| number.to_be_bytes()).collect();
+    for layer in &layers {
+        world.put_blob("shop", "web", layer).await;
+    }
+    let config = world.put_blob("shop", "web", b"{}").await;
+    let descriptor = |digest: Digest, size: usize| json!({"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest, "size": size});
+    let layers: Vec<_> = layers.iter().map(|layer| descriptor(Digest::sha256(layer), layer.len())).collect();
+    let (mut children, mut tagged) = (Vec::new(), Vec::new());
+    for number in 0..25 {
+        let manifest = json!({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": descriptor(config.clone(), 2), "layers": layers, "annotations": {"n": number.to_string()}});
+        let manifest = Manifest::parse(OCI_MANIFEST, manifest.to_string().into_bytes()).unwrap();
+        let size = manifest.bytes().len();
+        let reference = manifest.digest(pierhead_oci::Algorithm::Sha256).to_string();
+        let digest = world.put_manifest(("shop", "web"), &reference, manifest).await.unwrap().digest;
+        children.push(json!({"mediaType": OCI_MANIFEST, "digest": digest, "size": size}));
+        if [24, 25].contains(&children.len()) {
+            let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children});
+            let index = Manifest::parse(OCI_INDEX, index.to_string().into_bytes()).unwrap();
+            let tag = format!("of-{}", children.len());
+            world.put_manifest(("shop", "web"), &tag, index).await.unwrap();
+            tagged.push(tag);
+        }
+    }
+    for (tag, expected) in tagged.iter().zip([true, false]) {
+        let from = json!({"kind": "ImageStreamTag", "namespace": "shop", "name": format!("web:{tag}")});
+        let copy = json!({"metadata": {"name": tag}, "spec": {"tags": [{"name": "v1", "from": from}]}});
+        let permit = world.api("other", "imagestreams");
+        let stream = serde_json::from_value(copy).unwrap();
+        let made = world.images.create_stream(&permit, stream, &allow_all(), DryRun::No).await;
+        assert_eq!(made.is_ok(), expected, "{tag}: {made:?}");
+        assert_eq!(world.pulled(("other", tag), "v1").await.is_some(), expected, "{tag}");
+    }
 }
 
 #[tokio::test]
