@@ -4,7 +4,10 @@
 //! that apply. Writes by PUT and PATCH are not recorded: they never conflict, and what they set stays until a manager
 //! that applied it lets go of it. How lists merge is `api`'s schema of the kind.
 
+use std::collections::HashSet;
+
 use http::StatusCode;
+use pierhead_api::excerpt;
 use pierhead_api::field::FieldErrors;
 use pierhead_api::meta::{Status, StatusReason, Time};
 use pierhead_api::patch::{ListMerge, PatchSchema, member_path, strategic_merge_patch};
@@ -25,6 +28,12 @@ use crate::strategy::Part;
 /// Items of one list that is merged by key or as a set. Finding the item of a step takes a look at each, so the work
 /// grows with the square of this.
 const MAX_ITEMS: usize = 5_000;
+
+/// Conflicts that are told; the others are counted.
+const MAX_CONFLICTS: usize = 100;
+/// Bytes of a field and of a manager's name that a conflict repeats.
+const MAX_FIELD: usize = 1024;
+const MAX_MANAGER: usize = 128;
 
 /// The media type of an apply.
 pub(super) const MEDIA_TYPE: &str = "application/apply-patch+yaml";
@@ -155,36 +164,29 @@ impl Apply<'_> {
 
     /// Fields that another manager applied with another value: a conflict, or with force, ours from here on.
     fn settle_conflicts(&self, old: &Value, others: &mut Vec<Value>) -> Result<(), ApiError> {
-        let mut conflicts = Vec::new();
+        let mut contest = Contest { force: self.force, path: Vec::new(), count: 0, told: Vec::new() };
         for entry in others.iter_mut() {
-            let mut found = Vec::new();
-            contested(&self.fields, &entry["fieldsV1"], (&self.wanted, old), &mut found);
-            if self.force {
-                for path in &found {
-                    forget(&mut entry["fieldsV1"], path);
-                }
-            } else {
-                let manager = entry["manager"].as_str().unwrap_or_default();
-                let version = entry["apiVersion"].as_str().unwrap_or_default();
-                conflicts.extend(found.into_iter().map(|path| {
-                    let field = path.iter().map(|step| show(step)).collect::<String>();
-                    (format!("conflict with {manager:?} using {version}"), field)
-                }));
-            }
+            let manager = excerpt(entry["manager"].as_str().unwrap_or_default(), MAX_MANAGER);
+            let version = excerpt(entry["apiVersion"].as_str().unwrap_or_default(), MAX_MANAGER);
+            let who = format!("conflict with {manager:?} using {version}");
+            contest.hold(&who, &self.fields, &mut entry["fieldsV1"], (&self.wanted, old));
         }
         others.retain(|entry| entry["fieldsV1"].as_object().is_none_or(|fields| !fields.is_empty()));
-        if conflicts.is_empty() {
+        if contest.force || contest.count == 0 {
             return Ok(());
         }
-        let count = conflicts.len();
+        let Contest { count, told, .. } = contest;
         let plural = if count == 1 { "conflict" } else { "conflicts" };
-        let lines: Vec<String> = conflicts.iter().map(|(who, field)| format!("{who}: {field}")).collect();
+        let mut lines: Vec<String> = told.iter().map(|(who, field)| format!("{who}: {field}")).collect();
+        if count > told.len() {
+            lines.push(format!("and {} more", count - told.len()));
+        }
         let message = format!("Apply failed with {count} {plural}: {}", lines.join("\n"));
         let status = Status::failure(409, StatusReason::Conflict, message);
         let with_cause = |status: Status, (who, field): (String, String)| {
             status.with_cause("FieldManagerConflict", who, &field)
         };
-        Err(conflicts.into_iter().fold(status, with_cause).into())
+        Err(told.into_iter().fold(status, with_cause).into())
     }
 }
 
@@ -265,39 +267,53 @@ fn child<'a>(value: &'a Value, step: &str) -> Option<&'a Value> {
     }
 }
 
-/// Leaves that both sets have and whose values differ, as paths of steps.
-fn contested(fields: &Value, others: &Value, (wanted, live): (&Value, &Value), found: &mut Vec<Vec<String>>) {
-    let (Some(fields), Some(others)) = (fields.as_object(), others.as_object()) else { return };
-    for (step, below) in fields {
-        let Some(theirs) = others.get(step).filter(|_| step != ".") else { continue };
-        let (wanted, live) = (child(wanted, step), child(live, step));
-        let is_leaf = |set: &Value| set.as_object().is_none_or(Map::is_empty);
-        if is_leaf(below) || is_leaf(theirs) {
-            // An empty map claims none of its members.
-            if wanted != live && !wanted.is_some_and(Value::is_object) {
-                found.push(vec![step.clone()]);
-            }
-        } else if let (Some(wanted), Some(live)) = (wanted, live) {
-            let start = found.len();
-            contested(below, theirs, (wanted, live), found);
-            for path in found.iter_mut().skip(start) {
-                path.insert(0, step.clone());
-            }
-        }
-    }
+/// Finds the leaves that our set and others have and whose values differ.
+struct Contest<'a> {
+    /// Whether the others lose them.
+    force: bool,
+    /// Steps to where the search is.
+    path: Vec<&'a str>,
+    /// How many there are.
+    count: usize,
+    /// The first of them: with whom, and where.
+    told: Vec<(String, String)>,
 }
 
-/// Takes a path out of a set.
-fn forget(set: &mut Value, path: &[String]) {
-    let Some((step, rest)) = path.split_first() else { return };
-    let Some(fields) = set.as_object_mut() else { return };
-    if let Some(below) = fields.get_mut(step).filter(|_| !rest.is_empty()) {
-        forget(below, rest);
-        if below.as_object().is_some_and(|below| !below.is_empty()) {
-            return;
+impl<'a> Contest<'a> {
+    fn hold(&mut self, who: &str, ours: &'a Value, theirs: &mut Value, (wanted, live): (&Value, &Value)) {
+        let (Some(ours), Some(theirs)) = (ours.as_object(), theirs.as_object_mut()) else { return };
+        let is_leaf = |set: &Value| set.as_object().is_none_or(Map::is_empty);
+        let mut lost: HashSet<&str> = HashSet::new();
+        for (step, below) in ours {
+            let Some(set) = theirs.get_mut(step).filter(|_| step != ".") else { continue };
+            let (wanted, live) = (child(wanted, step), child(live, step));
+            self.path.push(step);
+            if is_leaf(below) || is_leaf(set) {
+                // An empty map claims none of its members.
+                if wanted != live && !wanted.is_some_and(Value::is_object) {
+                    self.note(who);
+                    lost.insert(step);
+                }
+            } else if let (Some(wanted), Some(live)) = (wanted, live) {
+                self.hold(who, below, set, (wanted, live));
+                if is_leaf(set) {
+                    lost.insert(step);
+                }
+            }
+            self.path.pop();
+        }
+        if self.force && !lost.is_empty() {
+            theirs.retain(|step, _| !lost.contains(step.as_str()));
         }
     }
-    fields.shift_remove(step);
+
+    fn note(&mut self, who: &str) {
+        self.count += 1;
+        if !self.force && self.told.len() < MAX_CONFLICTS {
+            let field: String = self.path.iter().map(|step| show(step)).collect();
+            self.told.push((who.to_owned(), excerpt(&field, MAX_FIELD).into_owned()));
+        }
+    }
 }
 
 /// Removes from `object` what `before` has and neither `now` nor any of `kept` has.
@@ -340,9 +356,9 @@ fn remove(value: &mut Value, step: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_ITEMS, check_lists, contested, fields_of, let_go};
+    use super::{Contest, MAX_CONFLICTS, MAX_FIELD, MAX_ITEMS, check_lists, fields_of, let_go};
     use pierhead_api::patch::PatchSchema;
-    use serde_json::{Value, json};
+    use serde_json::{Map, Value, json};
 
     fn fields(document: &Value) -> Value {
         fields_of(document, "", &PatchSchema::of("image.openshift.io", "ImageStream"))
@@ -389,8 +405,28 @@ mod tests {
     fn only_other_values_are_contested() {
         let live = json!({"data": {"a": "1", "b": "1"}});
         let wanted = json!({"data": {"a": "1", "b": "2", "c": "3"}});
-        let mut found = Vec::new();
-        contested(&fields(&wanted), &fields(&live), (&wanted, &live), &mut found);
-        assert_eq!(found, [["f:data", "f:b"]]);
+        let ours = fields(&wanted);
+        let held = |force| {
+            let mut theirs = fields(&live);
+            let mut contest = Contest { force, path: Vec::new(), count: 0, told: Vec::new() };
+            contest.hold("them", &ours, &mut theirs, (&wanted, &live));
+            (contest.told, theirs)
+        };
+        assert_eq!(held(false), (vec![("them".to_owned(), ".data.b".to_owned())], fields(&live)));
+        assert_eq!(held(true), (Vec::new(), fields(&json!({"data": {"a": "1"}}))));
+    }
+
+    #[test]
+    fn conflicts_below_a_long_key_are_counted_and_told_in_short() {
+        let document = |value: &str| {
+            let members: Map<String, Value> = (0..10_000).map(|n| (n.to_string(), value.into())).collect();
+            json!({"k".repeat(1_000_000): members})
+        };
+        let (live, wanted) = (document("1"), document("2"));
+        let (ours, mut theirs) = (fields(&wanted), fields(&live));
+        let mut contest = Contest { force: false, path: Vec::new(), count: 0, told: Vec::new() };
+        contest.hold("them", &ours, &mut theirs, (&wanted, &live));
+        assert_eq!((contest.count, contest.told.len()), (10_000, MAX_CONFLICTS));
+        assert!(contest.told.iter().all(|(_, field)| field.len() <= MAX_FIELD + 3));
     }
 }
