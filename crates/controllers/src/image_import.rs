@@ -167,7 +167,7 @@ impl Reconciler for ImageImport {
     const AT_ONCE: usize = IN_ALL;
 
     fn triggers(&self) -> Vec<watch::Receiver<u64>> {
-        vec![self.streams.changed()]
+        vec![self.streams.changed(), self.queue.changed()]
     }
 
     async fn synced(&self) {
@@ -186,7 +186,11 @@ impl Reconciler for ImageImport {
             }
             due.extend(wishes(&stream).into_keys().map(key));
         }
-        self.queue.offered(due)
+        due
+    }
+
+    fn startable(&self, ready: Vec<ImportKey>) -> Vec<ImportKey> {
+        self.queue.offered(ready)
     }
 
     async fn reconcile(&self, key: &ImportKey) -> Result<Outcome, ClientError> {

@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use pierhead_api::image::{ImageImportStatus, ImageStream, ImageStreamImport, TagReference, annotation};
+use pierhead_api::image::{ImageImportStatus, ImageStream, ImageStreamImport, TagReference};
 use pierhead_api::meta::StatusReason;
 use pierhead_client::{Client, ClientError, Reflected};
 use tokio::sync::watch;
@@ -50,16 +50,20 @@ struct Entry {
     failures: u32,
     /// Whether it is looked at because it is scheduled, and not only because it failed.
     scheduled: bool,
-    /// The mark of the last import that wrote something.
-    mark: String,
+    /// The answers there were at the last look.
+    answers: Answers,
 }
 
 /// What is to be looked at of one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Look {
-    tags: Vec<String>,
+    /// By name of tag.
+    answers: Answers,
     scheduled: bool,
 }
+
+/// What the last import of each tag said, and when.
+type Answers = BTreeMap<String, String>;
 
 /// How a look went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,22 +84,23 @@ impl Schedule {
     }
 
     /// Takes note of what there is to look at.
-    fn follow(&mut self, looks: BTreeMap<ImportKey, (bool, String)>, now: Instant) {
+    fn follow(&mut self, looks: BTreeMap<ImportKey, Look>, now: Instant) {
         self.entries.retain(|key, _| looks.contains_key(key));
         self.pauses.retain(|_, until| *until > now);
-        for (key, (scheduled, mark)) in looks {
+        for (key, Look { answers, scheduled }) in looks {
             let first = if scheduled { self.interval } else { self.interval.min(FIRST_RETRY) };
             let wait = spread(first, &key);
             let entry = self.entries.entry(key).or_insert_with(|| Entry {
                 at: now + wait,
                 failures: 0,
                 scheduled,
-                mark: mark.clone(),
+                answers: answers.clone(),
             });
             entry.scheduled = scheduled;
-            if entry.mark != mark {
-                // An import wrote something: that was a look, too.
-                entry.mark = mark;
+            // An import that answered all of it was a look, too. One of other tags was none: were it counted, a tag
+            // that is imported often would keep its neighbours from ever being looked at.
+            if answers.iter().all(|(tag, answer)| entry.answers.get(tag) != Some(answer)) {
+                entry.answers = answers;
                 entry.at = entry.at.max(now + wait);
             }
         }
@@ -157,11 +162,19 @@ fn looks(stream: &ImageStream) -> BTreeMap<String, Look> {
         if scheduled || has_failed(stream, tag) {
             let host = tag.from.as_ref().map(|from| host_of(&from.name)).unwrap_or_default();
             let look = looks.entry(host).or_default();
-            look.tags.push(tag.name.clone());
+            look.answers.insert(tag.name.clone(), answer(stream, tag));
             look.scheduled |= scheduled;
         }
     }
     looks
+}
+
+fn answer(stream: &ImageStream, tag: &TagReference) -> String {
+    let Some(status) = stream.status_tag(&tag.name) else { return String::new() };
+    let newest = status.items.first().map(|item| (&item.created, &item.image, item.generation));
+    let said =
+        status.conditions.iter().map(|condition| (&condition.last_transition_time, condition.generation));
+    format!("{newest:?} {:?}", said.collect::<Vec<_>>())
 }
 
 fn has_failed(stream: &ImageStream, tag: &TagReference) -> bool {
@@ -199,7 +212,7 @@ impl ImageSchedule {
             return Ok(Seen::Missed);
         };
         let Some(look) = looks(&stream).remove(&key.host) else { return Ok(Seen::Missed) };
-        let wish = Wish { tags: look.tags, repository: false };
+        let wish = Wish { tags: look.answers.into_keys().collect(), repository: false };
         match run(&self.client, &import_of(&stream, &wish)).await {
             Ok(import) => Ok(seen(&import)),
             Err(error) if error.is_conflict() || error.is_not_found() => Ok(Seen::Missed),
@@ -216,7 +229,7 @@ impl Reconciler for ImageSchedule {
     const AT_ONCE: usize = IN_ALL;
 
     fn triggers(&self) -> Vec<watch::Receiver<u64>> {
-        vec![self.streams.changed()]
+        vec![self.streams.changed(), self.queue.changed()]
     }
 
     async fn synced(&self) {
@@ -229,15 +242,17 @@ impl Reconciler for ImageSchedule {
             if stream.metadata.deletion_timestamp.is_some() {
                 continue;
             }
-            let mark = stream.metadata.annotation(annotation::REPOSITORY_CHECK).unwrap_or_default();
-            for (host, look) in looks(&stream) {
-                wanted.insert(ImportKey::new(&stream, host), (look.scheduled, mark.to_owned()));
-            }
+            let of_host = |(host, look)| (ImportKey::new(&stream, host), look);
+            wanted.extend(looks(&stream).into_iter().map(of_host));
         }
         let now = Instant::now();
         let mut schedule = self.schedule.lock();
         schedule.follow(wanted, now);
-        self.queue.offered(schedule.due(now))
+        schedule.due(now)
+    }
+
+    fn startable(&self, ready: Vec<ImportKey>) -> Vec<ImportKey> {
+        self.queue.offered(ready)
     }
 
     fn wake(&self) -> Option<Duration> {
@@ -264,7 +279,7 @@ mod tests {
     use serde_json::{Value, json};
     use tokio::time::Instant;
 
-    use super::{ImportKey, Schedule, Seen, looks, seen};
+    use super::{ImportKey, Look, Schedule, Seen, looks, seen};
 
     const INTERVAL: Duration = Duration::from_secs(900);
 
@@ -272,8 +287,13 @@ mod tests {
         ImportKey { namespace: "shop".into(), name: "web".into(), host: host.into() }
     }
 
-    fn one(scheduled: bool, mark: &str) -> BTreeMap<ImportKey, (bool, String)> {
-        BTreeMap::from([(key("quay.io"), (scheduled, mark.to_owned()))])
+    fn look(scheduled: bool, answers: &[(&str, &str)]) -> Look {
+        let answers = answers.iter().map(|(tag, answer)| ((*tag).to_owned(), (*answer).to_owned()));
+        Look { answers: answers.collect(), scheduled }
+    }
+
+    fn one(scheduled: bool, answer: &str) -> BTreeMap<ImportKey, Look> {
+        BTreeMap::from([(key("quay.io"), look(scheduled, &[("a", answer)]))])
     }
 
     /// How long until the next look, in seconds: at most what is expected, and not much less.
@@ -321,12 +341,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_tag_that_is_imported_often_keeps_no_other_waiting() {
+        let mut now = Instant::now();
+        let mut schedule = Schedule::new(INTERVAL);
+        let both = |often: &str, rarely: &str| {
+            BTreeMap::from([(key("quay.io"), look(true, &[("often", often), ("rarely", rarely)]))])
+        };
+        schedule.follow(both("0", "0"), now);
+        for minute in 1..15 {
+            now += Duration::from_secs(60);
+            schedule.follow(both(&minute.to_string(), "0"), now);
+        }
+        now += Duration::from_secs(60);
+        assert_eq!(schedule.due(now), [key("quay.io")]);
+        // Somebody imported both, at once or one after the other.
+        schedule.follow(both("15", "1"), now);
+        check(&schedule, now, 900);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_host_that_wants_a_pause_gets_it() {
         let now = Instant::now();
         let mut schedule = Schedule::new(INTERVAL);
         let mut wanted = one(true, "");
-        wanted.insert(ImportKey { name: "other".into(), ..key("quay.io") }, (true, String::new()));
-        wanted.insert(key("gcr.io"), (true, String::new()));
+        wanted.insert(ImportKey { name: "other".into(), ..key("quay.io") }, look(true, &[("a", "")]));
+        wanted.insert(key("gcr.io"), look(true, &[("b", "")]));
         schedule.follow(wanted, now);
         schedule.looked(&key("quay.io"), Seen::Refused { pause: Duration::from_secs(3000) }, now);
         let later = now + INTERVAL;
@@ -377,8 +416,10 @@ mod tests {
         .unwrap();
         let found: Vec<String> = looks(&stream)
             .into_iter()
-            .map(|(host, look)| format!("{host}: {} {}", look.tags.join(" "), look.scheduled))
+            .map(|(host, look)| {
+                format!("{host}: {:?} {}", look.answers.keys().collect::<Vec<_>>(), look.scheduled)
+            })
             .collect();
-        assert_eq!(found, ["gcr.io: failed false", "quay.io: scheduled true"]);
+        assert_eq!(found, [r#"gcr.io: ["failed"] false"#, r#"quay.io: ["scheduled"] true"#]);
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pierhead_api::image::ImageStream;
 use pierhead_api::meta::ObjectMeta;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Imports from one host at a time.
@@ -42,7 +43,11 @@ impl fmt::Display for ImportKey {
 
 /// The queues of all hosts. Clones are the same.
 #[derive(Clone, Default)]
-pub(crate) struct ImportQueue(Arc<Mutex<Turns>>);
+pub(crate) struct ImportQueue {
+    turns: Arc<Mutex<Turns>>,
+    /// Told whenever a turn ends.
+    ended: watch::Sender<u64>,
+}
 
 #[derive(Default)]
 struct Turns {
@@ -57,9 +62,14 @@ pub(crate) struct Turn {
 }
 
 impl ImportQueue {
+    /// Changes whenever a turn ends, and so another may start.
+    pub(crate) fn changed(&self) -> watch::Receiver<u64> {
+        self.ended.subscribe()
+    }
+
     /// Those of `wanted` that may start now.
     pub(crate) fn offered(&self, wanted: Vec<ImportKey>) -> Vec<ImportKey> {
-        let turns = self.0.lock();
+        let turns = self.turns.lock();
         let mut hosts: BTreeMap<String, Vec<ImportKey>> = BTreeMap::new();
         for key in wanted {
             hosts.entry(key.host.clone()).or_default().push(key);
@@ -75,7 +85,7 @@ impl ImportQueue {
 
     /// Notes that an import runs.
     pub(crate) fn start(&self, key: &ImportKey) -> Turn {
-        let mut turns = self.0.lock();
+        let mut turns = self.turns.lock();
         *turns.running.entry(key.host.clone()).or_default() += 1;
         if turns.last.len() >= REMEMBERED {
             turns.last.clear();
@@ -87,12 +97,15 @@ impl ImportQueue {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut turns = self.queue.0.lock();
-        let Some(running) = turns.running.get_mut(&self.key.host) else { return };
-        *running -= 1;
-        if *running == 0 {
-            turns.running.remove(&self.key.host);
+        let mut turns = self.queue.turns.lock();
+        if let Some(running) = turns.running.get_mut(&self.key.host) {
+            *running -= 1;
+            if *running == 0 {
+                turns.running.remove(&self.key.host);
+            }
         }
+        drop(turns);
+        self.queue.ended.send_modify(|count| *count += 1);
     }
 }
 
@@ -117,7 +130,9 @@ mod tests {
         more.push(key("other", "alive"));
         assert_eq!(queue.offered(more), [key("other", "alive")], "another host has a queue of its own");
         tokio::time::advance(Duration::from_secs(1)).await;
+        let changed = queue.changed();
         drop(turns);
+        assert!(changed.has_changed().unwrap(), "who waits hears of it");
         let offered = queue.offered(all.clone());
         assert_eq!(offered[..2], all[4..], "who had a turn waits for those who had none");
         assert_eq!(offered.len(), 4);

@@ -3,6 +3,8 @@
 //! What there is to delete is asked of the server's discovery, so a new kind is not forgotten. Nothing is
 //! remembered between runs: what is still there after a run is deleted by the next one.
 
+use std::time::Duration;
+
 use http::Method;
 use pierhead_api::core::Namespace;
 use pierhead_api::to_value;
@@ -12,6 +14,9 @@ use tokio::sync::watch;
 
 use crate::runner::{Outcome, Reconciler, Retry};
 
+/// How soon a namespace that waits for pods is looked at again.
+const PODS_END_WITHIN: Duration = Duration::from_secs(2);
+
 /// Why a namespace is not gone yet.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TerminationError {
@@ -19,7 +24,13 @@ pub(crate) enum TerminationError {
     Client(#[from] ClientError),
     /// Objects with finalizers of their own wait for whoever put these there.
     #[error("{remaining} objects are still there, the first is {resource}/{name}")]
-    NotEmpty { remaining: usize, resource: String, name: String },
+    NotEmpty {
+        remaining: usize,
+        resource: String,
+        name: String,
+        /// Whether pods are among them, which end by themselves before long.
+        pods: bool,
+    },
 }
 
 impl Retry for TerminationError {
@@ -28,6 +39,10 @@ impl Retry for TerminationError {
             Self::Client(error) => error.is_expected(),
             Self::NotEmpty { .. } => true,
         }
+    }
+
+    fn within(&self) -> Option<Duration> {
+        matches!(self, Self::NotEmpty { pods: true, .. }).then_some(PODS_END_WITHIN)
     }
 }
 
@@ -74,7 +89,8 @@ impl Reconciler for NamespaceTermination {
             left.extend(names.into_iter().map(|name| (resource.resource.plural.clone(), name)));
         }
         if let Some((resource, name)) = left.first().cloned() {
-            return Err(TerminationError::NotEmpty { remaining: left.len(), resource, name });
+            let pods = left.iter().any(|(resource, _)| resource == "pods");
+            return Err(TerminationError::NotEmpty { remaining: left.len(), resource, name, pods });
         }
         self.finalize(namespace).await?;
         Ok(Outcome::Changed)
