@@ -45,12 +45,21 @@ async fn run(deployer: Deployer, plays: Tasks, stop: CancellationToken) {
     }
     // By uid: a play ends by itself, and is begun once.
     let mut begun = BTreeMap::<String, CancellationToken>::new();
+    // Whose logs were kept when the others were removed.
+    let mut kept = None;
     loop {
         let pods = deployer.pods.list();
         let ours: Vec<_> = pods.iter().filter(|pod| is_deployer(pod)).collect();
         let uids: BTreeSet<String> = ours.iter().map(|pod| pod.metadata.uid.clone()).collect();
-        if let Err(error) = deployer.logs.keep_only(&uids) {
-            warn!(%error, "Logs of removed deployer pods could not be removed: {error}");
+        if kept.as_ref() != Some(&uids) {
+            let (logs, uids) = (deployer.logs.clone(), uids.clone());
+            match tokio::task::spawn_blocking(move || logs.keep_only(&uids).map(|()| uids)).await {
+                Ok(Ok(uids)) => kept = Some(uids),
+                Ok(Err(error)) => {
+                    warn!(%error, "Logs of removed deployer pods could not be removed: {error}");
+                }
+                Err(error) => warn!(%error, "Removing logs of deployer pods did not end: {error}"),
+            }
         }
         begun.retain(|uid, ended| uids.contains(uid) && !ended.is_cancelled());
         for pod in ours {
@@ -59,9 +68,11 @@ async fn run(deployer: Deployer, plays: Tasks, stop: CancellationToken) {
                 let ended = CancellationToken::new();
                 begun.insert(pod.metadata.uid.clone(), ended.clone());
                 let play = Play::new(deployer.clone(), Pod::clone(pod));
+                // A play that panics has ended, too, and is begun again with the next change.
+                let ended = ended.drop_guard();
                 plays.spawn("deployer-pod", |stop| async move {
                     Box::pin(play.run(stop)).await;
-                    ended.cancel();
+                    drop(ended);
                 });
             }
         }

@@ -109,21 +109,19 @@ impl Reconciler for PodEnd {
     }
 
     fn wake(&self) -> Option<Duration> {
-        let now = Instant::now();
-        let since = self.missing_nodes.lock();
-        since.values().map(|since| (*since + NODE_GRACE).saturating_duration_since(now)).min()
+        next_end(self.missing_nodes.lock().values(), Instant::now())
     }
 
     async fn reconcile(&self, remains: &Remains) -> Result<Outcome, ClientError> {
         let (namespace, name) = (Some(remains.name.namespace.as_str()), remains.name.name.as_str());
         match remains.what {
             What::Pod => match self.client.find::<Pod>(namespace, name).await? {
-                Some(pod) if pod.metadata.uid == remains.uid => self.end(&pod, remains).await,
+                Some(pod) if pod.metadata.uid == remains.uid => self.end(&pod).await,
                 _ => Ok(Outcome::Nothing),
             },
             What::Controller => match self.client.find::<ReplicationController>(namespace, name).await? {
                 Some(found) if self.has_lost_owner(&found.metadata).await? => {
-                    self.delete::<ReplicationController>(remains, None).await
+                    self.delete::<ReplicationController>(&found.metadata, None).await
                 }
                 _ => Ok(Outcome::Nothing),
             },
@@ -142,7 +140,7 @@ impl PodEnd {
         Self { client, pods, controllers, configs, nodes, missing_nodes: Mutex::default() }
     }
 
-    async fn end(&self, pod: &Pod, remains: &Remains) -> Result<Outcome, ClientError> {
+    async fn end(&self, pod: &Pod) -> Result<Outcome, ClientError> {
         let pods = self.pods.list();
         let facts = Facts {
             node_gone: self.gone_nodes(&pods).contains(&pod.spec.node_name),
@@ -151,8 +149,8 @@ impl PodEnd {
         };
         match end_of(pod, facts) {
             None => Ok(Outcome::Nothing),
-            Some(End::AtOnce) => self.delete::<Pod>(remains, Some(0)).await,
-            Some(End::Gently) => self.delete::<Pod>(remains, None).await,
+            Some(End::AtOnce) => self.delete::<Pod>(&pod.metadata, Some(0)).await,
+            Some(End::Gently) => self.delete::<Pod>(&pod.metadata, None).await,
         }
     }
 
@@ -204,20 +202,34 @@ impl PodEnd {
         Ok(uid.is_none_or(|uid| owner.is_other(&uid)))
     }
 
-    async fn delete<K: Object>(&self, remains: &Remains, grace: Option<i64>) -> Result<Outcome, ClientError> {
+    /// Deletes an object as it was judged: who was set free meanwhile, when its owner was deleted alone, stays.
+    async fn delete<K: Object>(
+        &self,
+        judged: &ObjectMeta,
+        grace: Option<i64>,
+    ) -> Result<Outcome, ClientError> {
+        let same = Preconditions {
+            uid: Some(judged.uid.clone()),
+            resource_version: Some(judged.resource_version.clone()),
+        };
         let options = DeleteOptions {
             grace_period_seconds: grace,
-            preconditions: Some(Preconditions { uid: Some(remains.uid.clone()), resource_version: None }),
-            propagation_policy: Some("Background".into()),
+            preconditions: Some(same),
             ..DeleteOptions::default()
         };
-        let NamespacedName { namespace, name } = &remains.name;
-        match self.client.delete::<K>(Some(namespace), name, &options).await {
+        match self.client.delete::<K>(Some(&judged.namespace), &judged.name, &options).await {
             Ok(_) => Ok(Outcome::Changed),
             Err(error) if error.is_not_found() => Ok(Outcome::Nothing),
             Err(error) => Err(error),
         }
     }
+}
+
+/// How soon the next node is given up that has been missing since one of these times. One that is given up already is no
+/// news, however long its pods stay.
+fn next_end<'a>(since: impl IntoIterator<Item = &'a Instant>, now: Instant) -> Option<Duration> {
+    let waits = since.into_iter().map(|since| (*since + NODE_GRACE).saturating_duration_since(now));
+    waits.filter(|wait| !wait.is_zero()).min()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -275,8 +287,9 @@ enum End {
 fn end_of(pod: &Pod, facts: Facts) -> Option<End> {
     let ObjectMeta { deletion_timestamp, finalizers, .. } = &pod.metadata;
     let is_going = deletion_timestamp.is_some();
-    // Whoever put a finalizer there decides when the pod goes; asking again changes nothing.
-    if is_going && !finalizers.is_empty() {
+    // Whoever put a finalizer there decides when the pod goes; asking again changes nothing. What is to become of
+    // dependents holds up nobody.
+    if is_going && finalizers.iter().any(|name| name != "orphan") {
         return None;
     }
     let unbound = is_going && pod.spec.node_name.is_empty();
@@ -306,7 +319,9 @@ mod tests {
     use pierhead_api::from_value;
     use serde_json::{Value, json};
 
-    use super::{End, Facts, end_of, owner, surplus};
+    use tokio::time::Instant;
+
+    use super::{End, Facts, NODE_GRACE, end_of, next_end, owner, surplus};
 
     const NOTHING: Facts = Facts { node_gone: false, owner_gone: false, surplus: false };
 
@@ -330,6 +345,17 @@ mod tests {
         check(going_on_node, Facts { owner_gone: true, ..NOTHING }, None);
         let held = json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["held"]});
         check(json!({"metadata": held}), Facts { node_gone: true, ..NOTHING }, None);
+        let noted = json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["orphan"]});
+        check(json!({"metadata": noted}), Facts { node_gone: true, ..NOTHING }, Some(End::AtOnce));
+    }
+
+    #[test]
+    fn a_node_that_is_given_up_wakes_nobody() {
+        let now = Instant::now();
+        assert_eq!(next_end([&now], now), Some(NODE_GRACE));
+        let given_up = now + NODE_GRACE;
+        assert_eq!(next_end([&now], given_up), None);
+        assert_eq!(next_end([&now, &given_up], given_up), Some(NODE_GRACE));
     }
 
     #[test]

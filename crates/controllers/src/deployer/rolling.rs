@@ -35,14 +35,15 @@ impl Bounds {
 
     /// How many pods the new version may have now.
     fn scaled_up(self, new: i32, old: i32) -> i32 {
-        let room = if old == 0 { self.desired - new } else { self.desired + self.max_surge - (old + new) };
+        let most = self.desired.saturating_add(self.max_surge);
+        let room = if old == 0 { self.desired - new } else { most.saturating_sub(old.saturating_add(new)) };
         if new == self.desired || room <= 0 { new } else { (new + room).min(self.desired) }
     }
 
     /// How many pods the old version needs still, when so many of the new one are available.
     fn scaled_down(self, new: i32, old: i32, new_available: i32) -> i32 {
         let new_unavailable = new - new_available;
-        let spare = old + new - self.min_available - new_unavailable;
+        let spare = old.saturating_add(new) - self.min_available - new_unavailable;
         if new == self.desired && new_available >= self.desired {
             return 0;
         }
@@ -76,7 +77,7 @@ impl Rolling {
         play.say(&format!(
             "--> Scaling up {to} from {new} to {desired}, scaling down {from} from {old} to 0 \
              (keep {min_available} pods available, don't exceed {} pods)",
-            desired + max_surge
+            desired.saturating_add(max_surge)
         ))?;
         let mut deadline = Instant::now() + self.timeout;
         while new != desired || old != 0 {
@@ -117,14 +118,19 @@ impl Rolling {
     }
 }
 
+/// No wait of a rollout is longer. Any number may be given, and a time must be able to bear it.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
+
 /// Seconds of a parameter, or what is meant without one.
 pub(super) fn seconds(given: Option<i64>, otherwise: i64) -> Duration {
-    Duration::from_secs(u64::try_from(given.unwrap_or(otherwise)).unwrap_or_default())
+    Duration::from_secs(u64::try_from(given.unwrap_or(otherwise)).unwrap_or_default()).min(LONGEST)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Bounds;
+    use tokio::time::Instant;
+
+    use super::{Bounds, seconds};
 
     /// Plays a rollout in which all pods become available at once; shows `new/old` after each step.
     #[track_caller]
@@ -152,6 +158,7 @@ mod tests {
         check(5, 2, 4, 2, "5/2 5/0");
         check(0, 0, 0, 2, "0/2 0/0");
         check(3, 1, 3, 0, "3/0 3/0");
+        check(3, i32::MAX, 3, 3, "3/3 3/0");
     }
 
     #[test]
@@ -165,5 +172,12 @@ mod tests {
         // Pods that die while it goes on do not make it go back.
         assert_eq!(bounds.scaled_down(3, 1, 0), 1);
         assert_eq!(bounds.scaled_down(4, 1, 4), 0);
+    }
+
+    #[test]
+    fn every_number_of_seconds_can_be_waited() {
+        assert_eq!(seconds(None, 600).as_secs(), 600);
+        assert_eq!(seconds(Some(-1), 600).as_secs(), 0);
+        assert!(Instant::now().checked_add(seconds(Some(i64::MAX), 600)).is_some());
     }
 }

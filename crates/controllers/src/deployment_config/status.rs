@@ -15,8 +15,9 @@ pub(super) fn status(
     latest: Option<&ReplicationController>,
     now: Timestamp,
 ) -> DeploymentConfigStatus {
-    let sum =
-        |number: fn(&ReplicationController) -> i32| deployments.iter().map(|rc| number(rc)).sum::<i32>();
+    let sum = |number: fn(&ReplicationController) -> i32| {
+        deployments.iter().fold(0_i32, |sum, rc| sum.saturating_add(number(rc)))
+    };
     let available = sum(|rc| rc.status.available_replicas);
     let wanted = sum(|rc| rc.spec.replicas.unwrap_or_default());
     let mut status = DeploymentConfigStatus {
@@ -24,7 +25,7 @@ pub(super) fn status(
         updated_replicas: latest.map_or(0, |latest| latest.status.replicas),
         available_replicas: available,
         ready_replicas: sum(|rc| rc.status.ready_replicas),
-        unavailable_replicas: (wanted - available).max(0),
+        unavailable_replicas: wanted.saturating_sub(available).max(0),
         ..config.status.clone()
     };
     let enough = available > 0 && available >= config.spec.replicas - Limits::tolerated(&config.spec);
