@@ -2,20 +2,25 @@
 //! automatic image triggers, and replication controllers with the annotation `image.openshift.io/triggers`.
 //!
 //! Owns only that. A configuration changed here is rolled out by `deployment_config`, which sees the difference to what
-//! is deployed. What a tag means is said in `api`, from the stream alone.
+//! is deployed. What a tag means is said in `api`, from the stream alone. A tag of another project counts only where the
+//! pods' service account could pull it: whoever writes a trigger must not learn by it what they may not read.
 
 mod annotation;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
+use std::sync::Arc;
 
+use pierhead_api::Object as _;
 use pierhead_api::apps::{DeploymentConfig, Followed};
-use pierhead_api::core::{ObjectReference, ReplicationController};
+use pierhead_api::authz::ResourceAttributes;
+use pierhead_api::core::{ObjectReference, PodTemplateSpec, ReplicationController};
 use pierhead_api::image::ImageStream;
 use pierhead_client::{Client, ClientError, Reflected};
 use tokio::sync::watch;
 
+use crate::access::Account;
 use crate::names::NamespacedName;
 use crate::runner::{Outcome, Reconciler};
 
@@ -57,24 +62,34 @@ fn tags_of(config: &DeploymentConfig) -> Vec<ObjectReference> {
     automatic.map(|params| params.from.clone()).collect()
 }
 
+/// Whose pods a template makes.
+fn account_of<'a>(namespace: &'a str, template: Option<&'a PodTemplateSpec>) -> Account<'a> {
+    let named = template.map(|template| template.spec.service_account_name.as_str());
+    Account { namespace, name: named.filter(|name| !name.is_empty()).unwrap_or("default") }
+}
+
 impl ImageTriggers {
     fn cached(&self, from: &ObjectReference) -> Option<String> {
         pull_spec(from, |namespace, stream| self.streams.get(Some(namespace), stream))
     }
 
-    /// What the tags mean by the server's word. Each stream is read once.
+    /// What the tags mean by the server's word to pods that run as `account`. Each stream is read once.
     async fn resolve(
         &self,
+        account: Account<'_>,
         tags: &[ObjectReference],
     ) -> Result<BTreeMap<(String, String), String>, ClientError> {
-        let mut streams: BTreeMap<(&str, &str), Option<std::sync::Arc<ImageStream>>> = BTreeMap::new();
+        let mut streams: BTreeMap<(&str, &str), Option<Arc<ImageStream>>> = BTreeMap::new();
         let mut resolved = BTreeMap::new();
         for from in tags {
             let Some((stream, _)) = from.name.split_once(':') else { continue };
             let key = (from.namespace.as_str(), stream);
             if let Entry::Vacant(unread) = streams.entry(key) {
-                let found = self.client.find::<ImageStream>(Some(key.0), key.1).await?;
-                unread.insert(found.map(std::sync::Arc::new));
+                let found = match self.may_pull(account, key).await? {
+                    true => self.client.find::<ImageStream>(Some(key.0), key.1).await?,
+                    false => None,
+                };
+                unread.insert(found.map(Arc::new));
             }
             let known = |namespace: &str, stream: &str| streams.get(&(namespace, stream)).cloned().flatten();
             if let Some(spec) = pull_spec(from, known) {
@@ -84,12 +99,34 @@ impl ImageTriggers {
         Ok(resolved)
     }
 
+    async fn may_pull(
+        &self,
+        account: Account<'_>,
+        (namespace, stream): (&str, &str),
+    ) -> Result<bool, ClientError> {
+        if namespace == account.namespace {
+            return Ok(true);
+        }
+        let action = ResourceAttributes {
+            namespace: namespace.into(),
+            verb: "get".into(),
+            group: ImageStream::GROUP.into(),
+            version: ImageStream::VERSION.into(),
+            resource: "imagestreams".into(),
+            subresource: "layers".into(),
+            name: stream.into(),
+            ..ResourceAttributes::default()
+        };
+        account.may(&self.client, action).await
+    }
+
     async fn follow_config(&self, name: &NamespacedName) -> Result<Outcome, ClientError> {
         let namespace = Some(name.namespace.as_str());
         let Some(mut config) = self.client.find::<DeploymentConfig>(namespace, &name.name).await? else {
             return Ok(Outcome::Nothing);
         };
-        let images = self.resolve(&tags_of(&config)).await?;
+        let account = account_of(&name.namespace, config.spec.template.as_ref());
+        let images = self.resolve(account, &tags_of(&config)).await?;
         let image =
             |from: &ObjectReference| images.get(&(from.namespace.clone(), from.name.clone())).cloned();
         if config.metadata.deletion_timestamp.is_some() || config.follow_images(image) != Followed::Changed {
@@ -105,7 +142,8 @@ impl ImageTriggers {
         else {
             return Ok(Outcome::Nothing);
         };
-        let images = self.resolve(&annotation::tags_of(&controller)).await?;
+        let account = account_of(&name.namespace, controller.spec.template.as_ref());
+        let images = self.resolve(account, &annotation::tags_of(&controller)).await?;
         let image =
             |from: &ObjectReference| images.get(&(from.namespace.clone(), from.name.clone())).cloned();
         if controller.metadata.deletion_timestamp.is_some() || !annotation::follow(&mut controller, image) {

@@ -4,11 +4,13 @@
 //! may be stopped and killed at any point. Nothing here sees the store, and nothing is authorized here: the
 //! client's identity is the server's choice.
 
+mod access;
 mod default_service_accounts;
 mod deployer;
 mod deployer_logs;
 mod deployment_config;
 mod endpoints;
+mod event_expiry;
 mod events;
 mod image_import;
 mod image_schedule;
@@ -128,6 +130,7 @@ pub fn start(client: Client, config: Config, tasks: &Tasks) {
         services: client.reflect::<Service>(Some(registry_hosts::NAMESPACE), tasks),
         routes: client.reflect::<Route>(Some(registry_hosts::NAMESPACE), tasks),
     };
+    event_expiry::start(client.clone(), config.clock.clone(), tasks);
     runner::start(
         DefaultServiceAccounts {
             client: client.clone(),

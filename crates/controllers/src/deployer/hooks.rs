@@ -1,7 +1,7 @@
 //! Hooks: what a configuration wants done before, in the middle of and after a rollout.
 //!
 //! A hook pod has a fixed name and stays until the rollout is over, so it runs once however often the play begins
-//! again. Setting a tag twice changes nothing the second time. Tags are set in the name of nobody who asks: so it
+//! again, and says on itself that its log was taken, so it is told once. Setting a tag twice changes nothing the second time. Tags are set in the name of nobody who asks: so it
 //! is asked first whether the project's account `deployer` might set them.
 
 use std::fmt;
@@ -10,14 +10,16 @@ use std::time::Duration;
 use pierhead_api::apps::{
     DEFAULT_ACTIVE_DEADLINE_SECONDS, ExecNewPodHook, LifecycleHook, TagImageHook, annotations, failure_policy,
 };
-use pierhead_api::authz::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
+use pierhead_api::authz::ResourceAttributes;
 use pierhead_api::core::{Container, EnvVar, ObjectReference, Pod, PodSpec, ReplicationController};
 use pierhead_api::image::{ImageStreamTag, TagReference};
 use pierhead_api::meta::ObjectMeta;
-use pierhead_client::{ApiRequest, ClientError, Resource};
+use pierhead_client::{ApiRequest, ClientError, Patch, Resource};
+use serde_json::json;
 use tokio::time::Instant;
 use tracing::debug;
 
+use crate::access::Account;
 use crate::deployer::play::{Play, Rollout, Stop};
 use crate::pods::owned_by;
 
@@ -28,6 +30,8 @@ const GRACE_SECONDS: i64 = 10;
 /// Most of a hook pod's log that is taken over, in bytes.
 const MOST_OF_LOG: usize = 1024 * 1024;
 const CONTAINER: &str = "lifecycle";
+/// Annotation of hook pods whose end was told.
+const TOLD: &str = "pierhead.io/hook-told";
 
 /// When a hook is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,12 +121,18 @@ impl Play {
             }
         }
         let pod = self.follow(namespace, &name, point).await?;
-        self.take_log(namespace, &name).await?;
-        if pod.status.phase == "Failed" {
-            self.say(&format!("--> {point}: Failed"))?;
-            return Err(HookError::Failed(pod.status.message));
+        let failed = pod.status.phase == "Failed";
+        if !pod.metadata.annotations.contains_key(TOLD) {
+            self.take_log(namespace, &name).await?;
+            self.say(&format!("--> {point}: {}", if failed { "Failed" } else { "Success" }))?;
+            let told = Patch::Merge(json!({"metadata": {"annotations": {TOLD: "true"}}}));
+            match client.patch::<Pod>(Some(namespace), &name, &told, None).await {
+                Ok(_) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(self.say(&format!("--> {point}: Success"))?)
+        if failed { Err(HookError::Failed(pod.status.message)) } else { Ok(()) }
     }
 
     /// Waits until a hook pod is finished.
@@ -189,11 +199,7 @@ impl Play {
     }
 
     async fn require_right_to_tag(&self, own: &str, namespace: &str, name: &str) -> Result<(), HookError> {
-        let user = format!("system:serviceaccount:{own}:{}", annotations::DEPLOYER_SERVICE_ACCOUNT);
-        let groups =
-            ["system:serviceaccounts", &format!("system:serviceaccounts:{own}"), "system:authenticated"]
-                .map(str::to_owned);
-        let attributes = ResourceAttributes {
+        let action = ResourceAttributes {
             namespace: namespace.into(),
             verb: "update".into(),
             group: "image.openshift.io".into(),
@@ -202,19 +208,11 @@ impl Play {
             name: name.into(),
             ..ResourceAttributes::default()
         };
-        let review = SubjectAccessReview {
-            spec: SubjectAccessReviewSpec {
-                resource_attributes: Some(attributes),
-                user: user.clone(),
-                groups: groups.to_vec(),
-                ..SubjectAccessReviewSpec::default()
-            },
-            ..SubjectAccessReview::default()
-        };
-        let review = self.deployer().client.create(None, &review).await?;
-        if review.status.allowed {
+        let deployer = Account { namespace: own, name: annotations::DEPLOYER_SERVICE_ACCOUNT };
+        if deployer.may(&self.deployer().client, action).await? {
             return Ok(());
         }
+        let user = deployer.user();
         Err(HookError::Failed(format!(
             "User {user:?} cannot update imagestreamtags.image.openshift.io {name:?} in project {namespace:?}"
         )))

@@ -6,7 +6,7 @@
 //! It can fail at a chosen write, before or after having done it, and stay silent from then on: as a process that
 //! was killed sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -69,6 +69,8 @@ struct State {
     objects: BTreeMap<Key, Value>,
     events: Vec<Event>,
     watchers: Vec<Watcher>,
+    /// Namespaces in which nobody may do anything.
+    closed: BTreeSet<String>,
 }
 
 impl State {
@@ -217,8 +219,24 @@ impl FakeApi {
 
     /// Puts an object there that says nothing but its name.
     pub(crate) fn put(&self, resource: &str, namespace: &str, name: &str) {
-        let object = json!({"metadata": {"namespace": namespace, "name": name}});
+        self.put_with(resource, namespace, name, json!({}));
+    }
+
+    /// The same, of an object that says something.
+    pub(crate) fn put_with(&self, resource: &str, namespace: &str, name: &str, mut object: Value) {
+        object["metadata"]["namespace"] = namespace.into();
+        object["metadata"]["name"] = name.into();
         self.state.lock().store(&key(resource, namespace, name), object);
+    }
+
+    /// Whether everybody may do everything in a namespace, or nobody anything. Only reviews of access know of it.
+    pub(crate) fn let_in(&self, namespace: &str, everybody: bool) {
+        let mut state = self.state.lock();
+        if everybody {
+            state.closed.remove(namespace)
+        } else {
+            state.closed.insert(namespace.to_owned())
+        };
     }
 
     /// `resource/name` of everything that was ever made, in order.
@@ -280,7 +298,10 @@ impl FakeApi {
             ["api", "v1"] => return answer(200, &resources(&["secrets", "serviceaccounts", "services"])),
             ["apis", "rbac.authorization.k8s.io", "v1"] => return answer(200, &resources(&["rolebindings"])),
             ["apis", "authorization.k8s.io", "v1", "subjectaccessreviews"] => {
-                return answer(201, &json!({"metadata": {}, "status": {"allowed": true}}));
+                let review: Value = serde_json::from_slice(body).unwrap();
+                let namespace = review["spec"]["resourceAttributes"]["namespace"].as_str().unwrap();
+                let allowed = !self.state.lock().closed.contains(namespace);
+                return answer(201, &json!({"metadata": {}, "status": {"allowed": allowed}}));
             }
             ["api", "v1", rest @ ..] | ["apis", _, "v1", rest @ ..] => rest,
             _ => return failure(404, "NotFound"),
@@ -377,6 +398,11 @@ impl FakeApi {
                 let object = state.replaced(&current, object, part);
                 answer(200, &state.store(key, object))
             }
+            Method::PATCH => {
+                let mut patched = current;
+                merge(&mut patched, &object);
+                answer(200, &state.store(key, patched))
+            }
             Method::DELETE if key.0 == "namespaces" => {
                 let mut dying = current;
                 dying["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
@@ -384,8 +410,10 @@ impl FakeApi {
                 answer(200, &state.store(key, dying))
             }
             Method::DELETE => {
-                let uid = &object["preconditions"]["uid"];
-                if uid.is_string() && *uid != current["metadata"]["uid"] {
+                let differs =
+                    |field: &str, wanted: &Value| wanted.is_string() && *wanted != current["metadata"][field];
+                let wanted = &object["preconditions"];
+                if differs("uid", &wanted["uid"]) || differs("resourceVersion", &wanted["resourceVersion"]) {
                     return failure(409, "Conflict");
                 }
                 answer(200, &state.delete(key, &object).unwrap())
@@ -408,6 +436,18 @@ impl FakeApi {
 
 fn key(resource: &str, namespace: &str, name: &str) -> Key {
     (resource.to_owned(), namespace.to_owned(), name.to_owned())
+}
+
+/// Merge patches, without deletion.
+fn merge(target: &mut Value, patch: &Value) {
+    match patch {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                merge(&mut target[field], value);
+            }
+        }
+        other => *target = other.clone(),
+    }
 }
 
 fn groups() -> Value {

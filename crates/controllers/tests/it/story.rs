@@ -109,6 +109,20 @@ async fn a_project_gets_its_accounts_secrets_and_bindings() {
     cluster.tasks.shutdown(Duration::from_secs(5)).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn events_go_an_hour_after_they_were_told() {
+    let cluster = Cluster::start();
+    let event = |told: String| json!({"lastTimestamp": told, "involvedObject": {"namespace": "shop"}});
+    cluster.api.put_with("events", "shop", "old", event("2026-01-01T00:00:00Z".into()));
+    let now = pierhead_runtime::Clock::now(&SystemClock).to_string();
+    cluster.api.put_with("events", "shop", "new", event(now));
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert_eq!(cluster.api.names_in("shop"), ["events/new", "events/old"]);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(cluster.api.names_in("shop"), ["events/new"]);
+    cluster.tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+}
+
 #[tokio::test]
 async fn what_is_deleted_comes_back() {
     let cluster = Cluster::start();
