@@ -19,8 +19,8 @@ use crate::exchange::Exchange;
 use crate::table::{Rule, Security, UpstreamTls};
 use crate::upstream::Target;
 
-/// Endpoints of one table that are tried before a request is given up.
-const TRIES: usize = 3;
+/// Endpoints of one table that are tried before a request, or a connection that is passed through, is given up.
+pub(crate) const TRIES: usize = 3;
 /// Tables that are asked: the one the request found, and newer ones.
 const TABLES: usize = 3;
 /// How long a request whose endpoints are all gone waits to hear of others.

@@ -1,28 +1,44 @@
 //! The cookie that keeps a client at the endpoint it was served by (platform 7.4).
 //!
-//! Owns taking it out of requests, for backends have cookies of their own, and setting it in answers. Which endpoint a
+//! Owns taking it out of requests, for backends have cookies of their own, setting it in answers, and that a backend gets
+//! all cookies in one field. Which endpoint a
 //! value means is `table::backends`' affair.
 
 use http::header::{CACHE_CONTROL, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
+/// Joins the cookies of several fields into one: HTTP/2 may send them apart, HTTP/1.1 must not (RFC 9113 8.2.3).
+pub(crate) fn join(headers: &mut HeaderMap) {
+    let fields: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if fields.len() > 1 {
+        let joined = value_of(&fields);
+        headers.insert(COOKIE, joined);
+    }
+}
+
 /// The value of the cookie `name`, which is removed.
 pub(crate) fn take(headers: &mut HeaderMap, name: &str) -> Option<String> {
-    let value_in = |cookie: &str| Some(cookie.trim().strip_prefix(name)?.strip_prefix('=')?.to_owned());
-    let texts = || headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let found = texts().flat_map(|text| text.split(';')).find_map(value_in)?;
-    let others: Vec<String> = texts()
-        .map(|text| {
-            let rest = text.split(';').filter(|cookie| value_in(cookie).is_none()).map(str::trim);
-            rest.collect::<Vec<_>>().join("; ")
-        })
-        .filter(|text| !text.is_empty())
-        .collect();
-    headers.remove(COOKIE);
-    for other in others {
-        headers.append(COOKIE, HeaderValue::try_from(other).expect("a part of a header value is one"));
+    join(headers);
+    let value_in = |cookie: &[u8]| {
+        let value = cookie.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
+    let field = headers.get(COOKIE)?;
+    let cookies = || field.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let found = cookies().find_map(value_in)?;
+    let others: Vec<&[u8]> = cookies().filter(|cookie| value_in(cookie).is_none()).collect();
+    if others.is_empty() {
+        headers.remove(COOKIE);
+    } else {
+        let others = value_of(&others);
+        headers.insert(COOKIE, others);
     }
     Some(found)
+}
+
+fn value_of(cookies: &[&[u8]]) -> HeaderValue {
+    let joined = cookies.join(b"; ".as_slice());
+    HeaderValue::from_bytes(&joined).expect("parts of header values make one")
 }
 
 /// Makes the client send `value` from now on. Nobody else may be given an answer that does so.
@@ -35,8 +51,8 @@ pub(crate) fn set(headers: &mut HeaderMap, name: &str, value: &str, encrypted: b
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
     use http::header::COOKIE;
+    use http::{HeaderMap, HeaderValue};
 
     use super::{set, take};
 
@@ -44,11 +60,11 @@ mod tests {
     fn check(sent: &[&str], value: Option<&str>, left: &[&str]) {
         let mut headers = HeaderMap::new();
         for text in sent {
-            headers.append(COOKIE, text.parse().unwrap());
+            headers.append(COOKIE, HeaderValue::from_bytes(text.as_bytes()).unwrap());
         }
         assert_eq!(take(&mut headers, "shop").as_deref(), value);
-        let rest: Vec<&str> = headers.get_all(COOKIE).iter().map(|text| text.to_str().unwrap()).collect();
-        assert_eq!(rest, left);
+        let rest: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        assert_eq!(rest, left.iter().map(|text| text.as_bytes()).collect::<Vec<_>>());
     }
 
     #[test]
@@ -57,7 +73,9 @@ mod tests {
         check(&["a=1; b=2"], None, &["a=1; b=2"]);
         check(&["shop=x"], Some("x"), &[]);
         check(&["a=1; shop=x;b=2"], Some("x"), &["a=1; b=2"]);
-        check(&["a=1", "shop=x", "shopping=y"], Some("x"), &["a=1", "shopping=y"]);
+        check(&["a=1", "shop=x", "shopping=y"], Some("x"), &["a=1; shopping=y"]);
+        check(&["a=1", "b=2"], None, &["a=1; b=2"]);
+        check(&["name=jörg", "shop=x"], Some("x"), &["name=jörg"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use pierhead_runtime::Tasks;
 use pierhead_runtime::listen::ConnectionInfo;
 use tokio::sync::Notify;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::attempts::{Asked, Attempts, Replay};
 use crate::body::{Progress, RequestBody, ResponseBody};
@@ -189,13 +189,10 @@ impl Exchange {
         };
         let mut connection = match connected {
             Ok(connection) => connection,
-            Err(error) => {
-                info!(address = %target.address, error = %describe(&error), "A backend cannot be reached");
-                return Tried::Unsent {
-                    request,
-                    failure: Failure::Unreachable(target.address),
-                    reused: false,
-                };
+            // Whoever connects tells of it, once.
+            Err(_) => {
+                let failure = Failure::Unreachable(target.address);
+                return Tried::Unsent { request, failure, reused: false };
             }
         };
         let sent = tokio::select! {
@@ -220,7 +217,7 @@ impl Exchange {
 
     /// Connects the two ends of an upgraded connection, in the background.
     fn tunnel(&self, client: hyper::upgrade::OnUpgrade, backend: hyper::upgrade::OnUpgrade, rule: &Rule) {
-        let idle = rule.tunnel_idle.unwrap_or(self.idle);
+        let idle = rule.tunnel_idle.unwrap_or(tunnel::IDLE);
         self.tasks.spawn("upgraded connection", |stop| async move {
             let ends = tokio::select! {
                 ends = async { tokio::try_join!(client, backend) } => ends,
@@ -276,11 +273,6 @@ impl Failure {
 
 fn own(page: Response<Full<Bytes>>) -> Answer {
     page.map(Either::Right)
-}
-
-fn describe(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The request as the backend gets it: HTTP/1.1, origin form, our headers.

@@ -11,6 +11,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
+use crate::cookie;
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -40,6 +42,7 @@ pub(crate) fn prepare_request(headers: &mut HeaderMap, origin: Origin<'_>) {
     strip_connection_headers(headers);
     headers.remove(PROXY_AUTHORIZATION);
     strip_forwarding_headers(headers);
+    cookie::join(headers);
     if let Some(protocol) = upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol);
@@ -257,6 +260,7 @@ mod tests {
             &[("connection", "upgrade"), ("upgrade", "websocket")],
         );
         check_request(&[("upgrade", "h2c")], &[]);
+        check_request(&[("cookie", "a=1"), ("cookie", "b=2")], &[("cookie", "a=1; b=2")]);
         check_request(&[("transfer-encoding", "chunked"), ("content-length", "5")], &[]);
         check_request(&[("connection", "x-forwarded-for")], &[]);
     }

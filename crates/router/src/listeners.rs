@@ -4,9 +4,8 @@
 //! Deadlines cover the whole of it (`reliability-and-security.md` 7-J J6).
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use pierhead_runtime::Tasks;
 use pierhead_runtime::listen::{self, ConnectionInfo, Limits, Listener, TlsInfo};
@@ -18,11 +17,11 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use crate::attempts::TRIES;
 use crate::exchange::Exchange;
 use crate::hello::{self, Hello, LONGEST_HELLO};
 use crate::table::Rule;
 use crate::tunnel::{self, Replayed};
-use crate::upstream::{CONNECT_LIMIT, connect_tcp};
 
 /// Serves plain HTTP on `listener` in the background.
 pub(crate) fn serve_http(listener: Listener, exchange: &Exchange, tasks: &Tasks, limits: Limits) {
@@ -68,10 +67,13 @@ impl Front {
                 listen::serve_stream(*stream, info, handler, &self.limits, stop).await;
             }
             Ok(Ok(Opened::Passthrough(rule, first, stream))) => {
-                let idle = rule.tunnel_idle.unwrap_or(self.exchange.idle);
-                let mut addresses = rule.backends.next(peer.ip().to_canonical());
-                self.exchange.upstreams.prefer_reachable(&mut addresses);
-                if let Err(error) = pass_through(&addresses, &first, stream, idle, stop).await {
+                let idle = rule.tunnel_idle.or(rule.idle).unwrap_or(tunnel::IDLE);
+                let passed = async {
+                    let mut backend = self.reach(&rule, peer.ip()).await?;
+                    backend.write_all(&first).await?;
+                    tunnel::run(stream, backend, idle, stop).await
+                };
+                if let Err(error) = passed.await {
                     debug!(%peer, %error, "Passthrough connection from {peer} ended early");
                 }
             }
@@ -104,25 +106,20 @@ impl Front {
         let stream = acceptor.accept(Replayed::new(first, stream)).await?;
         Ok(Opened::Terminated(Box::new(stream)))
     }
-}
 
-async fn pass_through(
-    addresses: &[SocketAddr],
-    first: &[u8],
-    client: TcpStream,
-    idle: Duration,
-    stop: CancellationToken,
-) -> io::Result<()> {
-    let mut failure = io::Error::new(io::ErrorKind::NotConnected, "no endpoint is ready");
-    for address in addresses {
-        match tokio::time::timeout(CONNECT_LIMIT, connect_tcp(*address)).await {
-            Ok(Ok(mut backend)) => {
-                backend.write_all(first).await?;
-                return tunnel::run(client, backend, idle, stop).await;
+    /// A connection to the first endpoint of a passthrough route that takes one.
+    async fn reach(&self, rule: &Rule, client: IpAddr) -> io::Result<TcpStream> {
+        let upstreams = &self.exchange.upstreams;
+        let mut addresses = rule.backends.next(client.to_canonical());
+        upstreams.prefer_reachable(&mut addresses);
+        addresses.truncate(TRIES);
+        let mut failure = io::Error::new(io::ErrorKind::NotConnected, "no endpoint is ready");
+        for (index, address) in addresses.iter().enumerate() {
+            match upstreams.connect_raw(*address, index + 1 == addresses.len()).await {
+                Ok(backend) => return Ok(backend),
+                Err(error) => failure = io::Error::other(error),
             }
-            Ok(Err(error)) => failure = error,
-            Err(elapsed) => failure = elapsed.into(),
         }
+        Err(failure)
     }
-    Err(failure)
 }

@@ -76,7 +76,7 @@ pub(crate) struct Rule {
     pub(crate) cookie: Option<String>,
     /// How long neither side may send anything; the router's own limit when absent.
     pub(crate) idle: Option<Duration>,
-    /// The same for tunnels: passthrough and upgraded connections.
+    /// The same for tunnels: upgraded connections, and before `idle` passthrough ones.
     pub(crate) tunnel_idle: Option<Duration>,
 }
 
@@ -114,15 +114,14 @@ impl Table {
             let key = candidate.key();
             if let Ok(security) = &candidate.outcome {
                 let backends = lookup.backends(candidate.route);
-                let idle = limit(candidate.route, TIMEOUT_ANNOTATION);
                 let rule = Rule {
                     key: key.clone(),
                     path: candidate.route.spec.path.trim_end_matches('/').to_owned(),
                     security: security.clone(),
                     cookie: backends.offers_choice().then(|| cookie_name(candidate.route)).flatten(),
                     backends,
-                    idle,
-                    tunnel_idle: limit(candidate.route, TUNNEL_ANNOTATION).or(idle),
+                    idle: limit(candidate.route, TIMEOUT_ANNOTATION),
+                    tunnel_idle: limit(candidate.route, TUNNEL_ANNOTATION),
                 };
                 table.host_mut(&candidate).rules.push(Arc::new(rule));
             }

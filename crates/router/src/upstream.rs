@@ -20,13 +20,13 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 use tokio_rustls::TlsConnector;
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::body::RequestBody;
 use crate::table::UpstreamTls;
 
 /// How long a backend may take to accept, when there is nobody else to ask.
-pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// The same when there is.
 const IMPATIENT_LIMIT: Duration = Duration::from_secs(1);
 /// How long a backend that could not be reached is asked only after the others.
@@ -151,10 +151,15 @@ impl Upstreams {
         }
     }
 
-    fn remember(&self, address: SocketAddr, reached: bool) {
-        if !reached {
-            self.shared.avoided.lock().insert(address, Instant::now() + AVOIDED_FOR);
+    /// Takes note of how connecting to a backend went, and tells when it is no longer as before.
+    fn remember<T>(&self, address: SocketAddr, opened: &Result<T, ConnectError>) {
+        if let Err(error) = opened {
+            let until = Instant::now() + AVOIDED_FOR;
+            let known = self.shared.avoided.lock().insert(address, until);
             self.shared.avoids.store(true, Ordering::Relaxed);
+            if known.is_none() {
+                info!(%address, error = %describe(error), "A backend cannot be reached");
+            }
         } else if self.shared.avoids.load(Ordering::Relaxed) {
             self.shared.avoided.lock().remove(&address);
         }
@@ -199,12 +204,34 @@ impl Upstreams {
 
     /// A new connection.
     pub(crate) async fn connect(&self, target: &Target) -> Result<Connection, ConnectError> {
-        let address = target.address;
-        let limit = if target.is_last { CONNECT_LIMIT } else { IMPATIENT_LIMIT };
-        let opened = tokio::time::timeout(limit, self.open(target)).await;
+        let sender = self.within_limit(target.address, target.is_last, self.open(target)).await?;
+        Ok(Connection { sender, lease: self.lease(target), reused: false })
+    }
+
+    /// A connection for bytes that nobody here reads.
+    pub(crate) async fn connect_raw(
+        &self,
+        address: SocketAddr,
+        is_last: bool,
+    ) -> Result<TcpStream, ConnectError> {
+        let opening = async {
+            let opened = connect_tcp(address).await;
+            opened.map_err(|source| ConnectError::Connect { address, source })
+        };
+        self.within_limit(address, is_last, opening).await
+    }
+
+    async fn within_limit<T>(
+        &self,
+        address: SocketAddr,
+        is_last: bool,
+        opening: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        let limit = if is_last { CONNECT_LIMIT } else { IMPATIENT_LIMIT };
+        let opened = tokio::time::timeout(limit, opening).await;
         let opened = opened.map_err(|source| ConnectError::TooSlow { address, source }).flatten();
-        self.remember(address, opened.is_ok());
-        Ok(Connection { sender: opened?, lease: self.lease(target), reused: false })
+        self.remember(address, &opened);
+        opened
     }
 
     async fn open(&self, target: &Target) -> Result<SendRequest<RequestBody>, ConnectError> {
@@ -240,8 +267,13 @@ impl Upstreams {
     }
 }
 
+fn describe(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// Opens a connection on which small writes leave at once.
-pub(crate) async fn connect_tcp(address: SocketAddr) -> io::Result<TcpStream> {
+async fn connect_tcp(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
@@ -264,5 +296,34 @@ impl Lease {
         {
             connections.push(Idle { sender, since: Instant::now() });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pierhead_runtime::Tasks;
+    use tokio::net::TcpListener;
+
+    use super::Upstreams;
+
+    #[tokio::test]
+    async fn a_backend_that_cannot_be_reached_is_remembered_until_it_can() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let gone = listener.local_addr().unwrap();
+        drop(listener);
+        let other = ([127, 0, 0, 1], 1).into();
+        let tasks = Tasks::new();
+        let upstreams = Upstreams::start(&tasks);
+        let order = || {
+            let mut addresses = [gone, other];
+            upstreams.prefer_reachable(&mut addresses);
+            addresses
+        };
+        assert_eq!(order(), [gone, other]);
+        upstreams.connect_raw(gone, false).await.unwrap_err();
+        assert_eq!(order(), [other, gone]);
+        let _back = TcpListener::bind(gone).await.unwrap();
+        upstreams.connect_raw(gone, false).await.unwrap();
+        assert_eq!(order(), [gone, other]);
     }
 }

@@ -325,6 +325,8 @@ fn annotations_say_who_is_asked_and_for_how_long() {
     assert_eq!(named.cookie.as_deref(), Some("shop"));
     let seconds = |limit: Option<std::time::Duration>| limit.map(|limit| limit.as_secs());
     assert_eq!((seconds(named.idle), seconds(named.tunnel_idle)), (Some(5), Some(3600)));
+    let answers = rule_of(json!({"haproxy.router.openshift.io/timeout": "5s"}));
+    assert_eq!(answers.tunnel_idle, None, "what is meant for answers ends no websocket");
     let hostile = rule_of(json!({"router.openshift.io/cookie_name": "a=b; path=/"}));
     assert_eq!(hostile.cookie, plain.cookie);
     assert_eq!(rule_of(json!({"haproxy.router.openshift.io/disable_cookies": "true"})).cookie, None);

@@ -202,12 +202,14 @@ async fn a_refused_connection_goes_to_the_next_even_with_a_body() {
 #[tokio::test]
 async fn a_request_whose_only_pod_is_gone_waits_for_news() {
     let fixture = Arc::new(Fixture::start());
-    let (gone, new) = (Pod::start("gone"), Pod::start("new"));
-    fixture.publish_pods(&[route()], &[gone.address]);
-    gone.end().await;
+    let (seen, new) = (Arc::new(AtomicUsize::new(0)), Pod::start("new"));
+    let (killed, _serving) = killed_after_reading(Arc::clone(&seen)).await;
+    fixture.publish_pods(&[route()], &[killed]);
     let asking = Arc::clone(&fixture);
     let request = Beside::start(async move { Client::connect(&asking).await.get("/").await });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    while seen.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
     fixture.publish_pods(&[route()], &[new.address]);
     assert_eq!(request.end().await, (StatusCode::OK, "new".to_owned()));
     new.end().await;

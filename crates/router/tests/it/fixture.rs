@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use pierhead_api::from_value;
 use pierhead_router::table::{Inputs, PemCache, Policy, Table};
 use pierhead_router::{Proxy, ProxyConfig};
@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 pub(crate) const GRACE: Duration = Duration::from_secs(10);
 pub(crate) const PIECE: usize = 64 * 1024;
@@ -125,18 +126,31 @@ impl Fixture {
         sni: &str,
         request: Request<Full<Bytes>>,
     ) -> (Response<Incoming>, Vec<u8>) {
-        let roots = tls::roots(self.authority.certificate().as_bytes()).unwrap();
-        let config = tls::client_config(roots, Alpn::Http1).unwrap();
-        let mut config = rustls::ClientConfig::clone(&config);
-        config.dangerous().set_certificate_verifier(Arc::new(anyone::Anyone));
-        let stream = TcpStream::connect(self.proxy.https_addr()).await.unwrap();
-        let name = sni.to_owned().try_into().unwrap();
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+        let stream = self.tls_to(sni, Alpn::Http1).await;
         let shown = stream.get_ref().1.peer_certificates().unwrap()[0].to_vec();
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         self.tasks.spawn("client", |_| async { drop(connection.await) });
         (sender.send_request(request).await.unwrap(), shown)
+    }
+
+    /// One request over HTTP/2.
+    pub(crate) async fn over_http2(&self, sni: &str, request: Request<Full<Bytes>>) -> Response<Incoming> {
+        let stream = TokioIo::new(self.tls_to(sni, Alpn::Http2AndHttp1).await);
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        self.tasks.spawn("client", |_| async { drop(connection.await) });
+        sender.send_request(request).await.unwrap()
+    }
+
+    async fn tls_to(&self, sni: &str, alpn: Alpn) -> TlsStream<TcpStream> {
+        let roots = tls::roots(self.authority.certificate().as_bytes()).unwrap();
+        let config = tls::client_config(roots, alpn).unwrap();
+        let mut config = rustls::ClientConfig::clone(&config);
+        config.dangerous().set_certificate_verifier(Arc::new(anyone::Anyone));
+        let stream = TcpStream::connect(self.proxy.https_addr()).await.unwrap();
+        let name = sni.to_owned().try_into().unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
     }
 
     /// One request over plain HTTP.

@@ -44,6 +44,18 @@ async fn edge_shows_the_routes_own_certificate_or_the_default_one() {
 }
 
 #[tokio::test]
+async fn cookies_that_http2_sends_apart_arrive_together() {
+    let fixture = Fixture::start();
+    fixture.publish(&[edge("None")]);
+    let request =
+        Request::get(format!("https://{HOST}/headers")).header("cookie", "a=1").header("cookie", "b=2");
+    let response = fixture.over_http2(HOST, request.body(Full::default()).unwrap()).await;
+    let headers = text(response).await;
+    assert!(headers.starts_with("cookie: a=1; b=2\nforwarded: "), "{headers}");
+    fixture.stop().await;
+}
+
+#[tokio::test]
 async fn plain_http_gets_what_the_route_says() {
     let fixture = Fixture::start();
     let ask = async |path: &str| {
