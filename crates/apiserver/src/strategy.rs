@@ -1,8 +1,8 @@
 //! What a kind is, as code: pure hooks around the verbs, typed by the kind's object.
 //!
 //! Owns the [`Strategy`] trait that every stored kind implements, what a hook is told about the write ([`Change`]), and
-//! the adapter that lets the untyped collection call typed hooks without downcasts. Hooks do no I/O and read no clock:
-//! a look-up belongs to admission.
+//! the adapter that lets the untyped collection call typed hooks without downcasts. Hooks read no clock and ask nothing
+//! but what else the caller may do: other look-ups belong to admission.
 
 use std::sync::Arc;
 

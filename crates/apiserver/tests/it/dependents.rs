@@ -142,6 +142,25 @@ async fn references_are_followed_as_they_change() {
     assert_eq!(left(&world.store), ["freed 0"]);
 }
 
+fn put_past_the_server(
+    name: &str,
+    document: &Value,
+) -> impl FnMut(&mut WriteTx<'_>) -> Result<(), StoreError> + use<> {
+    let (key, record) = (ObjectKey::new("configmaps", "default", name), document.to_string());
+    move |tx| tx.put(&OBJECTS, &key, &ObjectRecord(record.clone().into())).map(|_| ())
+}
+
+#[tokio::test]
+async fn who_names_no_owner_any_more_stays_however_that_came() {
+    let world = World::new().await;
+    let a = make(&world, "a", &[]).await;
+    let mut dependent = make(&world, "a1", &[&a]).await;
+    dependent["metadata"]["ownerReferences"] = Value::Null;
+    world.store.write(put_past_the_server("a1", &dependent)).await.unwrap();
+    delete(&world, "a", json!({})).await;
+    assert_eq!(left(&world.store), ["a1 0"]);
+}
+
 /// Written by a version that kept no list of who owns whom.
 #[tokio::test]
 async fn dependents_of_older_stores_are_found() {
@@ -152,11 +171,7 @@ async fn dependents_of_older_stores_are_found() {
     let mut dependent = map("a1", &[&owner]);
     dependent["metadata"]["namespace"] = "default".into();
     for (name, document) in [("a", owner), ("a1", dependent)] {
-        let key = ObjectKey::new("configmaps", "default", name);
-        let put = move |tx: &mut WriteTx<'_>| -> Result<(), StoreError> {
-            tx.put(&OBJECTS, &key, &ObjectRecord(document.to_string().into())).map(|_| ())
-        };
-        store.write(put).await.unwrap();
+        store.write(put_past_the_server(name, &document)).await.unwrap();
     }
     let world = World::over(store, clock.shared()).await;
     assert_eq!(left(&world.store), ["a 0", "a1 1"]);
