@@ -301,3 +301,14 @@ pub enum StreamError {
     #[error("storing image metadata")]
     Store(#[from] StoreError),
 }
+
+impl StreamError {
+    pub(crate) fn not_found(resource: &'static str, name: &str) -> Self {
+        Self::NotFound { resource, name: name.to_owned() }
+    }
+
+    /// An error if anything is wrong.
+    pub(crate) fn invalid_if(kind: &'static str, name: &str, errors: FieldErrors) -> Result<(), Self> {
+        if errors.is_empty() { Ok(()) } else { Err(Self::Invalid { kind, name: name.to_owned(), errors }) }
+    }
+}

@@ -82,7 +82,7 @@ impl Images {
         image: Image,
         dry_run: DryRun,
     ) -> Result<Image, StreamError> {
-        invalid_if(&image)?;
+        StreamError::invalid_if("Image", &image.metadata.name, image.validate())?;
         let new = self.prepare(image);
         let _kept = self.keep_large_manifest(&new).await?;
         self.edit(dry_run, move |tx| {
@@ -107,10 +107,7 @@ impl Images {
         self.edit(dry_run, move |tx| {
             let name = image.metadata.name.clone();
             let stored = tx.row(&IMAGES, &name)?.ok_or_else(|| unknown(&name))?.image;
-            let errors = image.validate_update(&stored);
-            if !errors.is_empty() {
-                return Err(StreamError::Invalid { kind: "Image", name, errors });
-            }
+            StreamError::invalid_if("Image", &name, image.validate_update(&stored))?;
             check_version(&image.metadata, &stored.metadata)?;
             let mut updated = image.clone();
             keep_what_is_fixed(&mut updated, &stored, manifest.is_some());
@@ -152,11 +149,7 @@ impl Images {
         signature: ImageSignature,
         dry_run: DryRun,
     ) -> Result<ImageSignature, StreamError> {
-        let errors = signature.validate();
-        if !errors.is_empty() {
-            let name = signature.metadata.name.clone();
-            return Err(StreamError::Invalid { kind: "ImageSignature", name, errors });
-        }
+        StreamError::invalid_if("ImageSignature", &signature.metadata.name, signature.validate())?;
         let now = self.0.clock.now();
         self.edit(dry_run, move |tx| {
             let full = &signature.metadata.name;
@@ -231,9 +224,7 @@ impl Images {
         if let Some(refusal) = reference.and_then(|reference| self.import_refusal(&reference, true)) {
             errors.forbidden("image.dockerImageReference", refusal);
         }
-        if !errors.is_empty() {
-            return Err(StreamError::Invalid { kind: "ImageStreamMapping", name: stream, errors });
-        }
+        StreamError::invalid_if("ImageStreamMapping", &stream, errors)?;
         mapping.image.signatures.clear();
         let managed = mapping.image.is_managed();
         let (sent, tag) = (mapping.image.docker_image_reference.clone(), mapping.tag);
@@ -458,14 +449,6 @@ fn check_version(sent: &ObjectMeta, stored: &ObjectMeta) -> Result<(), StreamErr
     Err(StreamError::Conflict { resource: IMAGES_RESOURCE, name, newest })
 }
 
-fn invalid_if(image: &Image) -> Result<(), StreamError> {
-    let errors = image.validate();
-    if errors.is_empty() {
-        return Ok(());
-    }
-    Err(StreamError::Invalid { kind: "Image", name: image.metadata.name.clone(), errors })
-}
-
 fn unknown(name: &str) -> StreamError {
-    StreamError::NotFound { resource: IMAGES_RESOURCE, name: name.to_owned() }
+    StreamError::not_found(IMAGES_RESOURCE, name)
 }

@@ -171,15 +171,13 @@ impl Images {
 
     /// Whoever makes a blob or refers to one holds this for reading; whoever removes one, for writing.
     pub(crate) fn stripe(&self, digest: &Digest) -> &RwLock<()> {
-        let last = digest.hash().last().copied().map_or(0, usize::from);
-        &self.0.stripes[last % STRIPES]
+        &self.0.stripes[stripe_of(digest)]
     }
 
     /// The stripes of several blobs, for reading. Each is taken once: a second time could wait for somebody who waits
     /// for the first.
     pub(crate) async fn stripes(&self, digests: Vec<Digest>) -> Vec<RwLockReadGuard<'_, ()>> {
-        let stripe = |digest: &Digest| digest.hash().last().copied().map_or(0, usize::from) % STRIPES;
-        let needed: std::collections::BTreeSet<usize> = digests.iter().map(stripe).collect();
+        let needed: std::collections::BTreeSet<usize> = digests.iter().map(stripe_of).collect();
         let mut held = Vec::with_capacity(needed.len());
         for index in needed {
             held.push(self.0.stripes[index].read().await);
@@ -207,4 +205,8 @@ impl Images {
     {
         self.store().write(closure).await
     }
+}
+
+fn stripe_of(digest: &Digest) -> usize {
+    digest.hash().last().copied().map_or(0, usize::from) % STRIPES
 }

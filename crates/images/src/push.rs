@@ -17,7 +17,6 @@ use crate::error::PushError;
 use crate::image_metadata::pushed_image;
 use crate::links::{RENEW_AFTER_S, hold, link, refer, referrer};
 use crate::manifest_record::ManifestRecord;
-use crate::repository_end::has_namespace;
 use crate::rows::{Rows, obtain_repository, stream_key};
 use crate::stream_edit::{Authorship, StreamEdit};
 use crate::tables::{IMAGES, ImageRecord, Item, MANIFESTS, RepositoryId, StreamRecord};
@@ -182,7 +181,7 @@ impl PushPlan {
             return Ok(Applied::NeedsImage);
         }
         let head = tx.head(&self.namespace, &self.name)?;
-        if head.is_none() && !(self.may_create && has_namespace(tx, &self.namespace)?) {
+        if head.is_none() && !self.may_create {
             let (namespace, name) = stream_key(&self.namespace, &self.name);
             return Err(PushError::StreamMissing { namespace, name });
         }

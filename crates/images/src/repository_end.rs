@@ -39,11 +39,6 @@ pub(crate) fn bury(
     Ok(repository)
 }
 
-/// Whether a namespace exists. What is founded in one that is gone would be its successor's.
-pub(crate) fn has_namespace(rows: &impl Rows, namespace: &str) -> Result<bool, StoreError> {
-    rows.has_row(&OBJECTS, &ObjectKey::new("namespaces", "", namespace))
-}
-
 /// Makes a repository unreachable that nobody needs: its namespace is gone, or it has neither a stream nor a blob.
 pub(crate) fn bury_forsaken(
     tx: &mut WriteTx<'_>,
@@ -62,7 +57,7 @@ pub(crate) fn is_forsaken(
     repository: RepositoryId,
     at: &RepositoryName,
 ) -> Result<bool, StoreError> {
-    if !has_namespace(rows, &at.namespace)? {
+    if !rows.has_row(&OBJECTS, &ObjectKey::new("namespaces", "", at.namespace.as_str()))? {
         return Ok(true);
     }
     let is_empty = || rows.rows(&LINKS, &KeyRange::prefix(&repository), 1).map(|links| links.is_empty());

@@ -131,10 +131,7 @@ impl SpecEdit<'_, '_, '_> {
         for tag in &changed {
             self.follow(tag, &mut errors)?;
         }
-        if errors.is_empty() {
-            return Ok(());
-        }
-        Err(StreamError::Invalid { kind: "ImageStream", name: self.edit.name.clone(), errors })
+        StreamError::invalid_if("ImageStream", &self.edit.name, errors)
     }
 
     /// Does for a changed tag what can be done at once.

@@ -135,7 +135,7 @@ impl Images {
         stream.metadata.namespace = permit.namespace().to_owned();
         normalize(&mut stream);
         stream.status = pierhead_api::image::ImageStreamStatus::default();
-        invalid_if(&stream.metadata.name, stream.validate())?;
+        StreamError::invalid_if("ImageStream", &stream.metadata.name, stream.validate())?;
         let permissions = Permissions::ask(permit.namespace(), &stream.spec.tags, &BTreeMap::new(), may_pull);
         let (by, shared) = (self.authorship(permit), Arc::clone(&self.0));
         let imports = |tag: &TagReference| tag.from.as_ref().is_some_and(|from| from.kind == "DockerImage");
@@ -180,7 +180,7 @@ impl Images {
         if stream.metadata.resource_version.is_empty() {
             errors.invalid("metadata.resourceVersion", "", "must be specified for an update");
         }
-        invalid_if(&name, errors)?;
+        StreamError::invalid_if("ImageStream", &name, errors)?;
         let stored = by_name(&current.spec.tags);
         let permissions = Permissions::ask(permit.namespace(), &stream.spec.tags, &stored, may_pull);
         let (by, shared) = (self.authorship(permit), Arc::clone(&self.0));
@@ -488,7 +488,7 @@ fn write_status(
     for tag in stored.keys() {
         edit.remove_tag(tag)?;
     }
-    invalid_if(&edit.name, errors)
+    StreamError::invalid_if("ImageStream", &edit.name, errors)
 }
 
 /// Times on the wire are whole seconds.
@@ -498,14 +498,7 @@ fn same_item(new: &Item, old: &Item) -> bool {
 }
 
 pub(crate) fn missing(name: &str) -> StreamError {
-    StreamError::NotFound { resource: STREAMS_RESOURCE, name: name.to_owned() }
-}
-
-fn invalid_if(name: &str, errors: FieldErrors) -> Result<(), StreamError> {
-    if errors.is_empty() {
-        return Ok(());
-    }
-    Err(StreamError::Invalid { kind: "ImageStream", name: name.to_owned(), errors })
+    StreamError::not_found(STREAMS_RESOURCE, name)
 }
 
 /// What the caller insists on must be so.

@@ -149,8 +149,10 @@ impl Images {
         let (stream, tag) = split(name, "ImageStreamTags must be retrieved with <name>:<tag>")?;
         self.store().read(|tx| {
             let view = StreamView::find(tx, namespace, stream)?.ok_or_else(|| missing(stream))?;
-            let tag = view.tag(tx, tag)?.ok_or_else(|| unknown(STREAM_TAGS, name))?;
-            let image = tag.image(tx, self.config(), stream)?.ok_or_else(|| unknown(STREAM_TAGS, name))?;
+            let tag = view.tag(tx, tag)?.ok_or_else(|| StreamError::not_found(STREAM_TAGS, name))?;
+            let image = tag
+                .image(tx, self.config(), stream)?
+                .ok_or_else(|| StreamError::not_found(STREAM_TAGS, name))?;
             Ok(tag.into_stream_tag(image))
         })
     }
@@ -160,7 +162,7 @@ impl Images {
         let (stream, tag) = split(name, "ImageTags must be retrieved with <name>:<tag>")?;
         self.store().read(|tx| {
             let view = StreamView::find(tx, namespace, stream)?.ok_or_else(|| missing(stream))?;
-            let tag = view.tag(tx, tag)?.ok_or_else(|| unknown(IMAGE_TAGS, name))?;
+            let tag = view.tag(tx, tag)?.ok_or_else(|| StreamError::not_found(IMAGE_TAGS, name))?;
             let image = match tag.image(tx, self.config(), stream) {
                 Err(StreamError::NotFound { .. }) => None,
                 image => image?,
@@ -244,7 +246,7 @@ impl Images {
     ) -> Result<ImageStreamTag, StreamError> {
         complete(permit, &mut object.metadata, object.tag.as_mut());
         let errors = object.validate();
-        invalid_if("ImageStreamTag", &object.metadata.name, errors)?;
+        StreamError::invalid_if("ImageStreamTag", &object.metadata.name, errors)?;
         let wanted = object.tag.unwrap_or_default();
         let edit = TagEdit::new(self, permit, &object.metadata, Some(wanted), may_pull)?;
         self.edit(dry_run, move |tx| {
@@ -270,7 +272,7 @@ impl Images {
     ) -> Result<(ImageStreamTag, Created), StreamError> {
         complete(permit, &mut object.metadata, object.tag.as_mut());
         let errors = object.validate();
-        invalid_if("ImageStreamTag", &object.metadata.name, errors)?;
+        StreamError::invalid_if("ImageStreamTag", &object.metadata.name, errors)?;
         let edit = TagEdit::new(self, permit, &object.metadata, object.tag, may_pull)?;
         self.edit(dry_run, move |tx| {
             let created = edit.replace(tx, STREAM_TAGS)?;
@@ -289,7 +291,7 @@ impl Images {
     ) -> Result<(ImageTag, Created), StreamError> {
         complete(permit, &mut object.metadata, object.spec.as_mut());
         let errors = object.validate();
-        invalid_if("ImageTag", &object.metadata.name, errors)?;
+        StreamError::invalid_if("ImageTag", &object.metadata.name, errors)?;
         let mut metadata = object.metadata.clone();
         let spec = object.spec;
         metadata.annotations = spec.as_ref().and_then(|spec| spec.annotations.clone()).unwrap_or_default();
@@ -360,7 +362,7 @@ impl Images {
                 edit.head.generation += 1;
             }
             if !edit.remove_tag(&tag)? && !wanted {
-                return Err(unknown(STREAM_TAGS, &name));
+                return Err(StreamError::not_found(STREAM_TAGS, &name));
             }
             edit.finish()?;
             Ok(())
@@ -426,7 +428,7 @@ impl TagEdit {
         let mut stream = ImageStream::default();
         (stream.metadata.namespace, stream.metadata.name) = stream_key(&self.namespace, &self.stream);
         let errors = stream.validate();
-        invalid_if("ImageStream", &self.stream, errors)?;
+        StreamError::invalid_if("ImageStream", &self.stream, errors)?;
         let mut record = empty_stream();
         let from = self.wanted.as_ref().and_then(|tag| tag.from.as_ref());
         if from.is_none_or(|from| from.kind != "DockerImage") {
@@ -464,7 +466,7 @@ impl TagEdit {
         let version = &self.metadata.resource_version;
         let head = tx.head(&self.namespace, &self.stream)?;
         match head {
-            None if !version.is_empty() => return Err(unknown(resource, &self.metadata.name)),
+            None if !version.is_empty() => return Err(StreamError::not_found(resource, &self.metadata.name)),
             Some(head) if !version.is_empty() && *version != head.revision.to_string() => {
                 return Err(StreamError::Conflict {
                     resource,
@@ -495,7 +497,9 @@ impl TagEdit {
     fn shown(&self, tx: &WriteTx<'_>) -> Result<ImageStreamTag, StreamError> {
         let view =
             StreamView::find(tx, &self.namespace, &self.stream)?.ok_or_else(|| missing(&self.stream))?;
-        let tag = view.tag(tx, &self.tag)?.ok_or_else(|| unknown(STREAM_TAGS, &self.metadata.name))?;
+        let tag = view
+            .tag(tx, &self.tag)?
+            .ok_or_else(|| StreamError::not_found(STREAM_TAGS, &self.metadata.name))?;
         let image = match tag.image(tx, self.images.config(), &self.stream) {
             Err(StreamError::NotFound { name, .. }) => {
                 Image { metadata: ObjectMeta::named(name), ..Image::default() }
@@ -561,16 +565,4 @@ fn complete(permit: &Permit<Api>, metadata: &mut ObjectMeta, tag: Option<&mut Ta
 
 fn split<'n>(name: &'n str, hint: &str) -> Result<(&'n str, &'n str), StreamError> {
     stream_and_tag(name).ok_or_else(|| StreamError::BadRequest { message: hint.to_owned() })
-}
-
-fn unknown(resource: &'static str, name: &str) -> StreamError {
-    StreamError::NotFound { resource, name: name.to_owned() }
-}
-
-fn invalid_if(
-    kind: &'static str,
-    name: &str,
-    errors: pierhead_api::field::FieldErrors,
-) -> Result<(), StreamError> {
-    if errors.is_empty() { Ok(()) } else { Err(StreamError::Invalid { kind, name: name.to_owned(), errors }) }
 }

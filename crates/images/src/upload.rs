@@ -10,8 +10,7 @@ use tracing::info;
 use crate::Images;
 use crate::error::UploadError;
 use crate::links::link;
-use crate::repository_end::has_namespace;
-use crate::rows::{Rows, obtain_repository, stream_key};
+use crate::rows::{Rows, obtain_repository, stream_key, takes_streams};
 use crate::small_blobs::SMALL_BYTES;
 use crate::tables::{LINKED, REPOSITORY_NAMES, RepositoryId, SMALL_BLOBS, SmallBlob};
 
@@ -190,7 +189,7 @@ impl Images {
         self.write(move |tx| {
             let repository = match tx.repository(&namespace, &name)? {
                 Some(repository) => repository,
-                None if has_namespace(tx, &namespace)? => obtain_repository(tx, &namespace, &name)?,
+                None if takes_streams(tx, &namespace)? => obtain_repository(tx, &namespace, &name)?,
                 None => return Ok(()),
             };
             link_with_content(tx, repository, &digest, (size, small.as_ref()), now)

@@ -329,6 +329,10 @@ pub(crate) fn erase(tx: &mut WriteTx<'_>, key: &ObjectKey) -> Result<(), ApiErro
     let Some(ObjectRecord(before)) = tx.get(&OBJECTS, key)? else { return Ok(()) };
     references::follow(tx, key, Some(&before), None)?;
     tx.delete(&OBJECTS, key)?;
+    if key.resource == "namespaces" {
+        // Repositories without a stream are nobody's API object, and must not be the next namespace's of that name.
+        pierhead_images::bury_namespace(tx, &key.name)?;
+    }
     Ok(())
 }
 

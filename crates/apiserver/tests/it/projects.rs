@@ -131,6 +131,32 @@ async fn a_project_is_emptied_before_it_goes() {
     assert_eq!(world.get(&admin(), "/api/v1/namespaces/shop").await.status, StatusCode::NOT_FOUND);
 }
 
+/// Blobs come before streams, and are no objects that anybody could empty a project of.
+#[tokio::test]
+async fn blobs_of_a_project_are_not_its_successors() {
+    let world = World::new().await;
+    let clock = pierhead_runtime::ManualClock::default().shared();
+    let config = pierhead_images::Config::new("172.30.0.1:5000");
+    let blobs = pierhead_blobs::Blobs::memory(clock.clone());
+    let images = pierhead_images::Images::open(world.store.clone(), blobs, config, clock).unwrap();
+    let (ann, bob) = (user("ann"), user("bob"));
+    world.project(&ann, "shop").await;
+    let push = world.auth.permit_push(&ann, "shop", "web").unwrap();
+    let id = images.start_upload(&push).await.unwrap();
+    let mut upload = images.upload(&push, id).await.unwrap();
+    upload.append("secret".into()).await.unwrap();
+    let digest = pierhead_oci::Digest::sha256(b"secret");
+    upload.commit(&digest).await.unwrap();
+    world.delete(&ann, &format!("{PROJECTS}/shop")).await;
+    let mut namespace = world.get(&admin(), "/api/v1/namespaces/shop").await.body;
+    namespace["spec"]["finalizers"] = json!([]);
+    world.put(&admin(), "/api/v1/namespaces/shop/finalize", namespace).await;
+    world.project(&bob, "shop").await;
+    let pull = world.auth.permit_pull(&bob, "shop", "web").unwrap();
+    let found = images.blob(&pull, &digest).await;
+    assert!(matches!(found, Err(pierhead_images::PullError::BlobUnknown { .. })), "{found:?}");
+}
+
 #[tokio::test]
 async fn the_old_prefix_says_v1() {
     let world = World::new().await;
