@@ -1,7 +1,7 @@
 //! Who sends a request, and as whom they act.
 //!
-//! Owns the order of credentials (in-process subject, bearer token, client certificate, nobody) and impersonation
-//! (platform 1.11). Whether a credential is good is `auth`'s decision.
+//! Owns the order of credentials (in-process subject, bearer token, client certificate, nobody) and reading the headers
+//! of impersonation (platform 1.11). Whether a credential is good, and whom one may act as, is `auth`'s decision.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use http::header::{AUTHORIZATION, HeaderValue};
 use http::request;
 use percent_encoding::percent_decode_str;
 use pierhead_api::meta::Status;
-use pierhead_auth::subject::{AUTHENTICATED, SERVICE_ACCOUNTS, service_account_of};
-use pierhead_auth::{Attributes, Auth, Credentials, Subject};
+use pierhead_auth::{Auth, Credentials, Impersonation, ImpersonationDenied, Subject};
 use pierhead_runtime::Secret;
 use pierhead_runtime::listen::ConnectionInfo;
 
 use crate::error::ApiError;
+use crate::http::denied;
 
 const GROUP: &str = "impersonate-group";
 const EXTRA: &str = "impersonate-extra-";
@@ -85,80 +85,24 @@ fn certificate(parts: &request::Parts) -> Option<(String, Vec<String>)> {
 
 /// The subject the caller wants to act as, if they may.
 fn impersonated(auth: &Auth, parts: &request::Parts, caller: Arc<Subject>) -> Result<Arc<Subject>, ApiError> {
-    let text = |name: &str| parts.headers.get(name).map(|value| impersonation(name, value)).transpose();
+    let text = |name: &str| match parts.headers.get(name) {
+        Some(value) => impersonation(name, value).map(str::to_owned),
+        None => Ok(String::new()),
+    };
     let groups = parts.headers.get_all(GROUP).iter().map(|value| impersonation(GROUP, value));
-    let groups: Vec<String> = groups.map(|group| group.map(str::to_owned)).collect::<Result<_, _>>()?;
-    let extra = extra(parts)?;
-    let uid = text("impersonate-uid")?.unwrap_or_default();
-    let Some(username) = text("impersonate-user")? else {
-        if groups.is_empty() && extra.is_empty() && uid.is_empty() {
-            return Ok(caller);
-        }
-        return Err(Status::internal("requested impersonation without impersonating a user").into());
+    let wanted = Impersonation {
+        user: text("impersonate-user")?,
+        groups: groups.map(|group| group.map(str::to_owned)).collect::<Result<_, _>>()?,
+        uid: text("impersonate-uid")?,
+        extra: extra(parts)?,
     };
-    let mut asked = vec![match service_account_of(username) {
-        Some((namespace, name)) => {
-            Attributes::new("impersonate", "", "serviceaccounts").namespace(namespace).name(name)
-        }
-        None => Attributes::new("impersonate", "", "users").name(username),
-    }];
-    asked.extend(groups.iter().map(|group| Attributes::new("impersonate", "", "groups").name(group)));
-    for (key, values) in &extra {
-        let attributes =
-            Attributes::new("impersonate", "authentication.k8s.io", "userextras").subresource(key);
-        asked.extend(values.iter().map(|value| attributes.clone().name(value)));
+    if wanted == Impersonation::default() {
+        return Ok(caller);
     }
-    if !uid.is_empty() {
-        asked.push(Attributes::new("impersonate", "authentication.k8s.io", "uids").name(uid));
-    }
-    for attributes in asked {
-        if !auth.allowed(&caller, &attributes).allowed {
-            return Err(refused(&caller, &attributes));
-        }
-    }
-    let groups =
-        if groups.is_empty() { default_groups(username) } else { with_authenticated(username, groups) };
-    Ok(Arc::new(Subject { username: username.to_owned(), uid: uid.to_owned(), groups, extra }))
-}
-
-fn refused(caller: &Subject, attributes: &Attributes) -> ApiError {
-    let Attributes { group, resource, name, namespace, .. } = attributes;
-    let place = match namespace.as_str() {
-        "" => "at the cluster scope".to_owned(),
-        namespace => format!("in the namespace {namespace:?}"),
-    };
-    let resource_text = attributes.qualified_resource();
-    let why = format!(
-        "User {:?} cannot impersonate resource {resource_text:?} in API group {group:?} {place}",
-        caller.username
-    );
-    Status::forbidden(resource, group, name, why).into()
-}
-
-fn default_groups(username: &str) -> Vec<String> {
-    match service_account_of(username) {
-        Some((namespace, _)) => vec![
-            SERVICE_ACCOUNTS.to_owned(),
-            format!("{SERVICE_ACCOUNTS}:{namespace}"),
-            AUTHENTICATED.to_owned(),
-        ],
-        None if username == pierhead_auth::subject::ANONYMOUS => {
-            vec![pierhead_auth::subject::UNAUTHENTICATED.to_owned()]
-        }
-        None => vec![AUTHENTICATED.to_owned()],
-    }
-}
-
-fn with_authenticated(username: &str, mut groups: Vec<String>) -> Vec<String> {
-    let implied = if username == pierhead_auth::subject::ANONYMOUS {
-        pierhead_auth::subject::UNAUTHENTICATED
-    } else {
-        AUTHENTICATED
-    };
-    if !groups.iter().any(|group| group == implied) {
-        groups.push(implied.to_owned());
-    }
-    groups
+    auth.impersonate(&caller, &wanted).map_err(|error| match error {
+        ImpersonationDenied::NoUser => Status::internal(error.to_string()).into(),
+        ImpersonationDenied::Denied(refusal) => denied(refusal),
+    })
 }
 
 fn extra(parts: &request::Parts) -> Result<BTreeMap<String, Vec<String>>, ApiError> {
