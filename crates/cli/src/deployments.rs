@@ -5,11 +5,12 @@ pub(crate) use pierhead_api::apps::annotations::{
     CANCELLED, CANCELLED_BY_USER, CONFIG, DEPLOYER_POD_FOR, PHASE, STATUS_REASON,
 };
 use pierhead_client::{Client, ClientError};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     discovery::{ApiKind, Discovery},
     object,
+    print::age,
     verbs::get,
 };
 
@@ -93,6 +94,37 @@ pub(crate) async fn latest(
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Rollouts that are not over, after the end of all was asked for.
+pub(crate) struct Cancelled<'r> {
+    /// Those whose end was asked for now.
+    pub(crate) now: Vec<&'r Value>,
+    /// Whether that of others was before.
+    pub(crate) before: bool,
+}
+
+/// Asks for the end of the rollouts that are not over.
+pub(crate) async fn cancel<'r>(
+    client: &Client,
+    discovery: &Discovery,
+    rollouts: &'r [Value],
+) -> anyhow::Result<Cancelled<'r>> {
+    let controllers = discovery.known("", "replicationcontrollers")?;
+    let running = rollouts.iter().filter(|rollout| !is_over(rollout));
+    let (asked, now): (Vec<_>, Vec<_>) = running.partition(|rollout| is_cancelled(rollout));
+    let annotations = json!({CANCELLED: "true", STATUS_REASON: CANCELLED_BY_USER});
+    for rollout in &now {
+        patch(client, controllers, rollout, &json!({"metadata": {"annotations": annotations}})).await?;
+    }
+    Ok(Cancelled { now, before: !asked.is_empty() })
+}
+
+/// `#2 complete 3 minutes ago`.
+pub(crate) fn ended(rollout: &Value, now: jiff::Timestamp) -> String {
+    let created = object::text(rollout, "metadata.creationTimestamp");
+    let age = age::words(Some(created), now).to_lowercase();
+    format!("#{} {} {age} ago", version(rollout), phase(rollout).to_lowercase())
 }
 
 /// Changes an object by a merge patch.

@@ -22,13 +22,15 @@ mod terminal;
 mod verbs;
 
 use std::ffi::OsString;
+use std::pin::Pin;
 
+use anyhow::Result;
 use clap::{ArgMatches, Command, FromArgMatches as _};
 
 pub use environment::{Environment, ExitStatus};
 
 use session::Session;
-use verbs::Cli;
+use verbs::{Cli, Verb};
 
 /// The command with all client verbs, to which a caller may add its own subcommands. `name` is what the user
 /// typed (`pierhead`, `oc`): it appears in usage texts.
@@ -44,8 +46,13 @@ pub async fn dispatch(matches: &ArgMatches, environment: Environment) -> ExitSta
         Err(error) => return usage(&error, environment),
     };
     let mut session = Session::new(cli.globals, environment);
-    let outcome = Box::pin(verbs::run(cli.verb, &mut session)).await;
+    let outcome = run_verb(cli.verb, &mut session).await;
     session.finish(outcome)
+}
+
+/// The verb as a future of one type, so that this crate's code is compiled with this crate.
+fn run_verb(verb: Verb, session: &mut Session) -> Pin<Box<dyn Future<Output = Result<ExitStatus>> + '_>> {
+    Box::pin(verbs::run(verb, session))
 }
 
 /// Parses the arguments (the first is the program's name) and runs the verb.

@@ -1,8 +1,29 @@
-//! Which objects are meant by `TYPE NAME…`, `TYPE/NAME…`, `TYPE,TYPE`, `all`.
+//! Which objects are meant by `TYPE NAME…`, `TYPE/NAME…`, `TYPE,TYPE`, `all`, and by the flags that stand for names.
 
 use anyhow::bail;
+use clap::Args;
+use serde_json::Value;
 
-use crate::discovery::{ApiKind, Discovery};
+use crate::{
+    discovery::{ApiKind, Discovery},
+    object,
+    session::Session,
+    verbs::get,
+};
+
+/// Said when objects are both named and selected: the names would be all that counts.
+pub(crate) const NAME_AND_SELECTOR: &str = "name cannot be provided when a selector is specified";
+
+/// What may be said in the place of names.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct SelectArgs {
+    /// All objects of the type
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only objects with these labels
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub(crate) selector: Option<String>,
+}
 
 /// Objects of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +39,69 @@ pub(crate) struct Selection {
     pub(crate) targets: Vec<Target>,
     /// Several kinds were asked for, so results need their kind's name.
     pub(crate) several_kinds: bool,
+}
+
+impl SelectArgs {
+    /// The objects that the words and these flags mean, as they are now.
+    pub(crate) async fn objects(
+        &self,
+        words: &[String],
+        session: &mut Session,
+    ) -> anyhow::Result<Vec<(ApiKind, Value)>> {
+        let (client, namespace) = (session.client()?, session.namespace()?);
+        let mut found = Vec::new();
+        for target in self.targets(words, session).await? {
+            match &target.name {
+                Some(name) => {
+                    let object = get::read(&client, &target.kind, &namespace, name).await?;
+                    found.push((target.kind, object));
+                }
+                None => {
+                    let objects = self.read_all(&target.kind, session).await?;
+                    found.extend(objects.into_iter().map(|object| (target.kind.clone(), object)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Their names. Those that are in the words are not looked for.
+    pub(crate) async fn names(
+        &self,
+        words: &[String],
+        session: &mut Session,
+    ) -> anyhow::Result<Vec<(ApiKind, String)>> {
+        let mut found = Vec::new();
+        for target in self.targets(words, session).await? {
+            match target.name {
+                Some(name) => found.push((target.kind, name)),
+                None => {
+                    let objects = self.read_all(&target.kind, session).await?;
+                    let names = objects.iter().map(|object| object::name(object).to_owned());
+                    found.extend(names.map(|name| (target.kind.clone(), name)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    async fn targets(&self, words: &[String], session: &mut Session) -> anyhow::Result<Vec<Target>> {
+        let targets = parse(&*session.discovery().await?, words)?.targets;
+        let selects = self.all || self.selector.is_some();
+        if selects && targets.iter().any(|target| target.name.is_some()) {
+            bail!(NAME_AND_SELECTOR);
+        }
+        if !selects && targets.iter().any(|target| target.name.is_none()) {
+            bail!("resource(s) were provided, but no name, label selector, or --all flag specified");
+        }
+        Ok(targets)
+    }
+
+    async fn read_all(&self, kind: &ApiKind, session: &mut Session) -> anyhow::Result<Vec<Value>> {
+        let query: Vec<_> =
+            self.selector.iter().map(|selector| ("labelSelector", selector.as_str())).collect();
+        Ok(get::read_all(&session.client()?, kind, Some(&session.namespace()?), &query).await?)
+    }
 }
 
 /// Reads the words behind a verb.

@@ -171,7 +171,7 @@ async fn find_victims(
     for target in selection.targets {
         if let Some(name) = target.name {
             if selects {
-                bail!("name cannot be provided when a selector is specified");
+                bail!(resource_args::NAME_AND_SELECTOR);
             }
             let namespace = target.kind.namespaced.then(|| namespace.clone());
             victims.push(Victim { kind: target.kind, namespace, name });

@@ -7,15 +7,7 @@ use pierhead_client::Client;
 use serde_json::{Value, json};
 
 use super::{get, logs, rollout::retry_of};
-use crate::{
-    deployments::{self, CANCELLED, CANCELLED_BY_USER, STATUS_REASON},
-    describe,
-    discovery::Discovery,
-    environment::ExitStatus,
-    object,
-    print::age,
-    session::Session,
-};
+use crate::{deployments, describe, discovery::Discovery, environment::ExitStatus, object, session::Session};
 
 /// Show, start, retry or cancel the deployment of a config
 ///
@@ -148,26 +140,13 @@ impl Subject {
             session.say(&format!("There have been no deployments for {}/{name}", self.namespace))?;
             return Ok(());
         };
-        let controllers = self.discovery.known("", "replicationcontrollers")?;
-        let mut is_any = false;
-        for rollout in rollouts.iter().filter(|rollout| !deployments::is_over(rollout)) {
-            is_any = true;
-            if deployments::is_cancelled(rollout) {
-                continue;
-            }
-            let patch =
-                json!({"metadata": {"annotations": {CANCELLED: "true", STATUS_REASON: CANCELLED_BY_USER}}});
-            deployments::patch(&self.client, controllers, rollout, &patch).await?;
+        let cancelled = deployments::cancel(&self.client, &self.discovery, &rollouts).await?;
+        for rollout in &cancelled.now {
             session.say(&format!("Cancelled deployment #{}", deployments::version(rollout)))?;
         }
-        if !is_any {
-            let created = object::text(latest, "metadata.creationTimestamp");
-            session.say(&format!(
-                "No deployments are in progress (latest deployment #{} {} {} ago)",
-                deployments::version(latest),
-                deployments::phase(latest).to_lowercase(),
-                age::words(Some(created), (session.environment.now)()).to_lowercase(),
-            ))?;
+        if cancelled.now.is_empty() && !cancelled.before {
+            let ended = deployments::ended(latest, (session.environment.now)());
+            session.say(&format!("No deployments are in progress (latest deployment {ended})"))?;
         }
         Ok(())
     }

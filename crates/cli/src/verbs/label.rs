@@ -5,13 +5,11 @@ use clap::Args;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::get;
 use crate::{
-    discovery::ApiKind,
     environment::ExitStatus,
     object,
     print::output::{OutputArgs, print_done},
-    resource_args,
+    resource_args::SelectArgs,
     session::Session,
 };
 
@@ -34,12 +32,8 @@ struct ChangeArgs {
     /// TYPE NAME… key=value… key-…
     #[arg(value_name = "WORD", required = true)]
     words: Vec<String>,
-    /// All objects of the type
-    #[arg(long)]
-    all: bool,
-    /// Only objects with these labels
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
-    selector: Option<String>,
+    #[command(flatten)]
+    select: SelectArgs,
     /// Values that exist may be replaced
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     overwrite: bool,
@@ -68,27 +62,8 @@ async fn change(field: &str, args: ChangeArgs, session: &mut Session) -> anyhow:
     if changes.is_empty() {
         bail!("at least one {} update is required", field.trim_end_matches('s'));
     }
-    let discovery = session.discovery().await?;
-    let namespace = session.namespace()?;
     let client = session.client()?;
-    let mut found: Vec<(ApiKind, Value)> = Vec::new();
-    for target in resource_args::parse(&discovery, &words)?.targets {
-        match &target.name {
-            Some(name) => {
-                let object = get::read(&client, &target.kind, &namespace, name).await?;
-                found.push((target.kind, object));
-            }
-            None if args.all || args.selector.is_some() => {
-                let query: Vec<_> =
-                    args.selector.iter().map(|selector| ("labelSelector", selector.as_str())).collect();
-                let objects = get::read_all(&client, &target.kind, Some(&namespace), &query).await?;
-                found.extend(objects.into_iter().map(|object| (target.kind.clone(), object)));
-            }
-            None => {
-                bail!("one or more resources must be specified as <resource> <name> or <resource>/<name>")
-            }
-        }
-    }
+    let found = args.select.objects(&words, session).await?;
     for (kind, current) in found {
         let (patch, done) = make_patch(field, &changes, &current, &args)?;
         let path = kind.resource().item(object::namespace(&current), object::name(&current), None);

@@ -16,7 +16,7 @@ use crate::{
     manifest::{self, FileArgs},
     object,
     print::output::{OutputArgs, print_done},
-    resource_args,
+    resource_args::SelectArgs,
     session::{Session, parse_timeout},
 };
 
@@ -42,12 +42,8 @@ pub(crate) struct ScaleArgs {
     /// Only if the object has this version
     #[arg(long, value_name = "VERSION")]
     resource_version: Option<String>,
-    /// All objects of the type
-    #[arg(long)]
-    all: bool,
-    /// Only objects with these labels
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
-    selector: Option<String>,
+    #[command(flatten)]
+    select: SelectArgs,
     /// Wait so long until there are as many
     #[arg(long, value_name = "DURATION")]
     timeout: Option<String>,
@@ -63,22 +59,7 @@ pub(crate) async fn run(args: ScaleArgs, session: &mut Session) -> anyhow::Resul
         targets.push((discovery.of_document(&document)?.clone(), manifest::name_of(&document)?.to_owned()));
     }
     if !args.words.is_empty() {
-        for target in resource_args::parse(&discovery, &args.words)?.targets {
-            match target.name {
-                Some(name) => targets.push((target.kind, name)),
-                None if args.all || args.selector.is_some() => {
-                    let query: Vec<_> =
-                        args.selector.iter().map(|selector| ("labelSelector", selector.as_str())).collect();
-                    let found = get::read_all(&client, &target.kind, Some(&namespace), &query).await?;
-                    targets.extend(
-                        found.iter().map(|object| (target.kind.clone(), object::name(object).to_owned())),
-                    );
-                }
-                None => {
-                    bail!("resource(s) were provided, but no name, label selector, or --all flag specified")
-                }
-            }
-        }
+        targets.extend(args.select.names(&args.words, session).await?);
     }
     if targets.is_empty() {
         bail!("no objects passed to scale");

@@ -18,7 +18,6 @@ use http::Method;
 use pierhead_client::Client;
 use serde_json::{Value, json};
 
-use super::get;
 use crate::{
     discovery::{ApiKind, Discovery},
     dry_run::{DryRun, DryRunArgs},
@@ -26,7 +25,7 @@ use crate::{
     globals::Era,
     object,
     print::output::{OutputArgs, print_done},
-    resource_args,
+    resource_args::SelectArgs,
     session::Session,
 };
 
@@ -77,12 +76,8 @@ pub(crate) async fn run(args: SetArgs, session: &mut Session) -> anyhow::Result<
 /// Which objects, and how to say what was done.
 #[derive(Args, Clone, Debug, Default)]
 struct SetOptions {
-    /// All objects of the type
-    #[arg(long)]
-    all: bool,
-    /// Only objects with these labels
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
-    selector: Option<String>,
+    #[command(flatten)]
+    select: SelectArgs,
     #[command(flatten)]
     dry: DryRunArgs,
     #[command(flatten)]
@@ -95,30 +90,10 @@ type Objects = Vec<(ApiKind, Value)>;
 impl SetOptions {
     /// The objects that words and flags mean.
     async fn objects(&self, words: &[String], session: &mut Session) -> anyhow::Result<Objects> {
-        let discovery = session.discovery().await?;
-        let (client, namespace) = (session.client()?, session.namespace()?);
         if words.is_empty() {
             bail!("one or more resources must be specified as <resource> <name> or <resource>/<name>");
         }
-        let mut found = Vec::new();
-        for target in resource_args::parse(&discovery, words)?.targets {
-            match &target.name {
-                Some(name) => {
-                    let object = get::read(&client, &target.kind, &namespace, name).await?;
-                    found.push((target.kind, object));
-                }
-                None if self.all || self.selector.is_some() => {
-                    let query: Vec<_> =
-                        self.selector.iter().map(|selector| ("labelSelector", selector.as_str())).collect();
-                    let objects = get::read_all(&client, &target.kind, Some(&namespace), &query).await?;
-                    found.extend(objects.into_iter().map(|object| (target.kind.clone(), object)));
-                }
-                None => {
-                    bail!("one or more resources must be specified as <resource> <name> or <resource>/<name>")
-                }
-            }
-        }
-        Ok(found)
+        self.select.objects(words, session).await
     }
 
     /// Changes each object and says so; `done` is what release 4 says, 2016 said `updated`.

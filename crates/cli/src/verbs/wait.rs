@@ -6,7 +6,6 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::Value;
 
-use super::get;
 use crate::{
     discovery::ApiKind,
     environment::ExitStatus,
@@ -17,7 +16,7 @@ use crate::{
         jsonpath::{JsonPath, write_value},
         output::say_done,
     },
-    resource_args,
+    resource_args::SelectArgs,
     session::{Session, parse_timeout},
 };
 
@@ -41,12 +40,8 @@ pub(crate) struct WaitArgs {
     /// Longest wait for each object; 0 only looks, and less than 0 waits for a week
     #[arg(long, default_value = "30s", allow_hyphen_values = true, value_name = "DURATION")]
     timeout: String,
-    /// All objects of the type
-    #[arg(long)]
-    all: bool,
-    /// Only objects with these labels
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
-    selector: Option<String>,
+    #[command(flatten)]
+    select: SelectArgs,
 }
 
 /// What is waited for.
@@ -117,9 +112,9 @@ pub(crate) async fn run(args: WaitArgs, session: &mut Session) -> anyhow::Result
 
 async fn targets(args: &WaitArgs, session: &mut Session) -> anyhow::Result<Vec<(ApiKind, String, String)>> {
     let discovery = session.discovery().await?;
-    let (client, namespace) = (session.client()?, session.namespace()?);
-    let mut found = Vec::new();
+    let namespace = session.namespace()?;
     if !args.files.is_empty() {
+        let mut found = Vec::new();
         for document in args.files.read(session)? {
             let kind = discovery.of_document(&document)?.clone();
             let own = object::namespace(&document).unwrap_or(&namespace).to_owned();
@@ -127,21 +122,8 @@ async fn targets(args: &WaitArgs, session: &mut Session) -> anyhow::Result<Vec<(
         }
         return Ok(found);
     }
-    for target in resource_args::parse(&discovery, &args.words)?.targets {
-        if let Some(name) = target.name {
-            found.push((target.kind, namespace.clone(), name));
-            continue;
-        }
-        if !args.all && args.selector.is_none() {
-            bail!("resource(s) were provided, but no name was specified");
-        }
-        let query: Vec<_> =
-            args.selector.iter().map(|selector| ("labelSelector", selector.as_str())).collect();
-        for object in get::read_all(&client, &target.kind, Some(&namespace), &query).await? {
-            found.push((target.kind.clone(), namespace.clone(), object::name(&object).to_owned()));
-        }
-    }
-    Ok(found)
+    let named = args.select.names(&args.words, session).await?;
+    Ok(named.into_iter().map(|(kind, name)| (kind, namespace.clone(), name)).collect())
 }
 
 fn parse(what: &str) -> anyhow::Result<Goal> {

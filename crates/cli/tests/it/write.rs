@@ -49,6 +49,15 @@ async fn patch_label_and_annotate_say_what_changed() {
     assert_eq!(api.run("label is/app b-").await.ok(), "imagestream \"app\" unlabeled\n");
     assert_eq!(api.run("annotate is app 'x.io/y=a b'").await.ok(), "imagestream \"app\" annotated\n");
     assert_eq!(api.object(STREAM)["metadata"]["annotations"], json!({"x.io/y": "a b"}));
+    assert_eq!(
+        api.run("label is/app -l a=9 b=3").await.failed(),
+        "error: name cannot be provided when a selector is specified\n"
+    );
+    assert_eq!(
+        api.run("label is b=3").await.failed(),
+        "error: resource(s) were provided, but no name, label selector, or --all flag specified\n"
+    );
+    assert_eq!(api.run("label is --all c=3").await.ok(), "imagestream \"app\" labeled\n");
 }
 
 #[tokio::test]

@@ -2,17 +2,12 @@
 
 use anyhow::bail;
 use clap::Args;
-use serde_json::json;
 
 use super::{ConfigWords, Found};
 use crate::{
-    deployments::{self, CANCELLED, CANCELLED_BY_USER, STATUS_REASON},
+    deployments,
     environment::ExitStatus,
-    object,
-    print::{
-        age,
-        output::{OutputArgs, print_done},
-    },
+    print::output::{OutputArgs, print_done},
     session::Session,
 };
 
@@ -30,20 +25,10 @@ pub(crate) async fn run(args: CancelArgs, session: &mut Session) -> anyhow::Resu
     if super::latest::is_paused(&config) {
         bail!("unable to cancel paused deployment {namespace}/{name}");
     }
-    let controllers = discovery.known("", "replicationcontrollers")?;
     let rollouts = deployments::rollouts(&client, &discovery, &namespace, &name).await?;
-    let mut done = None;
-    for rollout in rollouts.iter().filter(|rollout| !deployments::is_over(rollout)) {
-        if deployments::is_cancelled(rollout) {
-            done = done.or(Some("already cancelled"));
-            continue;
-        }
-        let patch =
-            json!({"metadata": {"annotations": {CANCELLED: "true", STATUS_REASON: CANCELLED_BY_USER}}});
-        deployments::patch(&client, controllers, rollout, &patch).await?;
-        done = Some("cancelling");
-    }
-    if let Some(done) = done {
+    let cancelled = deployments::cancel(&client, &discovery, &rollouts).await?;
+    if !cancelled.now.is_empty() || cancelled.before {
+        let done = if cancelled.now.is_empty() { "already cancelled" } else { "cancelling" };
         print_done(session, &args.output, &kind, &config, done)?;
         return Ok(ExitStatus::SUCCESS);
     }
@@ -51,12 +36,7 @@ pub(crate) async fn run(args: CancelArgs, session: &mut Session) -> anyhow::Resu
         session.say(&format!("There have been no rollouts for {namespace}/{name}"))?;
         return Ok(ExitStatus::SUCCESS);
     };
-    let created = object::text(latest, "metadata.creationTimestamp");
-    session.say(&format!(
-        "No rollout is in progress (latest rollout #{} {} {} ago)",
-        deployments::version(latest),
-        deployments::phase(latest).to_lowercase(),
-        age::words(Some(created), (session.environment.now)()).to_lowercase(),
-    ))?;
+    let ended = deployments::ended(latest, (session.environment.now)());
+    session.say(&format!("No rollout is in progress (latest rollout {ended})"))?;
     Ok(ExitStatus::SUCCESS)
 }

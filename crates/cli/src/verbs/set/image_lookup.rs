@@ -28,7 +28,7 @@ pub(super) struct ImageLookupArgs {
 pub(super) async fn run(args: ImageLookupArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
     let discovery = session.discovery().await?;
     let streams = image_kind(&discovery, "imagestreams")?;
-    if args.words.is_empty() && !args.options.all {
+    if args.words.is_empty() && !args.options.select.all {
         let found = get::read_all(&session.client()?, streams, Some(&session.namespace()?), &[]).await?;
         return show(&found.into_iter().map(|stream| (streams.clone(), stream)).collect(), session);
     }
