@@ -12,6 +12,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::process::has_ended;
+
+const NAMESPACES: &str = "/run/netns";
+/// What a bridge's alias begins with; the id of the process that made it follows.
+const ALIAS: &str = "pierhead-testkit ";
+
 static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// A network that only this test is on.
@@ -35,6 +41,7 @@ impl Lan {
     /// # Errors
     /// The devices cannot be made; needs root.
     pub fn new() -> Result<Self> {
+        remove_left_behind()?;
         for _ in 0..100 {
             // Test processes run side by side: each begins at a place of its own.
             let number = std::process::id().wrapping_mul(37) + MADE.fetch_add(1, Ordering::Relaxed);
@@ -44,6 +51,7 @@ impl Lan {
                 continue;
             }
             let lan = Self { bridge, third, machines: AtomicU32::new(1) };
+            ip(["link", "set", &lan.bridge, "alias", &format!("{ALIAS}{}", std::process::id())])?;
             ip(["address", "add", &format!("198.19.{third}.1/24"), "dev", &lan.bridge])?;
             ip(["link", "set", &lan.bridge, "up"])?;
             return Ok(lan);
@@ -73,11 +81,8 @@ impl Lan {
 
 impl Drop for Lan {
     fn drop(&mut self) {
-        // What stays behind is used by no later test. The other end of a veth pair goes with its namespace.
-        for number in 2..=self.machines.load(Ordering::Relaxed) {
-            ip(["netns", "delete", &format!("{}-{number}", self.bridge)]).unwrap_or_default();
-        }
-        ip(["link", "delete", &self.bridge]).unwrap_or_default();
+        // What stays behind is removed by a later run.
+        remove(&self.bridge).unwrap_or_default();
     }
 }
 
@@ -90,10 +95,38 @@ impl Machine {
     /// A command that starts `program` on this machine.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", Path::new("/run/netns").join(&self.namespace).display()));
+        command.arg(format!("--net={}", Path::new(NAMESPACES).join(&self.namespace).display()));
         command.arg("--").arg(program);
         command
     }
+}
+
+/// Removes a network with its machines. The other end of a veth pair goes with its namespace.
+fn remove(bridge: &str) -> Result<()> {
+    let prefix = format!("{bridge}-");
+    for namespace in std::fs::read_dir(NAMESPACES).into_iter().flatten() {
+        let name = namespace?.file_name();
+        if let Some(name) = name.to_str().filter(|name| name.starts_with(&prefix)) {
+            ip(["netns", "delete", name])?;
+        }
+    }
+    ip(["link", "delete", bridge])
+}
+
+/// Removes the networks of processes that were killed.
+fn remove_left_behind() -> Result<()> {
+    for device in std::fs::read_dir("/sys/class/net")? {
+        let device = device?;
+        // Others may have gone meanwhile.
+        let alias = std::fs::read_to_string(device.path().join("ifalias")).unwrap_or_default();
+        if alias.trim().strip_prefix(ALIAS).is_some_and(has_ended)
+            && let Some(bridge) = device.file_name().to_str()
+        {
+            // Another process may be quicker to clean up.
+            remove(bridge).unwrap_or_default();
+        }
+    }
+    Ok(())
 }
 
 fn ip<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<()> {
@@ -102,4 +135,28 @@ fn ip<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<()> {
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?}: {}", complaint.trim());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Lan, ip};
+
+    #[test]
+    fn what_a_killed_run_left_is_removed() {
+        let left = "phdead";
+        ip(["link", "add", left, "type", "bridge"]).unwrap();
+        ip(["link", "set", left, "alias", "pierhead-testkit 4294967295"]).unwrap();
+        ip(["netns", "add", "phdead-2"]).unwrap();
+        let lan = Lan::new().unwrap();
+        assert!(!Path::new("/sys/class/net").join(left).exists());
+        assert!(!Path::new("/run/netns/phdead-2").exists());
+        let own = Path::new("/sys/class/net").join(&lan.bridge);
+        let machine = lan.machine().unwrap();
+        let other = Lan::new().unwrap();
+        assert!(own.exists(), "its process lives");
+        drop((lan, other));
+        assert!(!own.exists() && !Path::new("/run/netns").join(&machine.namespace).exists());
+    }
 }

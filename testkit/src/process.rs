@@ -126,6 +126,12 @@ impl Process {
     }
 }
 
+/// Whether the process with this id, which left something behind, has ended. One that got the id of a dead one keeps what
+/// the dead one left, for now.
+pub(crate) fn has_ended(id: &str) -> bool {
+    id.parse::<u32>().is_ok_and(|id| !Path::new("/proc").join(id.to_string()).exists())
+}
+
 /// The last lines of a log.
 pub fn log_tail(log: &Path) -> String {
     let text = std::fs::read(log).unwrap_or_default();
