@@ -1,9 +1,14 @@
 //! Images that tests push: small, valid, and each different from every other.
 
+use crate::wire::Body;
 use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
 use rand::{Rng, RngExt};
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use std::convert::Infallible;
 
 /// An image of one layer, with everything a push of it sends.
 #[derive(Clone, Debug)]
@@ -38,6 +43,40 @@ impl Blob {
         let mut bytes = vec![0; size];
         random.fill(&mut bytes[..]);
         Self::new(bytes)
+    }
+}
+
+/// A blob too large to be held: one piece, over and over.
+#[derive(Clone, Debug)]
+pub struct RepeatedBlob {
+    piece: Bytes,
+    pieces: u64,
+}
+
+impl RepeatedBlob {
+    const PIECE: usize = 1 << 20;
+
+    /// A blob of this many bytes, rounded down to whole MiB.
+    pub fn random(random: &mut impl Rng, size: u64) -> Self {
+        Self { piece: Blob::random(random, Self::PIECE).bytes, pieces: size / Self::PIECE as u64 }
+    }
+
+    /// Hashes it all: takes its time.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hasher = Sha256::new();
+        for _ in 0..self.pieces {
+            hasher.update(&self.piece);
+        }
+        named(&hasher.finalize())
+    }
+
+    /// The bytes, streamed.
+    #[must_use]
+    pub fn body(&self) -> Body {
+        let piece = self.piece.clone();
+        let frames = (0..self.pieces).map(move |_| Ok::<_, Infallible>(Frame::data(piece.clone())));
+        StreamBody::new(stream::iter(frames)).boxed()
     }
 }
 
@@ -92,6 +131,10 @@ fn manifest(config: &Blob, layer: &Blob, annotations: &serde_json::Value) -> Blo
 /// `sha256:…` of some bytes.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
-    let hex = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    named(&Sha256::digest(bytes))
+}
+
+fn named(hash: &[u8]) -> String {
+    let hex = hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     format!("sha256:{hex}")
 }

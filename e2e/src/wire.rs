@@ -11,8 +11,12 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+
+/// How long any single answer may take, with its body and that of the request: enough for the largest of either.
+const ANSWER_LIMIT: Duration = Duration::from_secs(300);
 
 /// A request's body: given whole, or streamed.
 pub type Body = BoxBody<Bytes, Infallible>;
@@ -86,11 +90,16 @@ impl Wire {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.sender.ready().await?;
-        let answer = self.sender.send_request(request.body(body)?).await?;
-        let (parts, body) = answer.into_parts();
-        let body = body.collect().await.context("reading the answer")?.to_bytes();
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
+        let request = request.body(body)?;
+        let asked = format!("{} {path}", request.method());
+        let answering = async {
+            self.sender.ready().await?;
+            let (parts, body) = self.sender.send_request(request).await?.into_parts();
+            let body = body.collect().await.context("reading the answer")?.to_bytes();
+            Ok(Answer { status: parts.status, headers: parts.headers, body })
+        };
+        let answered = tokio::time::timeout(ANSWER_LIMIT, answering).await;
+        answered.with_context(|| format!("{asked} was not answered within {ANSWER_LIMIT:?}"))?
     }
 
     /// A `GET` of `path`.

@@ -3,8 +3,7 @@
 //! whose parts are missing is refused.
 
 use anyhow::{Context as _, Result, ensure};
-use pierhead_testkit::Site;
-use tokio::process::Command;
+use pierhead_testkit::{Site, Tool};
 
 const SETTINGS: [(&str, &str); 12] = [
     ("OCI_TLS", "disabled"),
@@ -30,24 +29,21 @@ async fn the_distribution_specification_is_kept_whole() -> Result<()> {
     editor.oc(["new-project", "conformance"]).await.succeeds();
     let token = editor.oc(["whoami", "-t"]).await.succeeds();
     let results = tempfile::tempdir()?;
-    let output = Command::new(suite)
-        .envs(SETTINGS)
-        .env("OCI_REGISTRY", site.addresses().registry.to_string())
-        .env("OCI_USERNAME", "anything")
-        .env("OCI_PASSWORD", token.trim())
-        .env("OCI_RESULTS_DIR", results.path())
-        .current_dir(results.path())
-        .output()
-        .await?;
-    let report = std::fs::read_to_string(results.path().join("junit.xml")).with_context(|| {
-        let said = String::from_utf8_lossy(&output.stdout);
-        format!("the suite left no report: {said}{}", String::from_utf8_lossy(&output.stderr))
-    })?;
+    let variables = SETTINGS.into_iter().map(|(name, value)| (name, value.to_owned()));
+    let registry = site.addresses().registry.to_string();
+    let suite = variables
+        .chain([("OCI_REGISTRY", registry), ("OCI_USERNAME", "anything".to_owned())])
+        .fold(Tool::new(suite, results.path()), |suite, (name, value)| suite.variable(name, value))
+        .variable("OCI_PASSWORD", token.trim())
+        .variable("OCI_RESULTS_DIR", results.path());
+    let outcome = suite.run([""; 0]).await;
+    let report = std::fs::read_to_string(results.path().join("junit.xml"))
+        .with_context(|| format!("the suite left no report:\n{outcome}"))?;
     let [tests, failures, errors] = ["tests", "failures", "errors"].map(|what| count(&report, what));
     let skipped = report.matches("<skipped").count();
     println!("conformance: {tests:?} tests, {failures:?} failures, {errors:?} errors, {skipped} skipped");
     ensure!(tests > Some(900), "the suite ran {tests:?} tests");
-    let clean = failures == Some(0) && errors == Some(0) && skipped == 0 && output.status.success();
+    let clean = failures == Some(0) && errors == Some(0) && skipped == 0 && outcome.code == Some(0);
     ensure!(clean, "{}", failed(&report).join("\n"));
     site.stop()
 }

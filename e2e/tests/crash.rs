@@ -73,8 +73,8 @@ async fn holds_since(server: &CrashServer, ledger: &Ledger, since: u64) -> Resul
 }
 
 /// I6, over everything that was pushed to a server.
-fn histories_hold(server: &CrashServer, ledger: &Ledger) -> Result<usize> {
-    let (events, found) = histories(server, ledger, PROJECT)?;
+async fn histories_hold(server: &CrashServer, ledger: &Ledger) -> Result<usize> {
+    let (events, found) = histories(server, ledger, PROJECT).await?;
     ensure!(found.is_empty(), "{}", found.join("\n"));
     ensure!(events > 10, "only {events} events are in all histories");
     Ok(events)
@@ -90,12 +90,12 @@ fn nothing_refused(refusals: &[String]) -> Result<()> {
 async fn crash_d1_nothing_acknowledged_is_lost_when_killed() -> Result<()> {
     let (folder, mut random) = (TempDir::new()?, StdRng::seed_from_u64(seed()));
     let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
-    server.make_project()?;
+    server.make_project().await?;
     let (ledger, uploads) = (Arc::new(Ledger::default()), Uploads::default());
     let (mut checks, mut slowest) = (Checks::default(), Duration::ZERO);
     let rounds = number("PIERHEAD_TORTURE_ROUNDS", ROUNDS);
     for round in 0..rounds {
-        server.use_account(round)?;
+        server.use_account(round).await?;
         let load = Load::start(&server, &ledger, &uploads, random.random());
         tokio::time::sleep(Duration::from_millis(random.random_range(50..900))).await;
         server.kill()?;
@@ -106,7 +106,7 @@ async fn crash_d1_nothing_acknowledged_is_lost_when_killed() -> Result<()> {
         resume_all(&server, &uploads, false).await?;
     }
     holds(&server, &ledger).await?;
-    let events = histories_hold(&server, &ledger)?;
+    let events = histories_hold(&server, &ledger).await?;
     let acknowledged = ledger.acknowledged();
     println!(
         "{rounds} kills, {acknowledged} acknowledged writes, {events} events; slowest start {slowest:?}"
@@ -140,11 +140,11 @@ async fn crash_d2_nothing_acknowledged_is_lost_when_the_power_goes() -> Result<(
 async fn cut_power(rounds: u64, random: &mut StdRng) -> Result<(Arc<Ledger>, usize)> {
     let (folder, mut disk) = (TempDir::new()?, Disk::new(1000)?);
     let mut server = CrashServer::start(&disk.path().join("data"), folder.path()).await?;
-    server.make_project()?;
+    server.make_project().await?;
     let (ledger, uploads) = (Arc::new(Ledger::default()), Uploads::default());
     let mut checks = Checks::default();
     for round in 0..rounds {
-        server.use_account(round)?;
+        server.use_account(round).await?;
         let load = Load::start(&server, &ledger, &uploads, random.random());
         tokio::time::sleep(Duration::from_millis(random.random_range(50..900))).await;
         ledger.freeze();
@@ -160,7 +160,7 @@ async fn cut_power(rounds: u64, random: &mut StdRng) -> Result<(Arc<Ledger>, usi
         resume_all(&server, &uploads, true).await?;
     }
     holds(&server, &ledger).await?;
-    let events = histories_hold(&server, &ledger)?;
+    let events = histories_hold(&server, &ledger).await?;
     server.kill()?;
     Ok((ledger, events))
 }
@@ -174,7 +174,7 @@ async fn crash_d3_everything_is_synced_before_the_answer() -> Result<()> {
     let name = output.to_str().context("the temporary folder's name is UTF-8")?;
     let mut server =
         CrashServer::start_behind(&[&STRACE[..], &["-o", name]].concat(), &data, folder.path()).await?;
-    server.make_project()?;
+    server.make_project().await?;
     let mut wire = server.connect().await?;
     let random = &mut StdRng::seed_from_u64(3);
     let mut before = std::fs::read_to_string(&output)?.lines().count();
@@ -234,7 +234,7 @@ fn synced_path(event: &Event) -> Option<&PathBuf> {
 async fn crash_d5_a_failed_sync_is_never_acknowledged() -> Result<()> {
     let folder = TempDir::new()?;
     let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
-    server.make_project()?;
+    server.make_project().await?;
     server.stop()?;
     let ledger = Arc::new(Ledger::default());
     let (mut failed, mut ended) = (0, 0);
@@ -308,7 +308,7 @@ async fn push_image(
 async fn crash_d5_what_fails_decides_who_ends() -> Result<()> {
     let folder = TempDir::new()?;
     let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
-    server.make_project()?;
+    server.make_project().await?;
     let (ledger, mut random) = (Ledger::default(), StdRng::seed_from_u64(11));
     let blobs = server.data().join("blobs");
     let mut wire = server.connect().await?;
@@ -365,7 +365,7 @@ async fn crash_d7_a_full_disk_loses_nothing() -> Result<()> {
     let ballast = disk.path().join("ballast");
     std::fs::write(&ballast, vec![1; 8 << 20])?;
     let mut server = CrashServer::start(&disk.path().join("data"), folder.path()).await?;
-    server.make_project()?;
+    server.make_project().await?;
     let (ledger, mut random) = (Ledger::default(), StdRng::seed_from_u64(5));
     let mut pushed = 0;
     fill(&server, &ledger, &mut random, &mut pushed).await?;
@@ -468,7 +468,7 @@ fn flip(file: &Path, at: u64) -> std::io::Result<()> {
 async fn crash_d9_a_damaged_blob_is_not_served_and_a_push_repairs_it() -> Result<()> {
     let folder = TempDir::new()?;
     let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
-    server.make_project()?;
+    server.make_project().await?;
     let mut random = StdRng::seed_from_u64(9);
     let variants = DAMAGES.into_iter().flat_map(|damage| [(damage, false), (damage, true)]);
     for ((what, damage), found_first) in variants {
@@ -497,7 +497,7 @@ async fn crash_d9_a_damaged_blob_is_not_served_and_a_push_repairs_it() -> Result
 async fn crash_d10_no_clean_answer_has_wrong_bytes() -> Result<()> {
     let folder = TempDir::new()?;
     let mut server = CrashServer::start(&folder.path().join("data"), folder.path()).await?;
-    server.make_project()?;
+    server.make_project().await?;
     let mut random = StdRng::seed_from_u64(seed());
     const SIZE: u64 = 1_500_000;
     let mut cases = Vec::new();

@@ -1,36 +1,19 @@
 //! A large layer goes through the route while others push, and the server's memory stays where it is.
 
 use anyhow::{Result, ensure};
-use futures_util::stream;
 use http::{Method, StatusCode};
-use http_body_util::{BodyExt as _, StreamBody};
-use hyper::body::Frame;
 use pierhead_e2e::bench::process::resident;
-use pierhead_e2e::sample::{Blob, SampleImage};
-use pierhead_e2e::wire::{Body, Wire, finish};
+use pierhead_e2e::sample::{RepeatedBlob, SampleImage};
+use pierhead_e2e::wire::{Wire, finish};
 use pierhead_testkit::{Site, eventually};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use sha2::{Digest as _, Sha256};
-use std::convert::Infallible;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-const PIECE: usize = 1 << 20;
-const PIECES: usize = 1024;
+const LAYER: u64 = 1 << 30;
 /// What the server may hold in memory meanwhile, in bytes.
 const CEILING: u64 = 256 << 20;
-
-fn layer() -> (String, Body) {
-    let piece = Blob::random(&mut StdRng::seed_from_u64(1), PIECE).bytes;
-    let mut hasher = Sha256::new();
-    for _ in 0..PIECES {
-        hasher.update(&piece);
-    }
-    let hex = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let frames = (0..PIECES).map(move |_| Ok::<_, Infallible>(Frame::data(piece.clone())));
-    (format!("sha256:{hex}"), StreamBody::new(stream::iter(frames)).boxed())
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_layer_of_1_gib_through_the_route_while_8_others_push_needs_little_memory() -> Result<()> {
@@ -77,10 +60,10 @@ async fn a_layer_of_1_gib_through_the_route_while_8_others_push_needs_little_mem
     });
 
     let mut wire = Wire::connect(router, &host, Some(&authorization)).await?;
-    let (digest, body) = layer();
+    let layer = RepeatedBlob::random(&mut StdRng::seed_from_u64(1), LAYER);
     let place = wire.start_upload("large/image").await?;
     let headers = [("content-type", "application/octet-stream")];
-    let pushed = wire.send(Method::PUT, &finish(&place, &digest), &headers, body).await?;
+    let pushed = wire.send(Method::PUT, &finish(&place, &layer.digest()), &headers, layer.body()).await?;
     pushed.expect(StatusCode::CREATED)?;
     if let Some(ended) = others.try_join_next() {
         ended??;

@@ -98,9 +98,9 @@ async fn check_parts(
 
 /// I6: the histories of all tags that were only ever pushed, as the image streams of a project tell them. Says how many
 /// events there were.
-pub fn histories(server: &CrashServer, ledger: &Ledger, project: &str) -> Result<(usize, Vec<String>)> {
+pub async fn histories(server: &CrashServer, ledger: &Ledger, project: &str) -> Result<(usize, Vec<String>)> {
     let streams: serde_json::Value =
-        serde_json::from_str(&server.oc(&["get", "is", "-n", project, "-o", "json"])?)?;
+        serde_json::from_str(&server.oc(&["get", "is", "-n", project, "-o", "json"]).await?)?;
     let (mut events, mut found) = (0, Vec::new());
     for stream in streams["items"].as_array().context("the list has no items")? {
         let name = stream["metadata"]["name"].as_str().context("a stream without a name")?;

@@ -2,7 +2,7 @@
 
 use crate::wire::Wire;
 use anyhow::{Context, Result, bail};
-use pierhead_testkit::{Addresses, Process, serve_anywhere};
+use pierhead_testkit::{Addresses, Process, Tool, serve_anywhere};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -89,31 +89,31 @@ impl CrashServer {
     }
 
     /// Makes the project with a service account that may push to it, as which the registry is then used.
-    pub fn make_project(&mut self) -> Result<()> {
-        self.oc(&["new-project", PROJECT])?;
-        self.use_new_account("pusher")
+    pub async fn make_project(&mut self) -> Result<()> {
+        self.oc(&["new-project", PROJECT]).await?;
+        self.use_new_account("pusher").await
     }
 
     /// Every few rounds another account: each crash leaves uploads open, and an account may have but so many.
-    pub fn use_account(&mut self, round: u64) -> Result<()> {
+    pub async fn use_account(&mut self, round: u64) -> Result<()> {
         if round > 0 && round.is_multiple_of(ROUNDS_OF_ACCOUNT) {
-            self.use_new_account(&format!("pusher-{round}"))
+            self.use_new_account(&format!("pusher-{round}")).await
         } else {
             Ok(())
         }
     }
 
-    fn use_new_account(&mut self, account: &str) -> Result<()> {
-        self.oc(&["create", "serviceaccount", account, "-n", PROJECT])?;
-        self.oc(&["policy", "add-role-to-user", "edit", "-z", account, "-n", PROJECT])?;
+    async fn use_new_account(&mut self, account: &str) -> Result<()> {
+        self.oc(&["create", "serviceaccount", account, "-n", PROJECT]).await?;
+        self.oc(&["policy", "add-role-to-user", "edit", "-z", account, "-n", PROJECT]).await?;
         // The token is a controller's work, and comes when it comes.
-        let mut token = self.oc(&["sa", "get-token", account, "-n", PROJECT]);
+        let mut token = self.oc(&["sa", "get-token", account, "-n", PROJECT]).await;
         for _ in 0..50 {
             if token.is_ok() {
                 break;
             }
-            std::thread::sleep(POLL);
-            token = self.oc(&["sa", "get-token", account, "-n", PROJECT]);
+            tokio::time::sleep(POLL).await;
+            token = self.oc(&["sa", "get-token", account, "-n", PROJECT]).await;
         }
         let token = token?;
         self.authorization = Some(format!("Bearer {token}"));
@@ -121,17 +121,13 @@ impl CrashServer {
     }
 
     /// Runs our own command line as the administrator and returns what it printed.
-    pub fn oc(&self, args: &[&str]) -> Result<String> {
-        let kubeconfig = self.data.join("admin.kubeconfig");
-        let output = Command::new(binary()?)
-            .args(args)
-            .env("HOME", &self.beside)
-            .env("KUBECONFIG", kubeconfig)
-            .output()?;
-        if !output.status.success() {
-            bail!("{args:?}: {}\n{}", String::from_utf8_lossy(&output.stderr), self.log_tail());
+    pub async fn oc(&self, args: &[&str]) -> Result<String> {
+        let tool = Tool::new(binary()?, &self.beside);
+        let outcome = tool.variable("KUBECONFIG", self.data.join("admin.kubeconfig")).run(args).await;
+        if outcome.code != Some(0) {
+            bail!("{outcome}\n{}", self.log_tail());
         }
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+        Ok(outcome.stdout.trim().to_owned())
     }
 
     /// A new connection to the registry as the owner.
