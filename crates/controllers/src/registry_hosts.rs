@@ -59,8 +59,7 @@ fn service_hosts(service: &Service) -> Vec<String> {
 }
 
 fn route_hosts(route: &Route, ports: &[u16]) -> Vec<String> {
-    let target = &route.spec.to;
-    if target.kind != "Service" || target.name != SERVICE {
+    if !route.leads_to(SERVICE) {
         return Vec::new();
     }
     let admitted = route.status.ingress.iter().filter(|ingress| ingress.is_admitted());

@@ -83,8 +83,7 @@ pub(crate) struct RouterPorts {
 }
 
 fn host_of(routes: &[Arc<Route>], ports: RouterPorts) -> Option<String> {
-    let mut exposing: Vec<&Arc<Route>> =
-        routes.iter().filter(|route| route.spec.to.name == SERVICE).collect();
+    let mut exposing: Vec<&Arc<Route>> = routes.iter().filter(|route| route.leads_to(SERVICE)).collect();
     exposing.sort_by_key(|route| (route.metadata.creation_timestamp, route.metadata.uid.clone()));
     exposing.iter().find_map(|route| {
         let host = admitted_host(route)?;
@@ -98,7 +97,7 @@ fn host_of(routes: &[Arc<Route>], ports: RouterPorts) -> Option<String> {
 
 /// Every spelling under which a route leads to the registry.
 fn all_hosts(routes: &[Arc<Route>], ports: RouterPorts) -> BTreeSet<String> {
-    let exposing = routes.iter().filter(|route| route.spec.to.name == SERVICE);
+    let exposing = routes.iter().filter(|route| route.leads_to(SERVICE));
     let hosts = exposing.filter_map(|route| admitted_host(route));
     hosts
         .flat_map(|host| {
@@ -110,13 +109,7 @@ fn all_hosts(routes: &[Arc<Route>], ports: RouterPorts) -> BTreeSet<String> {
 }
 
 fn admitted_host(route: &Route) -> Option<String> {
-    let admitted = |ingress: &&pierhead_api::route::RouteIngress| {
-        ingress
-            .conditions
-            .iter()
-            .any(|condition| condition.condition_type == "Admitted" && condition.status == "True")
-    };
-    route.status.ingress.iter().find(admitted).map(|ingress| ingress.host.clone())
+    route.status.ingress.iter().find(|ingress| ingress.is_admitted()).map(|ingress| ingress.host.clone())
 }
 
 #[cfg(test)]
