@@ -3,7 +3,7 @@
 //! Owns the stop signal and the list of what runs. Does not restart anything: a task that should go on after a
 //! failure loops itself. A panic ends the task that panicked, is logged with its name, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +28,7 @@ struct Group {
     tracker: TaskTracker,
     running: Mutex<BTreeMap<u64, &'static str>>,
     next_id: AtomicU64,
+    panicked: Mutex<BTreeSet<&'static str>>,
     parent: Option<Tasks>,
 }
 
@@ -65,6 +66,7 @@ impl Tasks {
                 tracker: TaskTracker::new(),
                 running: Mutex::default(),
                 next_id: AtomicU64::new(0),
+                panicked: Mutex::default(),
                 parent,
             }),
         }
@@ -78,8 +80,10 @@ impl Tasks {
     {
         let memberships = self.enter(name);
         let work = AssertUnwindSafe(work(self.stop_token())).catch_unwind();
+        let group = Arc::clone(&self.group);
         let task = async move {
             if work.await.is_err() {
+                group.panicked.lock().insert(name);
                 error!(task = name, "Background task `{name}` panicked and is gone");
             }
             drop(memberships);
@@ -95,6 +99,12 @@ impl Tasks {
     /// Names of the tasks that run now, those of child groups included, oldest first.
     pub fn running(&self) -> Vec<&'static str> {
         self.group.running.lock().values().copied().collect()
+    }
+
+    /// Names of the tasks of this group that panicked so far; not of its children, which may well hold work that comes
+    /// and goes.
+    pub fn panicked(&self) -> Vec<&'static str> {
+        self.group.panicked.lock().iter().copied().collect()
     }
 
     /// Fires the stop signal and waits until every task of this group and its children has ended.
@@ -184,6 +194,7 @@ mod tests {
         child.spawn("child", |stop| async move { stop.cancelled().await });
         tasks.spawn("parent", |stop| async move { stop.cancelled().await });
         child.shutdown(Duration::from_secs(1)).await.unwrap();
+        assert_eq!((child.panicked(), tasks.panicked()), (vec!["panics"], vec![]));
         assert!(!tasks.stop_token().is_cancelled());
         assert_eq!(tasks.running(), ["parent"]);
         tasks.shutdown(Duration::from_secs(1)).await.unwrap();

@@ -198,7 +198,7 @@ impl Settings {
             router_domain,
             htpasswd,
             allow_any_password: self.allow_any_password.unwrap_or(false),
-            api_names: self.api_names.unwrap_or_default(),
+            api_names: names(&self.api_names.unwrap_or_default())?,
             compat,
             log: self.log.unwrap_or_else(|| "info".to_owned()),
         })
@@ -246,18 +246,36 @@ fn default_data(home: Option<&Path>, root: bool) -> Result<PathBuf, ConfigError>
 }
 
 fn check_domain(domain: &str) -> Result<(), ConfigError> {
+    if is_domain(domain) {
+        Ok(())
+    } else {
+        let why = format!("`{domain}` is not a lower-case DNS name of at most 200 characters");
+        Err(ConfigError::Value { key: "router-domain", why })
+    }
+}
+
+/// Names of the API without the blanks around them; what is empty is none.
+fn names(given: &[String]) -> Result<Vec<String>, ConfigError> {
+    let names = given.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+    let checked = names.map(|name| {
+        if is_domain(name) || name.parse::<IpAddr>().is_ok() {
+            Ok(name.to_owned())
+        } else {
+            let why = format!("`{name}` is neither an address nor a lower-case DNS name");
+            Err(ConfigError::Value { key: "api-names", why })
+        }
+    });
+    checked.collect()
+}
+
+fn is_domain(domain: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if domain.len() <= 200 && domain.split('.').all(label) {
-        Ok(())
-    } else {
-        let why = format!("`{domain}` is not a lower-case DNS name of at most 200 characters");
-        Err(ConfigError::Value { key: "router-domain", why })
-    }
+    domain.len() <= 200 && domain.split('.').all(label)
 }
 
 #[cfg(test)]
@@ -285,6 +303,10 @@ mod tests {
         check(
             "router-domain = \"Apps.example.com\"",
             Err("router-domain: `Apps.example.com` is not a lower-case DNS name of at most 200 characters"),
+        );
+        check(
+            "api-names = [\"api.example.com\", \"https://api\"]",
+            Err("api-names: `https://api` is neither an address nor a lower-case DNS name"),
         );
         check("compat = \"5\"", Err("compat: `5` is neither 3.2 nor 4"));
         check("htpasswd = \"/nowhere/users\"", Err("htpasswd: there is no file /nowhere/users"));
@@ -326,6 +348,17 @@ mod tests {
         let file = "[import]\nscheduled-interval = \"2h\"\ntags-per-repository = -1\nallowed-registries = []";
         assert_eq!(imports(file), (true, Some(7200), None, Some(0)));
         assert_eq!(imports("[import]\nenabled = false\nscheduled = false"), (false, None, Some(5), None));
+    }
+
+    #[test]
+    fn names_of_the_api_may_have_blanks_around_them() {
+        let names = |text: &str| {
+            let variables = BTreeMap::from([("PIERHEAD_API_NAMES".to_owned(), text.to_owned())]);
+            let settings = Settings::from_environment(&variables).unwrap();
+            settings.checked(None, true).unwrap().api_names
+        };
+        assert_eq!(names(""), [""; 0]);
+        assert_eq!(names("a, b.example.com ,::1"), ["a", "b.example.com", "::1"]);
     }
 
     #[test]

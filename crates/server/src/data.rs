@@ -11,6 +11,7 @@ use pierhead_runtime::tls::PemPair;
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::path::Path;
+use tracing::warn;
 
 /// The addresses that were in fact bound.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -28,6 +29,15 @@ impl Addresses {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
         pki::write(file, text.as_bytes(), 0o644)
+    }
+}
+
+/// Removes what an earlier start wrote, or this one: it says where a server is that runs no longer.
+pub(crate) fn forget_addresses(file: &Path) {
+    if let Err(error) = std::fs::remove_file(file)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        warn!(%error, "{} could not be removed; what it says is not true", file.display());
     }
 }
 

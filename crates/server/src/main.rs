@@ -3,6 +3,7 @@
 mod config;
 mod data;
 mod demo;
+mod endless;
 mod health;
 mod maintenance;
 mod passwords;

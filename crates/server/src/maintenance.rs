@@ -8,19 +8,23 @@ use pierhead_runtime::Tasks;
 use std::time::Duration;
 use tracing::{info, warn};
 
-/// How often.
+/// How long after the start the first time comes: a server that is restarted often must get there, too.
+const FIRST: Duration = Duration::from_secs(300);
+/// How often from then on.
 const EVERY: Duration = Duration::from_secs(3600);
 
 /// Works in the background until `tasks` stops.
 pub(crate) fn start(images: &Images, auth: &Auth, tasks: &Tasks) {
     let (images, auth) = (images.clone(), auth.clone());
     tasks.spawn("maintenance", |stop| async move {
+        let mut wait = FIRST;
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(wait) => {}
             }
+            wait = EVERY;
             tend(&images, &auth).await;
         }
     });

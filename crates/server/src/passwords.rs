@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing::{info, warn};
 
-/// How often the file's time is looked at.
+/// How often the file is read.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The identity providers that the configuration names; follows the htpasswd file until `tasks` stops.
@@ -32,15 +32,21 @@ pub(crate) fn providers(config: &Config, tasks: &Tasks) -> Result<Vec<IdentityPr
     Ok(providers)
 }
 
-/// A file that cannot be read, perhaps because it is being replaced, leaves what was read before.
+/// A file that cannot be read, perhaps because it is being replaced, leaves what was read before. Programs also write it
+/// in place: what was read counts once it was read twice.
 async fn follow(path: PathBuf, htpasswd: Htpasswd, mut known: String, stop: CancellationToken) {
+    let mut before = known.clone();
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
-        match read(&path) {
+        let file = path.clone();
+        // A panic or a stop of the process: in neither case was anything read.
+        let Ok(content) = tokio::task::spawn_blocking(move || read(&file)).await else { continue };
+        match content {
+            Ok(content) if content != before => before = content,
             Ok(content) if content != known => {
                 htpasswd.replace(&content);
                 known = content;
@@ -54,4 +60,34 @@ async fn follow(path: PathBuf, htpasswd: Htpasswd, mut known: String, stop: Canc
 
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LOOK_EVERY, follow};
+    use pierhead_auth::password::Htpasswd;
+    use pierhead_runtime::Tasks;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_counts_once_it_stands_still() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("users");
+        let ann = "ann:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n";
+        std::fs::write(&file, ann).unwrap();
+        let users = Htpasswd::parse(ann);
+        let tasks = Tasks::new();
+        let (path, followed) = (file.clone(), users.clone());
+        tasks.spawn("htpasswd", |stop| follow(path, followed, ann.to_owned(), stop));
+        let mut seen = Vec::new();
+        let both = format!("{ann}{}", ann.replace("ann", "bob"));
+        for content in [ann, "", &both, &both, &both] {
+            std::fs::write(&file, content).unwrap();
+            tokio::time::sleep(LOOK_EVERY + Duration::from_millis(1)).await;
+            seen.push(users.len());
+        }
+        assert_eq!(seen[..3], [1, 1, 1], "half a file locks nobody out");
+        assert_eq!(seen[4], 2);
+        tasks.shutdown(Duration::from_secs(1)).await.unwrap();
+    }
 }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::warn;
 
 /// How long requests in flight may take after SIGTERM.
 const GRACE: Duration = Duration::from_secs(25);
@@ -74,14 +75,21 @@ pub(crate) fn serve(args: ServeArgs, surroundings: &Surroundings, out: &mut impl
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let running = start::start(&config).await?;
-        greet(&running, &config, out)?;
+        if let Err(error) = greet(&running, &config, out) {
+            warn!("Nobody reads what is said at the start: {error:#}");
+        }
         let code = tokio::select! {
             _ = terminate.recv() => ExitCode::SUCCESS,
             _ = interrupt.recv() => ExitCode::SUCCESS,
             () = running.store_failed() => ExitCode::from(STORE_FAILED),
         };
         if code == ExitCode::SUCCESS {
-            running.stop(GRACE).await;
+            // Whoever tells us a second time does not want to wait.
+            tokio::select! {
+                () = running.stop(GRACE) => {}
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
         }
         anyhow::Ok(code)
     })?;

@@ -2,11 +2,12 @@
 
 use crate::config::{Compat, Config, Listen};
 use crate::data::{self, Addresses};
+use crate::health::{self, Vital};
 use crate::pki::{self, Pki};
 use crate::pod_output::PodOutput;
 use crate::public_registry::{PublicRegistry, RouterPorts};
 use crate::pull_credentials::pull_credentials;
-use crate::{health, maintenance, passwords};
+use crate::{endless, maintenance, passwords};
 use anyhow::{Context, Result};
 use http::Request;
 use pierhead_apiserver::ApiServer;
@@ -24,14 +25,20 @@ use pierhead_runtime::telemetry::Metrics;
 use pierhead_runtime::tls::{self, Alpn, CertResolver, ClientCertificates};
 use pierhead_runtime::{SharedClock, SystemClock, Tasks};
 use pierhead_store::Store;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::{error, warn};
 
 /// How long both sides of a proxied exchange may be silent.
 const PROXY_IDLE: Duration = Duration::from_secs(300);
+
+/// What the agents get to stop when requests in flight took all the time there was.
+const LEAST_GRACE: Duration = Duration::from_secs(5);
 
 /// A server that runs.
 pub(crate) struct Running {
@@ -45,17 +52,22 @@ pub(crate) struct Running {
     agents: Tasks,
     store: Store,
     failed: Arc<Notify>,
+    /// The file that says where the listeners are.
+    addresses_file: PathBuf,
 }
 
 impl Running {
     /// Ends listeners, then agents, then the store. What does not end in time is left behind: a crash is safe.
     pub(crate) async fn stop(self, grace: Duration) {
+        let limit = Instant::now() + grace;
         for (what, tasks) in [("listeners", &self.listeners), ("agents", &self.agents)] {
-            if let Err(late) = tasks.shutdown(grace).await {
+            let left = limit.saturating_duration_since(Instant::now()).max(LEAST_GRACE);
+            if let Err(late) = tasks.shutdown(left).await {
                 warn!("stopping the {what}: {late}");
             }
         }
         self.store.close();
+        data::forget_addresses(&self.addresses_file);
     }
 
     /// Waits until the store could not write and takes no more.
@@ -104,6 +116,9 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
     let failed = Arc::new(Notify::new());
     let inside = Inside { registry: registry.local_addr(), public_url: &public_url, failed: &failed };
     let parts = open(config, &pki, &inside, &agents, clock)?;
+    // The store is ours now, so nobody else serves from this folder.
+    let addresses_file = config.data.join("addresses.json");
+    data::forget_addresses(&addresses_file);
     let server = api_server(&parts, config, &inside);
 
     let client = |part: &str| in_process(&server, part);
@@ -129,7 +144,8 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
     let credentials = pull_credentials(client("registry"));
     serve_registry(registry, &parts, credentials, &listeners);
     serve_api(api, server, &pki, config, &parts.clock, &listeners)?;
-    health::serve(metrics, parts.metrics.clone(), parts.store.clone(), &listeners);
+    let vital = Vital { store: parts.store.clone(), listeners: listeners.clone(), agents: agents.clone() };
+    health::serve(metrics, parts.metrics.clone(), vital);
     let admin = pki.administrator(parts.clock.as_ref())?;
     data::write_admin_kubeconfig(
         &config.data.join("admin.kubeconfig"),
@@ -137,8 +153,9 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
         pki.authority(),
         &admin,
     )?;
-    addresses.write(&config.data.join("addresses.json"))?;
-    Ok(Running { addresses, public_url, first_start, listeners, agents, store: parts.store, failed })
+    addresses.write(&addresses_file)?;
+    let store = parts.store;
+    Ok(Running { addresses, public_url, first_start, listeners, agents, store, failed, addresses_file })
 }
 
 fn open(
@@ -149,7 +166,8 @@ fn open(
     clock: SharedClock,
 ) -> Result<Parts> {
     let metadata = config.data.join("metadata");
-    let tables = [pierhead_auth::tables(), pierhead_images::tables()].concat();
+    let tables =
+        [pierhead_auth::tables(), pierhead_images::tables(), pierhead_apiserver::tables()].concat();
     let store = Store::open(&metadata, Arc::clone(&clock), &tables)
         .with_context(|| format!("opening {}", metadata.display()))?;
     let failed = Arc::clone(inside.failed);
@@ -328,9 +346,14 @@ fn serve_api(
     let authorities = ClientCertificates::Verified(Arc::new(tls::roots(pki.authority().as_bytes())?));
     let resolver = Arc::new(CertResolver::new(Some(certificate)));
     let tls = tls::server_config(resolver, &authorities, Alpn::Http2AndHttp1)?;
+    let stop = tasks.stop_token();
     let handler = move |request| {
-        let server = server.clone();
-        async move { server.handle(request).await }
+        let (server, stop) = (server.clone(), stop.clone());
+        async move {
+            let is_endless = endless::is_endless(&request);
+            let answer = server.handle(request).await;
+            if is_endless { endless::until(answer, stop) } else { answer }
+        }
     };
     listen::serve(listener, Some(tls), handler, tasks, Limits::default());
     Ok(())
@@ -346,14 +369,18 @@ fn api_names(address: SocketAddr, config: &Config) -> Vec<String> {
     if !address.ip().is_unspecified() {
         names.push(address.ip().to_string());
     }
-    names.dedup();
+    let mut known = BTreeSet::new();
+    names.retain(|name| known.insert(name.clone()));
     names
 }
 
 /// Host and port of the API in URLs that we give out.
 fn public_host(address: SocketAddr, config: &Config) -> String {
     match config.api_names.first() {
-        Some(name) => format!("{name}:{}", address.port()),
+        Some(name) => match name.parse::<IpAddr>() {
+            Ok(ip) => SocketAddr::new(ip, address.port()).to_string(),
+            Err(_) => format!("{name}:{}", address.port()),
+        },
         None if address.ip().is_unspecified() => {
             SocketAddr::new(IpAddr::from([127, 0, 0, 1]), address.port()).to_string()
         }
