@@ -440,3 +440,25 @@ impl From<StreamError> for RegistryError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pierhead_store::StoreError;
+
+    use super::{BlobError, BytesError, PullError, PushError, RegistryError, StatusCode, StreamError};
+
+    #[track_caller]
+    fn check(error: impl Into<RegistryError>) {
+        assert_eq!(error.into().0.status, StatusCode::INSUFFICIENT_STORAGE);
+    }
+
+    #[test]
+    fn a_full_disk_is_said_to_be_full_wherever_it_is_met() {
+        check(PushError::Blob(BlobError::OutOfSpace));
+        check(PushError::Bytes(BytesError::Blob(BlobError::OutOfSpace)));
+        check(PushError::Store(StoreError::Full));
+        check(StreamError::Bytes(BytesError::Blob(BlobError::OutOfSpace)));
+        check(StreamError::Store(StoreError::Full));
+        check(PullError::Store(StoreError::Full));
+    }
+}

@@ -358,3 +358,36 @@ impl From<UploadError> for UpstreamError {
         Cause::Storing(error).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future;
+
+    use futures_util::FutureExt as _;
+    use pierhead_client::egress::{Authorities, EgressConfig};
+
+    use super::{
+        Arc, BoxFuture, Digest, Egress, FlightKey, Keyring, Kind, MAX_FLIGHTS_OF_NAMESPACE, PullThrough,
+        Tasks,
+    };
+
+    #[tokio::test]
+    async fn one_namespace_leaves_room_for_others() {
+        let tasks = Tasks::new();
+        let egress = Egress::new(EgressConfig::new(Authorities::none()));
+        let credentials =
+            Arc::new(|_: &str| -> BoxFuture<'static, _> { async { Ok(Keyring::empty()) }.boxed() });
+        let pull_through = PullThrough::new(egress, credentials, &tasks);
+        let start = |namespace: &str, number: usize| {
+            let key = FlightKey::new(Kind::Blob, (namespace, "web"), &Digest::sha256(&number.to_be_bytes()));
+            pull_through.join(key, |_, _| future::pending().boxed())
+        };
+        for number in 0..MAX_FLIGHTS_OF_NAMESPACE {
+            assert!(start("greedy", number).is_ok(), "{number}");
+        }
+        assert!(start("greedy", MAX_FLIGHTS_OF_NAMESPACE).is_err());
+        assert!(start("greedy", 0).is_ok(), "what is under way is joined");
+        assert!(start("shop", 0).is_ok());
+        tasks.stop_token().cancel();
+    }
+}

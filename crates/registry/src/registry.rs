@@ -3,6 +3,8 @@
 //! Owns which method of which resource is answered by which handler, and the headers that all answers have.
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
@@ -77,7 +79,12 @@ impl Registry {
         B::Error: Into<BoxError>,
     {
         let (head, body) = request.into_parts();
-        self.answer(&head, RequestBody::new(body)).await
+        self.answer_any(&head, RequestBody::new(body)).await
+    }
+
+    /// As [`Registry::handle`]; of one type for all callers, so that this crate's code is compiled with this crate.
+    fn answer_any<'a>(&'a self, head: &'a Parts, body: RequestBody) -> BoxFuture<'a, Response> {
+        self.answer(head, body).boxed()
     }
 
     async fn answer(&self, head: &Parts, body: RequestBody) -> Response {
