@@ -177,8 +177,13 @@ impl ApiServer {
         let request: Request<RequestBody> =
             request.map(|body| body.map_err(|error| BodyError(error.into())).boxed_unsync());
         let parts = Arc::clone(&self.parts);
-        async move { wire::handle(&parts, request).await }
+        answer(parts, request)
     }
+}
+
+/// Of one type for all callers, so that this crate's code is compiled with this crate.
+fn answer(parts: Arc<Parts>, request: Request<RequestBody>) -> BoxFuture<'static, Response<ResponseBody>> {
+    async move { wire::handle(&parts, request).await }.boxed()
 }
 
 impl<B> tower::Service<Request<B>> for ApiServer

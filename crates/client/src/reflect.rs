@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Bound, sync::Arc, time::Duration};
 
-use futures_util::{FutureExt as _, StreamExt as _, future};
+use futures_util::{FutureExt as _, StreamExt as _, future, stream::BoxStream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api,
@@ -113,10 +113,8 @@ impl Client {
     }
 
     fn reflect_for<K: Object>(&self, namespace: Option<&str>, share: u32, tasks: &Tasks) -> Reflected<K> {
-        let api: Api<Watched<K>> = match namespace {
-            Some(namespace) => Api::namespaced_with(self.kube(), namespace, &()),
-            None => Api::all_with(self.kube(), &()),
-        };
+        let names = Names { group: K::GROUP, version: K::VERSION, kind: K::KIND, plural: K::PLURAL };
+        let events = events(self.kube(), names, namespace);
         let objects = Arc::new(RwLock::new(Objects::new()));
         let (changes, changes_seen) = watch::channel(0);
         let (synced, synced_seen) = watch::channel(false);
@@ -125,7 +123,7 @@ impl Client {
         tasks.spawn(K::PLURAL, |stop| async move {
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = reflector.run(api) => {}
+                () = reflector.run(events) => {}
             }
         });
         Reflected { objects, changes: changes_seen, synced: synced_seen }
@@ -143,8 +141,7 @@ struct Reflector<K> {
 }
 
 impl<K: Object> Reflector<K> {
-    async fn run(mut self, api: Api<Watched<K>>) {
-        let mut events = Box::pin(watcher::watcher(api, watcher::Config::default()).default_backoff());
+    async fn run(mut self, mut events: Events) {
         loop {
             // A server in this process makes the event while we ask for it, so asking counts, and waiting does not.
             let mut asking = Duration::ZERO;
@@ -169,7 +166,7 @@ impl<K: Object> Reflector<K> {
         }
     }
 
-    fn take(&mut self, event: watcher::Result<Event<Watched<K>>>) {
+    fn take(&mut self, event: watcher::Result<Event<Watched>>) {
         match event {
             Ok(event) => self.apply(event),
             Err(error) => {
@@ -178,11 +175,11 @@ impl<K: Object> Reflector<K> {
         }
     }
 
-    fn apply(&mut self, event: Event<Watched<K>>) {
+    fn apply(&mut self, event: Event<Watched>) {
         match event {
             Event::Init => self.arriving.clear(),
             Event::InitApply(watched) => {
-                if let Some(object) = watched.object {
+                if let Some(object) = object_of(&watched) {
                     self.arriving.insert(key(&watched.metadata), object);
                 }
             }
@@ -193,7 +190,7 @@ impl<K: Object> Reflector<K> {
             }
             Event::Apply(watched) => {
                 let key = key(&watched.metadata);
-                match watched.object {
+                match object_of(&watched) {
                     Some(object) => self.objects.write().insert(key, object),
                     None => self.objects.write().remove(&key),
                 };
@@ -215,23 +212,49 @@ fn key(metadata: &ObjectMeta) -> Key {
     (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
 }
 
-/// What kube's watcher sees of our kinds: its own metadata for bookkeeping, and the typed object.
-struct Watched<K> {
-    metadata: ObjectMeta,
-    /// None if the server sent something that is not a `K`: logged, and treated as absent, because stopping
-    /// the whole collection for it would be worse.
-    object: Option<Arc<K>>,
-}
-
-impl<K> Clone for Watched<K> {
-    fn clone(&self) -> Self {
-        Self { metadata: self.metadata.clone(), object: self.object.clone() }
+/// The typed object; none if the server sent something that is not a `K`: logged, and treated as absent, because
+/// stopping the whole collection for it would be worse.
+fn object_of<K: Object>(watched: &Watched) -> Option<Arc<K>> {
+    match from_value::<K>(&watched.object) {
+        Ok(object) => Some(Arc::new(object)),
+        Err(error) => {
+            let (namespace, name) = key(&watched.metadata);
+            tracing::warn!(kind = K::KIND, %namespace, %name, %error, "Ignoring an unreadable object");
+            None
+        }
     }
 }
 
-impl<K: Object> fmt::Debug for Watched<K> {
+type Events = BoxStream<'static, watcher::Result<Event<Watched>>>;
+
+/// What kube's watcher tells of one kind. It is the same code for all kinds, compiled once: they become typed after it.
+fn events(client: kube::Client, names: Names, namespace: Option<&str>) -> Events {
+    let api: Api<Watched> = match namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &names),
+        None => Api::all_with(client, &names),
+    };
+    watcher::watcher(api, watcher::Config::default()).default_backoff().boxed()
+}
+
+/// What an object of some kind is called.
+#[derive(Clone, Copy)]
+struct Names {
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+}
+
+/// What kube's watcher sees of our kinds: its own metadata for bookkeeping, and the object as it came.
+#[derive(Clone)]
+struct Watched {
+    metadata: ObjectMeta,
+    object: Value,
+}
+
+impl fmt::Debug for Watched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct(K::KIND).field("metadata", &self.metadata).finish_non_exhaustive()
+        f.debug_struct("Watched").field("metadata", &self.metadata).finish_non_exhaustive()
     }
 }
 
@@ -249,10 +272,10 @@ struct Bookkeeping {
     uid: Option<String>,
 }
 
-impl<'de, K: Object> Deserialize<'de> for Watched<K> {
+impl<'de> Deserialize<'de> for Watched {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let metadata = value.get("metadata").ok_or_else(|| D::Error::missing_field("metadata"))?;
+        let object = Value::deserialize(deserializer)?;
+        let metadata = object.get("metadata").ok_or_else(|| D::Error::missing_field("metadata"))?;
         let known = Bookkeeping::deserialize(metadata).map_err(D::Error::custom)?;
         let metadata = ObjectMeta {
             name: known.name,
@@ -261,36 +284,28 @@ impl<'de, K: Object> Deserialize<'de> for Watched<K> {
             uid: known.uid,
             ..ObjectMeta::default()
         };
-        let object = match from_value::<K>(&value) {
-            Ok(object) => Some(Arc::new(object)),
-            Err(error) => {
-                let (namespace, name) = key(&metadata);
-                tracing::warn!(kind = K::KIND, %namespace, %name, %error, "Ignoring an unreadable object");
-                None
-            }
-        };
         Ok(Self { metadata, object })
     }
 }
 
-impl<K: Object> kube::Resource for Watched<K> {
-    type DynamicType = ();
+impl kube::Resource for Watched {
+    type DynamicType = Names;
     type Scope = DynamicResourceScope;
 
-    fn kind((): &()) -> Cow<'_, str> {
-        Cow::Borrowed(K::KIND)
+    fn kind(names: &Names) -> Cow<'_, str> {
+        Cow::Borrowed(names.kind)
     }
 
-    fn group((): &()) -> Cow<'_, str> {
-        Cow::Borrowed(K::GROUP)
+    fn group(names: &Names) -> Cow<'_, str> {
+        Cow::Borrowed(names.group)
     }
 
-    fn version((): &()) -> Cow<'_, str> {
-        Cow::Borrowed(K::VERSION)
+    fn version(names: &Names) -> Cow<'_, str> {
+        Cow::Borrowed(names.version)
     }
 
-    fn plural((): &()) -> Cow<'_, str> {
-        Cow::Borrowed(K::PLURAL)
+    fn plural(names: &Names) -> Cow<'_, str> {
+        Cow::Borrowed(names.plural)
     }
 
     fn meta(&self) -> &ObjectMeta {

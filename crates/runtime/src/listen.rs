@@ -27,6 +27,8 @@ use tracing::{debug, warn};
 
 use crate::Tasks;
 
+use connection::{Handler, boxed, converse};
+
 pub use connection::serve_stream;
 
 /// The error type of bodies that handlers answer with.
@@ -142,23 +144,34 @@ pub fn serve<H, F, B>(
     tasks: &Tasks,
     limits: Limits,
 ) where
-    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = bytes::Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    serve_any(listener, tls, boxed(handler), tasks, limits);
+}
+
+fn serve_any(
+    listener: Listener,
+    tls: Option<Arc<ServerConfig>>,
+    handler: Handler,
+    tasks: &Tasks,
+    limits: Limits,
+) {
     let accepting = limits.clone();
     accept(listener, tasks, &accepting, move |stream, info, stop| {
-        let (tls, handler, limits) = (tls.clone(), handler.clone(), limits.clone());
+        let (tls, handler, limits) = (tls.clone(), Arc::clone(&handler), limits.clone());
         async move {
             let Some(config) = tls else {
-                return serve_stream(stream, info, handler, &limits, stop).await;
+                return converse(Box::new(stream), info, handler, limits, stop).await;
             };
             let handshake = TlsAcceptor::from(config).accept(stream);
             match tokio::time::timeout(limits.handshake, handshake).await {
                 Ok(Ok(stream)) => {
                     let tls = Some(Arc::new(TlsInfo::of_session(stream.get_ref().1)));
-                    serve_stream(stream, ConnectionInfo { tls, ..info }, handler, &limits, stop).await;
+                    let info = ConnectionInfo { tls, ..info };
+                    converse(Box::new(stream), info, handler, limits, stop).await;
                 }
                 Ok(Err(error)) => {
                     debug!(peer = %info.peer, %error, "TLS handshake with {} failed", info.peer)

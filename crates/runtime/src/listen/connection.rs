@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http::{Request, Response, StatusCode, header};
 use http_body::Body;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -37,29 +39,59 @@ const HTTP2_PING_EVERY: Duration = Duration::from_secs(30);
 /// Speaks HTTP on `stream` until the client is done, a deadline passes, or `stop` fires and the running requests end.
 ///
 /// Each request carries `info` in its extensions. Upgrades (101) are possible on HTTP/1.1.
-pub async fn serve_stream<S, H, F, B>(
+pub fn serve_stream<S, H, F, B>(
     stream: S,
     info: ConnectionInfo,
     handler: H,
     limits: &Limits,
     stop: CancellationToken,
-) where
+) -> BoxFuture<'static, ()>
+where
     S: Stream,
-    H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    converse(Box::new(stream), info, boxed(handler), limits.clone(), stop).boxed()
+}
+
+/// A handler of any type. Protocols take it in this form, so that they are compiled once and not for every handler.
+pub(super) type Handler =
+    Arc<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<BoxedBody>> + Send + Sync>;
+
+type BoxedBody = UnsyncBoxBody<Bytes, BoxError>;
+
+pub(super) fn boxed<H, F, B>(handler: H) -> Handler
+where
+    H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    Arc::new(move |request| {
+        handler(request).map(|response| response.map(|body| body.map_err(Into::into).boxed_unsync())).boxed()
+    })
+}
+
+/// As [`serve_stream`], for a stream and a handler of which only the behaviour is known.
+pub(super) async fn converse(
+    stream: Box<dyn Stream>,
+    info: ConnectionInfo,
+    handler: Handler,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let activity = Arc::new(Activity::new());
     let peer = info.peer;
-    let builder = builder(info.tls.as_ref().map(|tls| tls.http2), limits, &activity);
+    let builder = builder(info.tls.as_ref().map(|tls| tls.http2), &limits, &activity);
     let stream = TokioIo::new(Watched { stream, activity: Arc::clone(&activity) });
     let service = service_fn({
         let activity = Arc::clone(&activity);
         move |mut request: Request<Incoming>| {
             let running = activity.request_began();
             request.extensions_mut().insert(info.clone());
-            answer(handler.clone(), request, running)
+            answer(Arc::clone(&handler), request, running)
         }
     });
     let mut connection = pin!(builder.serve_connection_with_upgrades(stream, service));
@@ -122,22 +154,16 @@ fn builder(chosen: Option<bool>, limits: &Limits, activity: &Arc<Activity>) -> a
 }
 
 /// Runs the handler; a panic becomes 500 for this request and leaves the connection usable.
-async fn answer<H, F, B>(
-    handler: H,
+async fn answer(
+    handler: Handler,
     request: Request<Incoming>,
     running: Running,
-) -> Result<Response<impl Body<Data = Bytes, Error = BoxError>>, Infallible>
-where
-    H: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Response<B>>,
-    B: Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
+) -> Result<Response<impl Body<Data = Bytes, Error = BoxError>>, Infallible> {
     // Errors are rare; the closure is there to be dropped with the body.
-    let held = |body: B| {
+    let held = |body: BoxedBody| {
         body.map_err(move |error| {
             let _held: &Running = &running;
-            error.into()
+            error
         })
     };
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
