@@ -115,7 +115,6 @@ impl ImageTriggers {
             resource: "imagestreams".into(),
             subresource: "layers".into(),
             name: stream.into(),
-            ..ResourceAttributes::default()
         };
         account.may(&self.client, action).await
     }

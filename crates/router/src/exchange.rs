@@ -187,13 +187,10 @@ impl Exchange {
             false => self.upstreams.connection(target).await,
             true => self.upstreams.connect(target).await,
         };
-        let mut connection = match connected {
-            Ok(connection) => connection,
-            // Whoever connects tells of it, once.
-            Err(_) => {
-                let failure = Failure::Unreachable(target.address);
-                return Tried::Unsent { request, failure, reused: false };
-            }
+        let Ok(mut connection) = connected else {
+            // Why is told where connections are made, and only once.
+            let failure = Failure::Unreachable(target.address);
+            return Tried::Unsent { request, failure, reused: false };
         };
         let sent = tokio::select! {
             sent = connection.sender.try_send_request(request) => sent,
