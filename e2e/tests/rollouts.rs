@@ -1,7 +1,7 @@
 //! Rollouts with a container engine: both strategies with their hooks, what fails and is taken back, scale, pause and
 //! cancel, and that nothing is left in the engine however many there were.
 //!
-//! `PIERHEAD_ROLLOUTS` says how many rollouts in a row the last test does; a hundred for `cargo xtask torture`.
+//! `PIERHEAD_ROLLOUTS` says how many rollouts in a row the last tests do; a hundred for `cargo xtask torture`.
 
 use std::time::Duration;
 
@@ -14,6 +14,10 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Rollouts in a row where nobody asks for more.
 const FEW: u32 = 4;
+/// Pods of `web`.
+const REPLICAS: usize = 2;
+/// The longest wait from asking for a rollout to the end of the server.
+const KILLED_WITHIN: Duration = Duration::from_secs(3);
 
 struct Cluster {
     site: Site,
@@ -27,7 +31,7 @@ fn config(strategy: &Value) -> Value {
     json!({
         "apiVersion": "v1", "kind": "DeploymentConfig", "metadata": {"name": "web"},
         "spec": {
-            "replicas": 2, "strategy": strategy, "selector": {"name": "web"},
+            "replicas": REPLICAS, "strategy": strategy, "selector": {"name": "web"},
             "template": {
                 "metadata": {"labels": {"name": "web"}},
                 "spec": {
@@ -268,5 +272,26 @@ async fn many_rollouts_leave_nothing_behind() -> Result<()> {
     ensure!(containers <= 2, "{containers} containers");
     let controllers = cluster.ed.kubectl(["get", "rc", "-o", "name"]).await.succeeds().lines().count();
     ensure!(controllers <= 4, "{controllers} replication controllers");
+    cluster.leaves_nothing().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_rollouts_end_the_same_when_the_server_is_killed() -> Result<()> {
+    let asked = std::env::var_os("PIERHEAD_ROLLOUTS").and_then(|text| text.to_str()?.parse().ok());
+    let rounds: u32 = asked.unwrap_or(FEW);
+    let mut cluster = Cluster::start().await?;
+    let mut config = config(&json!({"rollingParams": {"timeoutSeconds": 60}}));
+    config["spec"]["revisionHistoryLimit"] = 2.into();
+    cluster.create(&config).await;
+    cluster.completes(1).await?;
+    for version in 2..=rounds + 1 {
+        cluster.oc("rollout latest dc/web").await.succeeds();
+        // Where in the rollout it falls is chance: before its first write, after its last, or anywhere between.
+        let until = rand::random_range(Duration::ZERO..KILLED_WITHIN);
+        tokio::time::sleep(until).await;
+        cluster.site.kill_and_start_again().await?;
+        cluster.completes(version).await.with_context(|| format!("killed after {until:?}"))?;
+        cluster.runs(version, REPLICAS).await.with_context(|| format!("killed after {until:?}"))?;
+    }
     cluster.leaves_nothing().await
 }

@@ -12,7 +12,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 
+use crate::process::ADDRESSES;
 use crate::{Actor, Addresses, HostName, Machine, OwnAddress, Process, eventually_within};
+
+/// Files of its folder.
+const HTPASSWD: &str = "htpasswd";
+const CONFIG: &str = "config.toml";
 
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
@@ -35,13 +40,52 @@ pub struct SiteOptions {
 #[derive(Debug)]
 pub struct Site {
     folder: Option<TempDir>,
-    root: PathBuf,
-    binary: PathBuf,
+    plan: Plan,
     process: Process,
     addresses: Addresses,
-    domain: String,
-    outside: Outside,
     stopped: bool,
+}
+
+/// What every start of a site has in common.
+#[derive(Debug)]
+struct Plan {
+    binary: PathBuf,
+    root: PathBuf,
+    domain: String,
+    options: SiteOptions,
+    outside: Outside,
+}
+
+impl Plan {
+    fn serve(&self, api: SocketAddr, metrics: SocketAddr) -> Command {
+        let mut command = match &self.options.machine {
+            Some(machine) => machine.command(&self.binary),
+            None => Command::new(&self.binary),
+        };
+        command.arg("serve").arg("--data").arg(self.data()).args(["--router-domain", &self.domain]);
+        command.args(["--api", &api.to_string(), "--metrics", &metrics.to_string()]);
+        command.args(["--registry", "127.0.0.1:0"]);
+        command.args(["--router-http", &format!("{}:80", self.outside.address())]);
+        command.args(["--router-https", &format!("{}:443", self.outside.address())]);
+        if self.options.htpasswd.is_some() {
+            command.arg("--htpasswd").arg(self.root.join(HTPASSWD));
+        } else {
+            command.arg("--allow-any-password");
+        }
+        if self.options.config.is_some() {
+            command.arg("--config").arg(self.root.join(CONFIG));
+        }
+        command.args(&self.options.arguments);
+        command
+    }
+
+    fn data(&self) -> PathBuf {
+        self.root.join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.root.join("log")
+    }
 }
 
 /// The address of its routes.
@@ -90,38 +134,34 @@ impl Site {
         for name in ["oc", "pierhead"] {
             std::os::unix::fs::symlink(&binary, bin.join(name))?;
         }
-        let mut command = match &options.machine {
-            Some(machine) => machine.command(&binary),
-            None => Command::new(&binary),
-        };
-        command.arg("serve").arg("--data").arg(root.join("data")).args(["--router-domain", &domain]);
-        // The test asks from its own machine.
-        let reached = options.machine.as_ref().map_or(Ipv4Addr::LOCALHOST, Machine::address);
-        for listener in ["--api", "--metrics"] {
-            command.args([listener, &format!("{reached}:0")]);
-        }
-        command.args(["--registry", "127.0.0.1:0"]);
-        command.args(["--router-http", &format!("{}:80", outside.address())]);
-        command.args(["--router-https", &format!("{}:443", outside.address())]);
-        match &options.htpasswd {
-            Some(users) => {
-                let file = root.join("htpasswd");
-                std::fs::write(&file, users)?;
-                command.arg("--htpasswd").arg(file);
-            }
-            None => {
-                command.arg("--allow-any-password");
-            }
+        if let Some(users) = &options.htpasswd {
+            std::fs::write(root.join(HTPASSWD), users)?;
         }
         if let Some(config) = &options.config {
-            let file = root.join("config.toml");
-            std::fs::write(&file, config)?;
-            command.arg("--config").arg(file);
+            std::fs::write(root.join(CONFIG), config)?;
         }
-        command.args(&options.arguments);
-        let mut process = Process::start(&mut command, &root.join("log"))?;
-        let addresses = ready(&mut process, &root.join("data")).await?;
-        Ok(Self { folder: Some(folder), root, binary, process, addresses, domain, outside, stopped: false })
+        // The test asks from its own machine.
+        let reached = options.machine.as_ref().map_or(Ipv4Addr::LOCALHOST, Machine::address);
+        let plan = Plan { binary, root, domain, options, outside };
+        let anywhere = SocketAddr::from((reached, 0));
+        let mut command = plan.serve(anywhere, anywhere);
+        let mut process = Process::start(&mut command, &plan.log())?;
+        let addresses = ready(&mut process, &plan.data()).await?;
+        Ok(Self { folder: Some(folder), plan, process, addresses, stopped: false })
+    }
+
+    /// Ends the server as a power cut would, without a word, and starts it again on the same addresses.
+    ///
+    /// # Errors
+    /// As [`Site::start`].
+    pub async fn kill_and_start_again(&mut self) -> Result<()> {
+        self.process.kill()?;
+        // What the killed one wrote there says nothing about the next.
+        std::fs::remove_file(self.plan.data().join(ADDRESSES))?;
+        let mut command = self.plan.serve(self.addresses.api, self.addresses.metrics);
+        self.process = Process::start(&mut command, &self.plan.log())?;
+        self.addresses = ready(&mut self.process, &self.plan.data()).await?;
+        Ok(())
     }
 
     /// Where it listens.
@@ -131,7 +171,7 @@ impl Site {
 
     /// The binary it runs.
     pub fn binary(&self) -> &Path {
-        &self.binary
+        &self.plan.binary
     }
 
     /// The URL of the API.
@@ -146,7 +186,7 @@ impl Site {
 
     /// The certificate authority that clients are to trust.
     pub fn authority(&self) -> PathBuf {
-        self.root.join("data/pki/ca.crt")
+        self.plan.data().join("pki/ca.crt")
     }
 
     /// The host that a route `name` in `namespace` gets, made resolvable while the result lives.
@@ -154,7 +194,7 @@ impl Site {
     /// # Errors
     /// The hosts file cannot be written.
     pub fn route_host(&self, name: &str, namespace: &str) -> Result<HostName> {
-        HostName::add(&format!("{name}-{namespace}.{}", self.domain), self.outside.address())
+        HostName::add(&format!("{name}-{namespace}.{}", self.plan.domain), self.plan.outside.address())
     }
 
     /// The administrator, with the kubeconfig that the server made.
@@ -163,7 +203,7 @@ impl Site {
     /// There is no kubeconfig.
     pub fn admin(&self) -> Result<Actor> {
         let actor = self.actor("admin")?;
-        let made = self.root.join("data/admin.kubeconfig");
+        let made = self.plan.data().join("admin.kubeconfig");
         std::fs::copy(&made, actor.kubeconfig()).with_context(|| made.display().to_string())?;
         Ok(actor)
     }
@@ -192,7 +232,7 @@ impl Site {
 
     fn actor(&self, name: &str) -> Result<Actor> {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        Actor::new(&self.root.join(format!("h{number}-{name}")), &self.root.join("bin"))
+        Actor::new(&self.plan.root.join(format!("h{number}-{name}")), &self.plan.root.join("bin"))
     }
 
     /// Ends the site, which must take SIGTERM for an answer and exit with 0.
