@@ -166,8 +166,7 @@ fn open(
     clock: SharedClock,
 ) -> Result<Parts> {
     let metadata = config.data.join("metadata");
-    let tables =
-        [pierhead_auth::tables(), pierhead_images::tables(), pierhead_apiserver::tables()].concat();
+    let tables = [pierhead_auth::tables(), pierhead_images::tables(), pierhead_apiserver::tables()].concat();
     let store = Store::open(&metadata, Arc::clone(&clock), &tables)
         .with_context(|| format!("opening {}", metadata.display()))?;
     let failed = Arc::clone(inside.failed);
