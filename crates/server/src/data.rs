@@ -3,7 +3,7 @@
 //! What the server itself keeps is in the store, the blobs and `pki`.
 
 use crate::pki;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use pierhead_client::kubeconfig::{Cluster, Config, Context, User, cluster_name, context_name, user_name};
@@ -24,11 +24,13 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
-    /// Writes them for whoever started us with port 0.
+    /// Writes them for whoever started us with port 0: whole, but not for the next power cut, after which they are not true.
     pub(crate) fn write(&self, file: &Path) -> Result<()> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
-        pki::write(file, text.as_bytes(), 0o644)
+        let new = file.with_extension("new");
+        let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, file));
+        written.with_context(|| format!("writing {}", file.display()))
     }
 }
 
