@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pierhead_api::image::{
     Image, ImageLookupPolicy, ImageStream, ImageStreamTag, ImageTag, NamedTagEventList, TagReference,
-    stream_and_tag,
+    pull_spec, stream_and_tag,
 };
 use pierhead_api::meta::{ObjectMeta, Preconditions};
 use pierhead_auth::{Api, Permit};
@@ -154,6 +154,25 @@ impl Images {
                 .image(tx, self.config(), stream)?
                 .ok_or_else(|| StreamError::not_found(STREAM_TAGS, name))?;
             Ok(tag.into_stream_tag(image))
+        })
+    }
+
+    /// The pull spec a workload that follows a tag runs (images 5.8), with whether workloads may name the stream like
+    /// an image. `None` while the tag has no image, and for a name that is none of a tag. Asks for no image object:
+    /// references to other registries have none.
+    pub fn tag_pull_spec(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<(ImageLookupPolicy, String)>, StreamError> {
+        let Some((stream, tag)) = stream_and_tag(name) else { return Ok(None) };
+        self.store().read(|tx| {
+            let Some(view) = StreamView::find(tx, namespace, stream)? else { return Ok(None) };
+            let Some(tag) = view.tag(tx, tag)? else { return Ok(None) };
+            let newest = tag.status.as_ref().and_then(|list| list.items.first());
+            let repository = repository_of(self.config(), namespace, stream);
+            let spec = newest.map(|newest| pull_spec(&repository, tag.spec.as_ref(), newest));
+            Ok(spec.filter(|spec| !spec.is_empty()).map(|spec| (tag.lookup_policy, spec)))
         })
     }
 
