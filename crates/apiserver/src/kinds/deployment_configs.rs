@@ -12,6 +12,7 @@ use pierhead_api::apps::{
 use pierhead_api::core::ExtensionsScale;
 use pierhead_api::field::FieldErrors;
 use pierhead_api::{Object, from_value, to_value};
+use pierhead_auth::Subject;
 use serde_json::{Value, json};
 
 use super::pod_images;
@@ -88,17 +89,23 @@ fn read(document: &Value) -> Result<DeploymentConfig, ApiError> {
     from_value(document).map_err(|error| ApiError::internal(&error))
 }
 
+/// The service account that the pods of the configuration run as.
+fn account_of(config: &DeploymentConfig) -> String {
+    let named = config.spec.template.as_ref().map(|template| template.spec.service_account_name.as_str());
+    named.filter(|name| !name.is_empty()).unwrap_or("default").to_owned()
+}
+
 /// The pull spec that an image stream tag means now; nothing while it has no image, or if it is another project's and
-/// the caller may not pull it: what they may not read looks as if it were not there.
-fn resolve(call: &Call, namespace: &str, name: &str) -> Result<Option<String>, ApiError> {
+/// neither the caller nor the pods' `account` may pull it: what they may not read looks as if it were not there.
+fn resolve(call: &Call, account: &str, namespace: &str, name: &str) -> Result<Option<String>, ApiError> {
     let stream = name.split_once(':').map_or(name, |(stream, _)| stream);
-    if namespace != call.namespace()
-        && call.server.auth.permit_pull(&call.subject, namespace, stream).is_err()
-    {
+    let may = |who: &Arc<Subject>| call.server.auth.permit_pull(who, namespace, stream).is_ok();
+    let pods = || Arc::new(Subject::service_account(call.namespace(), account, ""));
+    if namespace != call.namespace() && !may(&call.subject) && !may(&pods()) {
         return Ok(None);
     }
-    let tag = pod_images::existing_tag(call, namespace, name)?;
-    Ok(tag.map(|tag| tag.image.docker_image_reference).filter(|spec| !spec.is_empty()))
+    let found = call.server.images.tag_pull_spec(namespace, name)?;
+    Ok(found.map(|(_, spec)| spec))
 }
 
 /// Puts the newest images of the `wanted` triggers into the template.
@@ -108,8 +115,9 @@ fn resolve_images(
     wanted: impl Fn(&DeploymentTriggerImageChangeParams) -> bool,
 ) -> Result<(), ApiError> {
     let mut failure = None;
+    let account = account_of(config);
     config.resolve_images(wanted, |from| {
-        resolve(call, &from.namespace, &from.name).unwrap_or_else(|error| {
+        resolve(call, &account, &from.namespace, &from.name).unwrap_or_else(|error| {
             failure = Some(error);
             None
         })

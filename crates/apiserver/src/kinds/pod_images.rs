@@ -6,10 +6,8 @@
 
 use pierhead_api::apps::annotations::RESOLVE_NAMES;
 use pierhead_api::core::{Container, Pod, PodSpec, ReplicationController};
-use pierhead_api::image::ImageStreamTag;
 use pierhead_api::meta::ObjectMeta;
 use pierhead_api::{Object, from_value, to_value};
-use pierhead_images::StreamError;
 use serde_json::Value;
 
 use crate::admission::{Admission, Operation};
@@ -81,26 +79,13 @@ fn resolve_container(
 ) -> Result<bool, ApiError> {
     let Some((name, tag)) = stream_and_tag(&container.image) else { return Ok(false) };
     // Not the whole stream, which may have very many tags.
-    let Some(tag) = existing_tag(call, namespace, &format!("{name}:{tag}"))? else { return Ok(false) };
-    let spec = tag.image.docker_image_reference;
-    if spec.is_empty() || spec == container.image || !always && !tag.lookup_policy.local {
+    let found = call.server.images.tag_pull_spec(namespace, &format!("{name}:{tag}"))?;
+    let Some((policy, spec)) = found else { return Ok(false) };
+    if spec == container.image || !always && !policy.local {
         return Ok(false);
     }
     container.image = spec;
     Ok(true)
-}
-
-/// The tag `name` (`stream:tag`), if it has an image.
-pub(crate) fn existing_tag(
-    call: &Call,
-    namespace: &str,
-    name: &str,
-) -> Result<Option<ImageStreamTag>, ApiError> {
-    match call.server.images.stream_tag(namespace, name) {
-        Ok(tag) => Ok(Some(tag)),
-        Err(StreamError::NotFound { .. } | StreamError::BadRequest { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// `name` and `tag` of `name` or `name:tag`; nothing of longer names.

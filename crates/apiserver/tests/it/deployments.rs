@@ -352,12 +352,21 @@ async fn images_of_other_projects_are_for_those_who_may_pull_them() {
         config["spec"]["template"]["spec"]["containers"][0]["image"].clone()
     };
     assert_eq!(generated().await, " ");
-    let binding = json!({
-        "metadata": {"name": "pull"}, "subjects": [{"kind": "User", "name": "bob"}],
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:image-puller"},
-    });
     let path = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings";
-    let bound = shop.world.post(&shop.ann, path, binding).await;
-    assert_eq!(bound.status.as_u16(), 201, "{}", bound.body);
-    assert_eq!(generated().await, image);
+    for (subject, expected) in [
+        (json!({"kind": "User", "name": "bob"}), image.as_str()),
+        (json!({"kind": "ServiceAccount", "namespace": "garden", "name": "default"}), image.as_str()),
+        (json!({"kind": "ServiceAccount", "namespace": "garden", "name": "builder"}), " "),
+    ] {
+        let binding = json!({
+            "metadata": {"name": "pull"}, "subjects": [subject],
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:image-puller",
+            },
+        });
+        let bound = shop.world.post(&shop.ann, path, binding).await;
+        assert_eq!(bound.status.as_u16(), 201, "{}", bound.body);
+        assert_eq!(generated().await, expected, "{subject}");
+        shop.world.delete(&shop.ann, &format!("{path}/pull")).await;
+    }
 }

@@ -262,6 +262,12 @@ async fn short_names_mean_streams_that_say_so() {
         let made = world.post(&admin(), &format!("{group}/imagestreammappings"), mapping(stream)).await;
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
     }
+    let reference = json!({
+        "metadata": {"name": "web:3"},
+        "tag": {"name": "3", "reference": true, "from": {"kind": "DockerImage", "name": "quay.example.com/x/y:3"}},
+    });
+    let made = world.put(&ann, &format!("{group}/imagestreamtags/web:3"), reference).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
     let image = async |name: &str, image: &str, annotated: bool| {
         let mut wanted = pod(name);
         wanted["spec"]["containers"][0]["image"] = json!(image);
@@ -276,6 +282,11 @@ async fn short_names_mean_streams_that_say_so() {
     assert_eq!(image("c", "other:1", false).await, "other:1");
     assert_eq!(image("d", "other:1", true).await, resolved("other"));
     assert_eq!(image("e", "library/web:1", true).await, "library/web:1");
+    assert_eq!(image("f", "web:3", false).await, "quay.example.com/x/y:3");
+    let path = format!("/apis/image.openshift.io/v1/images/sha256:{}", "a".repeat(64));
+    let gone = world.delete(&admin(), &path).await;
+    assert_eq!(gone.status, StatusCode::OK, "{}", gone.body);
+    assert_eq!(image("g", "web:1", false).await, resolved("web"));
 }
 
 #[tokio::test]
