@@ -91,7 +91,12 @@ pub(super) async fn answer(call: &Call, body: RequestBody, part: Part) -> Result
 /// Whether the object exists. A 404 of a write would not tell: what the object refers to may be missing as well.
 fn is_there(call: &Call) -> Result<bool, ApiError> {
     match &call.resource.storage {
-        Some(storage) => Ok(storage.find(&call.key())?.is_some()),
+        Some(storage) => match storage.find(&call.key()) {
+            Ok(found) => Ok(found.is_some()),
+            // Storages that tell what exactly is missing.
+            Err(error) if error.status().code == 404 => Ok(false),
+            Err(error) => Err(error),
+        },
         None => Ok(false),
     }
 }

@@ -58,6 +58,25 @@ async fn a_tag_is_put_seen_and_deleted() {
 }
 
 #[tokio::test]
+async fn an_apply_makes_a_tag_and_its_stream() {
+    let world = World::new().await;
+    let ann = user("ann");
+    world.project(&ann, "shop").await;
+    let path = "/apis/image.openshift.io/v1/namespaces/shop/imagestreamtags/web:1?fieldManager=ann";
+    let headers = [("content-type", "application/apply-patch+yaml")];
+    for (from, code) in [("quay.example.com/a/b:1", 201), ("quay.example.com/a/b:2", 200)] {
+        let wanted = json!({
+            "apiVersion": "image.openshift.io/v1", "kind": "ImageStreamTag", "metadata": {"name": "web:1"},
+            "tag": {"name": "1", "reference": true, "from": {"kind": "DockerImage", "name": from}},
+        });
+        let applied = world.send(&ann, "PATCH", path, &headers, wanted.to_string()).await;
+        assert_eq!(applied.status.as_u16(), code, "{}", applied.body);
+        let stream = world.get(&ann, &format!("{STREAMS}/web")).await.body;
+        assert_eq!(stream["spec"]["tags"][0]["from"]["name"], from, "{stream}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_changes_by_patch_and_not_blindly() {
     let world = World::new().await;
     let ann = user("ann");
