@@ -362,7 +362,8 @@ impl<'a> Collection<'a> {
     }
 
     /// Removes the object `key`, of which `doomed` says what becomes of its dependents. The table of objects sees to
-    /// them in its transaction. Where the object is elsewhere, they are freed before it goes, but deleted after.
+    /// them in its transaction. Where the object is elsewhere, they are freed or deleted once it is gone: a removal
+    /// that fails changes nothing of them.
     async fn remove(
         &self,
         key: &Key,
@@ -372,9 +373,6 @@ impl<'a> Collection<'a> {
     ) -> Result<Outcome, ApiError> {
         let removal = gc::Removal { dependents: gc::Dependents::of(doomed), now: self.call.now };
         let left = self.kept_elsewhere() && self.storage.has_own_uids() && dry_run == DryRun::No;
-        if left && removal.dependents == gc::Dependents::Keep {
-            self.release(doomed.clone(), removal).await?;
-        }
         let removing = self.storage.remove(&self.call.permit, key.clone(), seen, removal, dry_run);
         let outcome = removing.await?;
         if left && matches!(outcome, Outcome::Done(_)) {
