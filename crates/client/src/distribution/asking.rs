@@ -223,7 +223,8 @@ struct Verdict {
     found_nothing: bool,
     refused: usize,
     wrong_passwords: usize,
-    /// The registry had enough of somebody who might have been answered; the shortest wait that was asked for.
+    /// The registry had enough of somebody who might have been answered; the shortest wait that anybody
+    /// was told, if one was.
     rests: Option<Option<Duration>>,
 }
 
@@ -236,7 +237,7 @@ impl Verdict {
                 self.wrong_passwords += usize::from(wrong_password);
             }
             RemoteError::TooManyRequests { retry_after } => {
-                self.rests = Some(self.rests.map_or(retry_after, |known| known.min(retry_after)));
+                self.rests = Some(self.rests.flatten().into_iter().chain(retry_after).min());
             }
             _ => {}
         }
@@ -254,5 +255,32 @@ impl Verdict {
                 RemoteError::Unauthorized { had_credentials, wrong_password }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{RemoteError, Verdict};
+
+    #[track_caller]
+    fn check(told: &[Option<u64>], expected: Option<u64>) {
+        let mut verdict = Verdict::default();
+        for seconds in told {
+            verdict.add(RemoteError::TooManyRequests { retry_after: seconds.map(Duration::from_secs) });
+        }
+        let error = verdict.into_error(true);
+        let RemoteError::TooManyRequests { retry_after } = error else { panic!("{error}") };
+        assert_eq!(retry_after, expected.map(Duration::from_secs), "{told:?}");
+    }
+
+    #[test]
+    fn the_shortest_wait_that_was_told_counts() {
+        check(&[None], None);
+        check(&[Some(9), Some(5), Some(7)], Some(5));
+        check(&[Some(5), None], Some(5));
+        check(&[None, Some(5)], Some(5));
+        check(&[None, Some(5), None], Some(5));
     }
 }
