@@ -115,12 +115,28 @@ fn extra(parts: &request::Parts) -> Result<BTreeMap<String, Vec<String>>, ApiErr
     Ok(extra)
 }
 
-/// The text of a header that says whom to act as. One that says nothing we understand ends the request: without it the
-/// caller's own rights would do what was to be tried with another's.
+/// The text of a header that says whom to act as. One that we cannot read ends the request: without it the caller's own
+/// rights would do what was to be tried with another's. An empty user or uid is none, as proxies send it.
 fn impersonation<'v>(name: &str, value: &'v HeaderValue) -> Result<&'v str, ApiError> {
-    match std::str::from_utf8(value.as_bytes()) {
-        Ok("") => Err(Status::bad_request(format!("the header {name} is empty")).into()),
-        Ok(text) => Ok(text),
-        Err(error) => Err(Status::bad_request(format!("the header {name} is not UTF-8: {error}")).into()),
+    std::str::from_utf8(value.as_bytes())
+        .map_err(|error| Status::bad_request(format!("the header {name} is not UTF-8: {error}")).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::impersonation;
+
+    #[test]
+    fn only_what_is_not_text_is_refused() {
+        let check = |value: &[u8], expected: Result<&str, u16>| {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            let read = impersonation("impersonate-user", &value);
+            assert_eq!(read.map_err(|error| error.status().code), expected);
+        };
+        check("jörg".as_bytes(), Ok("jörg"));
+        check(b"", Ok(""));
+        check(b"j\xf6rg", Err(400));
     }
 }

@@ -386,7 +386,11 @@ async fn impersonation_needs_the_right_and_then_holds() {
     };
     let extern_devs = [("impersonate-user", "jörg"), ("impersonate-group", "Prüfer")];
     assert_eq!(named(&extern_devs).await, (200, json!("jörg"), json!("Prüfer")));
-    assert_eq!(named(&[("impersonate-user", "")]).await.0, 400, "the caller's own rights were used");
+    assert_eq!(named(&[("impersonate-user", ""), ("impersonate-uid", "")]).await, named(&[]).await);
+    let empty_extra = [("impersonate-user", "bob"), ("impersonate-extra-team", "")];
+    assert_eq!(named(&empty_extra).await.1, "bob");
+    let nobody = [("impersonate-user", ""), ("impersonate-group", "devs")];
+    assert_eq!(named(&nobody).await.0, 500, "the caller's own rights were used");
 }
 
 #[tokio::test]
