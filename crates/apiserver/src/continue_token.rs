@@ -100,6 +100,11 @@ impl ContinueToken {
     }
 }
 
+/// 410 for a list of a revision that nobody knows any more.
+pub(crate) fn too_old() -> ApiError {
+    Status::expired("The resourceVersion for the provided list is too old.").into()
+}
+
 /// 410 for a list that cannot go on as it began.
 pub(crate) fn expired() -> ApiError {
     Status::expired(

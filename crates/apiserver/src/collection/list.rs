@@ -25,7 +25,7 @@ const FUTURE_WAIT: Duration = Duration::from_secs(3);
 pub(crate) struct Page {
     /// The objects.
     pub(crate) items: Vec<(Key, Document)>,
-    /// The revision all chunks of this list show.
+    /// The revision all chunks of this list name.
     pub(crate) revision: Revision,
     /// How to ask for the next chunk.
     pub(crate) continue_token: Option<String>,
@@ -52,6 +52,8 @@ impl Collection<'_> {
             .as_deref()
             .map(|token| ContinueToken::open(key, token, &scope))
             .transpose()?;
+        // Who goes on with a list is told so when it cannot go on.
+        let expired = if resumed.is_some() { continue_token::expired } else { continue_token::too_old };
         let (mut after, mut at) = match resumed {
             Some(token) => (Some(token.after), Some(token.revision)),
             None => (None, self.read_revision(options).await?),
@@ -61,10 +63,14 @@ impl Collection<'_> {
         let mut items = Vec::new();
         loop {
             let stride = if filtered { STRIDE } else { limit.saturating_sub(items.len()) };
-            let found = self.storage.list(Scan { namespace, after: after.as_ref(), limit: stride, at })?;
+            let scan = Scan { namespace, after: after.as_ref(), limit: stride, at };
+            let found = self.storage.list(scan).map_err(|error| match error.status().code {
+                410 => expired(),
+                _ => error,
+            })?;
             let revision = *at.get_or_insert(found.revision);
             if options.version_match == VersionMatch::Exact && found.revision != revision {
-                return Err(continue_token::expired());
+                return Err(expired());
             }
             let more = found.more;
             let mut rest = found.items.into_iter();

@@ -94,15 +94,14 @@ impl ObjectStorage {
 
     /// The rows that differ between `at` and `now`, as they were at `at`.
     fn rewind(&self, scan: &Scan<'_>, at: Revision, now: Revision) -> Result<Rewound, ApiError> {
-        let expired = continue_token::expired;
         if now.number().saturating_sub(at.number()) > MAX_REWIND {
-            return Err(expired());
+            return Err(continue_token::too_old());
         }
         let mut rows = Rewound::new();
         let mut reached = at;
         while reached < now {
             let changes = self.store.changes(reached, REWIND_STEP).map_err(|error| match error {
-                pierhead_store::ChangesError::Compacted { .. } => expired(),
+                pierhead_store::ChangesError::Compacted { .. } => continue_token::too_old(),
                 pierhead_store::ChangesError::Store(error) => error.into(),
             })?;
             let Some(last) = changes.last() else { break };
