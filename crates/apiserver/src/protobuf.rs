@@ -1,15 +1,16 @@
 //! Reads the protobuf bodies that kubectl and oc from 1.32 on send for typed objects (platform 1.5).
 //!
-//! Owns the envelope, the wire format and the conversion to a document; which numbers mean which fields is in
-//! `messages`, and the same limits as for other bodies. Nothing is ever written as protobuf: clients take JSON answers. Unknown fields are skipped, as Go does.
+//! Owns the envelope, the wire format and the conversion to a document, with the same limits as for other bodies; which
+//! numbers mean which fields is in `messages`. Nothing is ever written as protobuf: clients take JSON answers. Unknown
+//! fields are skipped, as Go does.
+
+use std::cell::Cell;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use pierhead_api::MAX_DEPTH;
 use serde_json::{Map, Value};
-
-use std::cell::Cell;
 
 use crate::document::MAX_NODES;
 

@@ -1,7 +1,8 @@
 //! What objects refer to, by what they refer to: their owners, and the cluster addresses of services.
 //!
 //! Owns two tables that are kept in the transactions that write objects, so that neither a deletion nor a new service
-//! has to look through everything there is. What follows from a reference is `gc`'s and the kind's.
+//! has to look through everything there is. `auth` writes its objects without them, which does no harm: whoever follows
+//! a reference looks at the object first. What follows from a reference is `gc`'s and the kind's.
 
 use std::collections::BTreeSet;
 
