@@ -106,12 +106,15 @@ pub(super) async fn converse(
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = look.as_mut(), if !stopping => {
+            () = look.as_mut(), if !stopping || !began => {
                 if !began && activity.requests() == 0 && activity.bytes() < PREFACE_BYTES {
                     debug!(%peer, "Connection from {peer} sent no request in time");
                     return;
                 }
                 began = true;
+                if stopping {
+                    continue;
+                }
                 let rests_until = activity.rests_since().unwrap_or_else(Instant::now) + patience;
                 if rests_until <= Instant::now() {
                     debug!(%peer, "Connection from {peer} asks nothing any more");

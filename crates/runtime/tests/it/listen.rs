@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use pierhead_runtime::listen::{self, ConnectionInfo, Limits};
+use pierhead_runtime::listen::{self, ConnectionInfo, Limits, TlsInfo};
 use pierhead_runtime::tls::{
     self, Alpn, Authority, CertResolver, ClientCertificates, Leaf, PemPair, Purpose,
 };
@@ -19,6 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
 
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -189,6 +190,22 @@ async fn shutdown_lets_a_running_request_end_and_closes_idle_connections() {
     let (stopped, answered) = tokio::join!(tasks.shutdown(GRACE), running);
     stopped.unwrap();
     assert!(answered.ends_with("answered"), "{answered}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_begins_does_not_hold_up_a_stop() {
+    let limits = Limits::default();
+    for http2 in [false, true] {
+        let (_client, server) = tokio::io::duplex(1024);
+        let address = ([127, 0, 0, 1], 1).into();
+        let tls = Some(Arc::new(TlsInfo { http2, ..TlsInfo::default() }));
+        let info = ConnectionInfo { peer: address, local: address, tls };
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let served = listen::serve_stream(server, info, answer, &limits, stop);
+        let ended = tokio::time::timeout(2 * limits.request_head, served).await;
+        assert!(ended.is_ok(), "http2={http2}: it waits for a request");
+    }
 }
 
 fn issue(authority: &Authority, purpose: Purpose) -> PemPair {
