@@ -52,8 +52,8 @@ pub(crate) struct Filesystem {
     buffers: Arc<BufferPool>,
     /// Whole-file checks at a time: they compete with uploads for the hashing units.
     checks: Semaphore,
-    /// The same for checks before a push is taken, by digest, so that pushes of one blob do not each hash it.
-    push_checks: [Mutex<()>; 2],
+    /// By digest, as the stripes are: pushes of one blob do not each hash the stored one.
+    push_checks: Vec<Mutex<()>>,
     healed: AtomicU64,
 }
 
@@ -83,7 +83,7 @@ impl Filesystem {
                 Part::found(found.offset),
             );
         }
-        let stripes = std::iter::repeat_with(|| Mutex::new(())).take(STRIPES).collect();
+        let stripes = || std::iter::repeat_with(|| Mutex::new(())).take(STRIPES).collect();
         let (buffers, healed) = (Arc::default(), AtomicU64::new(0));
         let checks = Semaphore::new(2);
         Ok(Self {
@@ -92,10 +92,10 @@ impl Filesystem {
             clock,
             sessions,
             checked: Checked::new(),
-            stripes,
+            stripes: stripes(),
             buffers,
             checks,
-            push_checks: Default::default(),
+            push_checks: stripes(),
             healed,
         })
     }
@@ -294,14 +294,16 @@ impl Filesystem {
     }
 
     fn stripe(&self, digest: &Digest) -> &Mutex<()> {
-        let last = digest.hash().last().copied().map_or(0, usize::from);
-        &self.stripes[last % STRIPES]
+        &self.stripes[stripe_of(digest)]
     }
 
     fn push_check(&self, digest: &Digest) -> &Mutex<()> {
-        let first = digest.hash().first().copied().map_or(0, usize::from);
-        &self.push_checks[first % self.push_checks.len()]
+        &self.push_checks[stripe_of(digest)]
     }
+}
+
+fn stripe_of(digest: &Digest) -> usize {
+    digest.hash().last().copied().map_or(0, usize::from) % STRIPES
 }
 
 /// Fails when the disk of `file` has no room for so many more bytes.
