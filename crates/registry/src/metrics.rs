@@ -14,7 +14,8 @@ use pierhead_runtime::telemetry::{
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-/// How a request counts whose client went away before it was answered, as with other servers: nobody's fault.
+/// How a request counts whose client went away before it was answered, as with other servers: nobody's fault. A
+/// handler that panicked counts as 500, which is what the connection answers then.
 const CLIENT_LEFT: u16 = 499;
 
 /// The counters of this crate.
@@ -119,7 +120,11 @@ impl Drop for Observation {
         let Self { metrics, handler, method, uri, started, status, subject, bytes } = self;
         let (handler, method) = (*handler, *method);
         let taken = started.elapsed();
-        let code = status.map_or(CLIENT_LEFT, |status| status.as_u16());
+        let code = if std::thread::panicking() {
+            StatusCode::INTERNAL_SERVER_ERROR.as_u16()
+        } else {
+            status.map_or(CLIENT_LEFT, |status| status.as_u16())
+        };
         metrics.in_flight.dec();
         metrics.requests.get_or_create(&RequestLabels { code, handler, method }).inc();
         metrics.duration.get_or_create(&HandlerLabels { handler, method }).observe(taken.as_secs_f64());
@@ -166,6 +171,21 @@ mod tests {
         assert!(text.contains(counter), "{text}");
         let count = "registry_http_request_duration_seconds_count{handler=\"base\",method=\"get\"} 1\n";
         assert!(text.contains(count), "{text}");
+    }
+
+    #[test]
+    fn a_handler_that_panics_is_an_error_of_the_server() {
+        let metrics = Metrics::new();
+        let observation = RequestMetrics::register(&metrics).begin(&Method::GET, &Uri::from_static("/v2/"));
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _observation = observation;
+            panic!("as a handler would");
+        }));
+        assert!(panicked.is_err());
+        let text = metrics.encode();
+        let counter = "registry_http_requests_total{code=\"500\",handler=\"unknown\",method=\"get\"} 1\n";
+        assert!(text.contains(counter), "{text}");
+        assert!(text.contains("registry_http_in_flight_requests 0\n"), "{text}");
     }
 
     #[test]
