@@ -16,11 +16,11 @@ use crate::route::Repository;
 /// Longest answer in bytes: clients read no longer manifest, and this is one.
 const MAX_BYTES: usize = 4 << 20;
 /// Most descriptors of an answer.
-const MAX_PAGE: usize = 100;
+const MAX_PAGE: usize = 1_000;
 /// Descriptors read in one step: each may be half a megabyte long.
 const STEP: usize = 16;
 /// Descriptors that one request looks at. With a filter that few of them pass, the answer is short and the list goes on.
-const MAX_LOOKED_AT: usize = 512;
+const MAX_LOOKED_AT: usize = 4_096;
 
 const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
@@ -113,12 +113,10 @@ mod tests {
 
     use super::Answer;
 
-    const COUNT: u32 = 104;
-
-    /// How many referrers each answer holds, when their notes have so many bytes.
+    /// How many of `count` referrers each answer holds, when their notes have so many bytes.
     #[track_caller]
-    fn check(note_bytes: usize, filter: Option<&str>, expected: &[usize]) {
-        let referrers = (0..COUNT).map(|number| {
+    fn check(count: u32, note_bytes: usize, filter: Option<&str>, expected: &[usize]) {
+        let referrers = (0..count).map(|number| {
             let digest = Digest::sha256(&number.to_be_bytes());
             let mut referrer = Descriptor::new(MediaType::OCI_MANIFEST, digest, 1);
             referrer.annotations.insert("note".into(), "x".repeat(note_bytes));
@@ -134,13 +132,14 @@ mod tests {
             pages.push(answer.manifests.len());
         }
         assert_eq!(pages, expected);
-        assert_eq!(last, Some(Digest::sha256(&(COUNT - 1).to_be_bytes())));
+        assert_eq!(last, Some(Digest::sha256(&(count - 1).to_be_bytes())));
     }
 
     #[test]
     fn pages_hold_every_referrer_once() {
-        check(300 << 10, None, &[13; 8]);
-        check(10, None, &[100, 4]);
-        check(300 << 10, Some("application/x-other"), &[0]);
+        check(104, 300 << 10, None, &[13; 8]);
+        check(1_000, 10, None, &[1_000]);
+        check(1_001, 10, None, &[1_000, 1]);
+        check(104, 300 << 10, Some("application/x-other"), &[0]);
     }
 }
