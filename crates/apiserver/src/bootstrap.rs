@@ -64,6 +64,7 @@ pub(crate) async fn write(parts: &Parts, addresses: Addresses) -> Result<(), Boo
     let roles = shipped_roles(parts.config.era);
     let services = services(&addresses);
     references::fill(&parts.store).await?;
+    parts.catalog.endings().finish(&parts.store, now).await;
     parts
         .store
         .write(move |tx| -> Result<(), BootstrapError> {

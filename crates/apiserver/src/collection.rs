@@ -383,8 +383,11 @@ impl<'a> Collection<'a> {
 
     /// Deletes or frees the dependents of an object that is kept elsewhere.
     async fn release(&self, removed: Value, removal: gc::Removal) -> Result<(), ApiError> {
-        let endings = Arc::clone(self.call.server.catalog.endings());
-        self.call.server.store.write(move |tx| endings.release(tx, &removed, removal)).await
+        let (store, endings) = (&self.call.server.store, self.call.server.catalog.endings());
+        let releasing = Arc::clone(endings);
+        store.write(move |tx| releasing.release(tx, &removed, removal)).await?;
+        endings.finish(store, removal.now).await;
+        Ok(())
     }
 
     fn check_preconditions(&self, old: &Value, options: &DeleteOptions) -> Result<(), ApiError> {

@@ -1,18 +1,22 @@
 //! What happens to the dependents of a removed object (platform 1.10).
 //!
 //! Owns the cascade over `metadata.ownerReferences` within the table of API objects: dependents whose last owner is
-//! gone are deleted, others lose the reference. It runs in the transaction that removes the owner, so nobody sees one
-//! without the other. Dependents in other namespaces do not count: such references are not honoured (reliability
+//! gone are deleted, others lose the reference. It begins in the transaction that removes the owner, so nobody sees one
+//! without the other; where there are very many, the rest follows in more transactions, so that other writes need not
+//! wait for all of them. Dependents in other namespaces do not count: such references are not honoured (reliability
 //! 7-F F5).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use pierhead_api::field::FieldErrors;
 use pierhead_api::meta::{DeleteOptions, Status};
-use pierhead_store::WriteTx;
 use pierhead_store::objects::{OBJECTS, ObjectKey};
+use pierhead_store::{FirstVersion, JsonRecord, KeyRange, Store, Table, WriteTx};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tracing::warn;
 
 use crate::error::ApiError;
 use crate::kind::{Backing, Grace};
@@ -23,6 +27,32 @@ use crate::storage::references::owned_by;
 /// The finalizer of an object whose dependents are to stay when it goes.
 const ORPHAN: &str = "orphan";
 const POLICIES: [&str; 3] = ["Background", "Foreground", "Orphan"];
+
+/// Dependents that one transaction looks at.
+const STEP: usize = 500;
+
+/// Owners that are gone and have dependents that were not looked at, by uid.
+pub(crate) static UNSETTLED: Table<String, Unsettled> = Table::silent("unsettled_owners");
+
+/// An owner that is gone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Unsettled {
+    /// Where it was; empty for none.
+    namespace: String,
+    /// Whether its dependents stay.
+    keep: bool,
+    /// The last of the dependents that were looked at: resource, namespace and name.
+    after: Option<(String, String, String)>,
+}
+
+impl JsonRecord for Unsettled {
+    const VERSION: u8 = 1;
+    type Previous = FirstVersion;
+
+    fn upgrade(previous: FirstVersion) -> Self {
+        match previous {}
+    }
+}
 
 /// What to do with dependents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,29 +141,83 @@ impl Endings {
         Self(stored.collect())
     }
 
-    /// Deletes or frees the dependents of `removed`, and theirs.
+    /// Deletes or frees dependents of `removed`, and theirs; writes down those that [`Endings::finish`] has to see to.
     pub(crate) fn release(
         &self,
         tx: &mut WriteTx<'_>,
         removed: &Value,
         Removal { dependents, now }: Removal,
     ) -> Result<(), ApiError> {
-        let owner = |object: &Value| {
-            (metadata::text(object, "uid").to_owned(), metadata::text(object, "namespace").to_owned())
-        };
-        let mut pending = vec![(owner(removed), dependents)];
-        while let Some(((uid, namespace), dependents)) = pending.pop() {
-            if uid.is_empty() {
-                continue;
+        self.settle_some(tx, vec![unsettled(removed, dependents)], now)
+    }
+
+    /// Sees to the dependents that removals have left, also those of a request that was given up and of an earlier
+    /// process. The owners are gone already, so nobody is told if that fails.
+    pub(crate) async fn finish(self: &Arc<Self>, store: &Store, now: Timestamp) {
+        loop {
+            match self.finish_some(store, now).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => {
+                    let message = &error.status().message;
+                    warn!(error = %message, "Dependents of a deleted object stay until the next deletion: {message}");
+                    return;
+                }
             }
-            for key in owned_by(tx, &uid)? {
-                if !namespace.is_empty() && key.namespace != namespace {
+        }
+    }
+
+    /// Says whether there was something to see to.
+    async fn finish_some(self: &Arc<Self>, store: &Store, now: Timestamp) -> Result<bool, ApiError> {
+        if store.read(|tx| tx.scan(&UNSETTLED, &KeyRange::all(), 1))?.is_empty() {
+            return Ok(false);
+        }
+        let endings = Arc::clone(self);
+        let finish = move |tx: &mut WriteTx<'_>| {
+            let owners = tx.scan(&UNSETTLED, &KeyRange::all(), STEP)?;
+            for (uid, _) in &owners {
+                tx.delete(&UNSETTLED, uid)?;
+            }
+            endings.settle_some(tx, owners, now)
+        };
+        store.write(finish).await?;
+        Ok(true)
+    }
+
+    /// Looks at some dependents of `pending`, and writes down the owners that have more.
+    fn settle_some(
+        &self,
+        tx: &mut WriteTx<'_>,
+        mut pending: Vec<(String, Unsettled)>,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        let mut left = STEP;
+        while left > 0
+            && let Some((uid, mut owner)) = pending.pop()
+        {
+            let keys = owned_by(tx, &uid, owner.after.as_ref(), left)?;
+            let dependents = if owner.keep { Dependents::Keep } else { Dependents::Delete };
+            for key in &keys {
+                if !owner.namespace.is_empty() && key.namespace != owner.namespace {
                     continue;
                 }
-                if let Some(gone) = self.settle(tx, &key, &uid, Removal { dependents, now })? {
-                    pending.push((owner(&gone), Dependents::of(&gone)));
+                if let Some(gone) = self.settle(tx, key, &uid, Removal { dependents, now })? {
+                    let (uid, owner) = unsettled(&gone, Dependents::of(&gone));
+                    if !owned_by(tx, &uid, None, 1)?.is_empty() {
+                        pending.push((uid, owner));
+                    }
                 }
             }
+            left -= keys.len();
+            if left == 0
+                && let Some(ObjectKey { resource, namespace, name }) = keys.last().cloned()
+            {
+                owner.after = Some((resource, namespace, name));
+                pending.push((uid, owner));
+            }
+        }
+        for (uid, owner) in &pending {
+            tx.put(&UNSETTLED, uid, owner)?;
         }
         Ok(())
     }
@@ -177,6 +261,13 @@ impl Endings {
         erase(tx, key)?;
         Ok(Some(document))
     }
+}
+
+/// What has to be known of an object that is gone, with its uid.
+fn unsettled(gone: &Value, dependents: Dependents) -> (String, Unsettled) {
+    let namespace = metadata::text(gone, "namespace").to_owned();
+    let keep = dependents == Dependents::Keep;
+    (metadata::text(gone, "uid").to_owned(), Unsettled { namespace, keep, after: None })
 }
 
 fn owners(document: &Value) -> &[Value] {

@@ -230,7 +230,7 @@ impl Storage for ObjectStorage {
         dry_run: DryRun,
     ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
         let object_key = self.object_key(&key);
-        let endings = Arc::clone(&self.endings);
+        let (endings, now) = (Arc::clone(&self.endings), removal.now);
         async move {
             let outcome = self
                 .store
@@ -249,6 +249,9 @@ impl Storage for ObjectStorage {
                     Ok(Outcome::Done(last))
                 })
                 .await?;
+            if dry_run == DryRun::No {
+                self.endings.finish(&self.store, now).await;
+            }
             Ok(self.outcome(outcome))
         }
         .boxed()

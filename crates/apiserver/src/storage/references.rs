@@ -12,6 +12,7 @@ use pierhead_store::{KeyRange, ReadTx, Store, StoreError, Table, TableName, Writ
 use serde::Deserialize;
 
 use crate::error::ApiError;
+use crate::gc::UNSETTLED;
 
 /// Who names an object as an owner: the owner's uid, then resource, namespace and name.
 static OWNED: Table<(String, String, String, String), ()> = Table::silent("owned_objects");
@@ -27,7 +28,7 @@ const STRIDE: usize = 1_000;
 
 /// The tables of this crate, for opening the store.
 pub fn tables() -> Vec<TableName> {
-    vec![OWNED.name(), ADDRESSES.name()]
+    vec![OWNED.name(), ADDRESSES.name(), UNSETTLED.name()]
 }
 
 /// What one object refers to.
@@ -123,9 +124,19 @@ pub(super) fn follow(
     Ok(())
 }
 
-/// The objects that say the object `uid` owns them.
-pub(crate) fn owned_by(tx: &WriteTx<'_>, uid: &str) -> Result<Vec<ObjectKey>, StoreError> {
-    let rows = tx.scan(&OWNED, &KeyRange::prefix(&(uid,)), usize::MAX)?;
+/// Objects that say the object `uid` owns them, from the one after resource, namespace and name on.
+pub(crate) fn owned_by(
+    tx: &WriteTx<'_>,
+    uid: &str,
+    after: Option<&(String, String, String)>,
+    limit: usize,
+) -> Result<Vec<ObjectKey>, StoreError> {
+    let all = KeyRange::prefix(&(uid,));
+    let range = match after.cloned() {
+        Some((resource, namespace, name)) => all.after(&(uid.to_owned(), resource, namespace, name)),
+        None => all,
+    };
+    let rows = tx.scan(&OWNED, &range, limit)?;
     Ok(rows
         .into_iter()
         .map(|((_, resource, namespace, name), ())| ObjectKey { resource, namespace, name })

@@ -179,6 +179,44 @@ async fn dependents_of_older_stores_are_found() {
     assert!(left(&world.store).is_empty());
 }
 
+/// Other writes need not wait for all of them.
+#[tokio::test]
+async fn very_many_dependents_go_in_steps_and_also_after_an_interruption() {
+    const COUNT: usize = 2_600;
+    let clock = ManualClock::default();
+    let store = Store::memory(clock.shared());
+    let owner =
+        json!({"metadata": {"name": "a", "namespace": "default", "uid": "u-a", "resourceVersion": "1"}});
+    let mut dependents = BTreeMap::from([("a".to_owned(), owner.clone())]);
+    for number in 0..COUNT {
+        let name = format!("d{number}");
+        let mut dependent = map(&name, &[&owner]);
+        dependent["metadata"]["namespace"] = "default".into();
+        dependents.insert(name, dependent);
+    }
+    let put = move |tx: &mut WriteTx<'_>| {
+        dependents.iter().try_for_each(|(name, document)| put_past_the_server(name, document)(tx))
+    };
+    store.write(put).await.unwrap();
+    let world = World::over(store, clock.shared()).await;
+    let mut revisions = world.store.subscribe();
+    let watching = async {
+        loop {
+            revisions.changed().await.unwrap();
+            let now = stored(&world.store);
+            if !now.contains_key("a") {
+                return now.len();
+            }
+        }
+    };
+    tokio::select! {
+        seen = watching => assert!(seen > 0 && seen < COUNT, "{seen}"),
+        _ = delete(&world, "a", json!({})) => panic!("all at once"),
+    }
+    let world = World::over(world.store.clone(), clock.shared()).await;
+    assert!(left(&world.store).is_empty());
+}
+
 /// A tag has the uid of its stream, but is not the stream.
 #[tokio::test]
 async fn what_a_stream_owns_goes_with_the_stream_and_not_with_a_tag() {
