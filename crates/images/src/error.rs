@@ -187,6 +187,14 @@ pub enum UploadError {
         /// Which one.
         id: UploadId,
     },
+    /// The namespace is gone or going: its repositories take nothing new.
+    #[error("there is no stream {namespace}/{name}, and it may not be created")]
+    StreamMissing {
+        /// The namespace.
+        namespace: String,
+        /// The stream.
+        name: String,
+    },
     /// The caller has as many unfinished uploads as one may have.
     #[error("there are {limit} unfinished uploads already")]
     TooMany {

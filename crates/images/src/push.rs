@@ -17,9 +17,9 @@ use crate::error::PushError;
 use crate::image_metadata::pushed_image;
 use crate::links::{RENEW_AFTER_S, hold, link, refer, referrer};
 use crate::manifest_record::ManifestRecord;
-use crate::rows::{Rows, obtain_repository, stream_key};
+use crate::rows::{Rows, obtain_repository, stream_key, takes_streams};
 use crate::stream_edit::{Authorship, StreamEdit};
-use crate::tables::{IMAGES, ImageRecord, Item, MANIFESTS, RepositoryId, StreamRecord};
+use crate::tables::{DELETED_MANIFESTS, IMAGES, ImageRecord, Item, MANIFESTS, RepositoryId, StreamRecord};
 
 /// Levels of indexes in indexes (reliability 8).
 const MAX_DEPTH: u8 = 5;
@@ -182,11 +182,12 @@ impl PushPlan {
         }
         let head = tx.head(&self.namespace, &self.name)?;
         if head.is_none() && !self.may_create {
-            let (namespace, name) = stream_key(&self.namespace, &self.name);
-            return Err(PushError::StreamMissing { namespace, name });
+            return Err(self.stream_missing());
         }
         let repository = match &head {
             Some(head) => head.repository,
+            // Otherwise the client would be told of blobs that it cannot bring.
+            None if !takes_streams(tx, &self.namespace)? => return Err(self.stream_missing()),
             None => obtain_repository(tx, &self.namespace, &self.name)?,
         };
         let child_depth = self.check_children(tx, repository)?;
@@ -218,6 +219,11 @@ impl PushPlan {
         }
         edit.finish()?;
         Ok(Applied::All)
+    }
+
+    fn stream_missing(&self) -> PushError {
+        let (namespace, name) = stream_key(&self.namespace, &self.name);
+        PushError::StreamMissing { namespace, name }
     }
 
     /// The blobs of the manifest must be linked here and as long as it says. Their leases are renewed: what was
@@ -277,7 +283,10 @@ impl PushPlan {
         if !tx.has(&MANIFESTS, &key)? {
             tx.put(&MANIFESTS, &key, record)?;
         }
-        hold(tx, repository, &self.digest, self.by.now.as_second())?;
+        if hold(tx, repository, &self.digest, self.by.now.as_second())? {
+            // Whoever pushes a deleted manifest wants it again.
+            tx.delete(&DELETED_MANIFESTS, &(repository, key))?;
+        }
         if let Some((subject, referrer)) = self.manifest.subject().zip(referrer(&self.manifest, &self.digest))
         {
             refer(tx, repository, &subject.digest, referrer)?;

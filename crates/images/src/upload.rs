@@ -46,17 +46,20 @@ impl OpenUpload {
         Ok(self.upload.suspend().await?)
     }
 
-    /// Ends the upload: verified, on disk, and linked to the repository when this answers.
+    /// Ends the upload: verified, on disk, and linked to the repository when this answers. An error if the namespace
+    /// ended meanwhile.
     pub async fn commit(self, digest: &Digest) -> Result<Committed, UploadError> {
-        if self.upload.offset() <= SMALL_BYTES {
-            let content = self.upload.into_content(digest).await?;
+        let Self { images, namespace, name, upload } = self;
+        let at = (namespace, name);
+        if upload.offset() <= SMALL_BYTES {
+            let content = upload.into_content(digest).await?;
             let size = content.len() as u64;
-            self.images.link_blob((self.namespace, self.name), digest, size, Some(content)).await?;
+            images.link_uploaded(at, digest, size, Some(content)).await?;
             return Ok(Committed { digest: digest.clone(), size, healed: false });
         }
-        let _kept = self.images.stripe(digest).read().await;
-        let committed = self.upload.commit(digest).await?;
-        self.images.link_blob((self.namespace, self.name), digest, committed.size, None).await?;
+        let _kept = images.stripe(digest).read().await;
+        let committed = upload.commit(digest).await?;
+        images.link_uploaded(at, digest, committed.size, None).await?;
         Ok(committed)
     }
 
@@ -90,6 +93,7 @@ impl Images {
     /// Starts an upload of the caller to the repository. A caller who has as many as allowed loses the one that rested
     /// longest, so that interrupted uploads lock nobody out; if all of them move, there is no further one.
     pub async fn start_upload(&self, permit: &Permit<Push>) -> Result<UploadId, UploadError> {
+        self.expect_repository(permit.namespace(), permit.name())?;
         let limit = self.config().max_open_uploads;
         let principal = principal_tag(permit);
         let theirs = |owner: &UploadOwner| owner.as_str().starts_with(&principal);
@@ -142,11 +146,22 @@ impl Images {
         match size {
             Some(size) if stored == Some(size) => {
                 let at = stream_key(permit.namespace(), permit.name());
-                self.link_blob(at, digest, size, small).await?;
-                Ok(Mount::Mounted { size })
+                let is_linked = self.link_blob(at, digest, size, small).await?;
+                Ok(if is_linked { Mount::Mounted { size } } else { Mount::NotMounted })
             }
             _ => Ok(Mount::NotMounted),
         }
+    }
+
+    /// Refuses early what could not be linked in the end. A repository that is there is not asked for its namespace.
+    fn expect_repository(&self, namespace: &str, name: &str) -> Result<(), UploadError> {
+        self.store().read(|tx| {
+            if tx.repository(namespace, name)?.is_some() || takes_streams(tx, namespace)? {
+                return Ok(());
+            }
+            let (namespace, name) = stream_key(namespace, name);
+            Err(UploadError::StreamMissing { namespace, name })
+        })
     }
 
     fn link_size(&self, namespace: &str, name: &str, digest: &Digest) -> Result<Option<u64>, StoreError> {
@@ -176,23 +191,38 @@ impl Images {
         Ok(readable.map(|(_, link)| link.size))
     }
 
-    /// Lets a repository serve a blob; a small one is stored with the link. The repository of a namespace that is gone
-    /// by now gets nothing.
-    pub(crate) async fn link_blob(
+    async fn link_uploaded(
+        &self,
+        at: (String, String),
+        digest: &Digest,
+        size: u64,
+        small: Option<Bytes>,
+    ) -> Result<(), UploadError> {
+        if self.link_blob(at.clone(), digest, size, small).await? {
+            return Ok(());
+        }
+        let (namespace, name) = at;
+        Err(UploadError::StreamMissing { namespace, name })
+    }
+
+    /// Lets a repository serve a blob; a small one is stored with the link. False if its namespace is gone or going and
+    /// there is no such repository: it gets nothing.
+    async fn link_blob(
         &self,
         (namespace, name): (String, String),
         digest: &Digest,
         size: u64,
         small: Option<Bytes>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let (digest, now) = (digest.clone(), self.now_s());
         self.write(move |tx| {
             let repository = match tx.repository(&namespace, &name)? {
                 Some(repository) => repository,
                 None if takes_streams(tx, &namespace)? => obtain_repository(tx, &namespace, &name)?,
-                None => return Ok(()),
+                None => return Ok(false),
             };
-            link_with_content(tx, repository, &digest, (size, small.as_ref()), now)
+            link_with_content(tx, repository, &digest, (size, small.as_ref()), now)?;
+            Ok(true)
         })
         .await
     }

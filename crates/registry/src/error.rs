@@ -225,6 +225,7 @@ impl RegistryError {
             | Cause::Look(_) => Some(Self::internal(error)),
             Cause::Storing(
                 UploadError::Unknown { .. }
+                | UploadError::StreamMissing { .. }
                 | UploadError::Busy { .. }
                 | UploadError::TooMany { .. }
                 | UploadError::TooLarge { .. }
@@ -396,6 +397,7 @@ impl From<UploadError> for RegistryError {
     fn from(error: UploadError) -> Self {
         match &error {
             UploadError::Unknown { .. } => Self::client(ErrorCode::BlobUploadUnknown, &error),
+            UploadError::StreamMissing { .. } => Self::client(ErrorCode::Denied, &error),
             UploadError::Busy { .. } | UploadError::TooMany { .. } => {
                 Self::client(ErrorCode::TooManyRequests, &error)
                     .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
@@ -445,11 +447,24 @@ impl From<StreamError> for RegistryError {
 mod tests {
     use pierhead_store::StoreError;
 
-    use super::{BlobError, BytesError, PullError, PushError, RegistryError, StatusCode, StreamError};
+    use super::{
+        BlobError, BytesError, PullError, PushError, RegistryError, StatusCode, StreamError, UploadError,
+    };
 
     #[track_caller]
     fn check(error: impl Into<RegistryError>) {
         assert_eq!(error.into().0.status, StatusCode::INSUFFICIENT_STORAGE);
+    }
+
+    #[test]
+    fn what_comes_to_a_project_that_ended_is_denied() {
+        let (namespace, name) = ("shop".to_owned(), "web".to_owned());
+        let manifest = PushError::StreamMissing { namespace: namespace.clone(), name: name.clone() };
+        let blob = UploadError::StreamMissing { namespace, name };
+        for refusal in [RegistryError::from(manifest), RegistryError::from(blob)] {
+            assert_eq!(refusal.0.status, StatusCode::FORBIDDEN);
+            assert_eq!(refusal.0.items.first().map(|item| item.code.as_str()), Some("DENIED"));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pierhead_api::meta::Preconditions;
-use pierhead_images::{Collected, DryRun, PullError};
+use pierhead_images::{Collected, DryRun, PullError, UploadError};
 use pierhead_oci::Digest;
 use pierhead_store::{OBJECTS, ObjectKey};
 
@@ -55,7 +55,9 @@ async fn a_repository_without_a_stream_ends_with_its_namespace() {
     let secret = world.put_blob("other", "web", &[7; 5_000]).await;
     let removed = key.clone();
     world.store.write(move |tx| tx.delete(&OBJECTS, &removed)).await.unwrap();
-    let after = upload.commit(&Digest::sha256(&[8; 5_000])).await.unwrap().digest;
+    let after = Digest::sha256(&[8; 5_000]);
+    let refused = upload.commit(&after).await;
+    assert!(matches!(refused, Err(UploadError::StreamMissing { .. })), "{refused:?}");
     world.images.collect_garbage().await.unwrap();
     world.store.write(move |tx| tx.put(&OBJECTS, &key, &namespace).map(|_| ())).await.unwrap();
     for (stream, digest) in [("web", &secret), ("late", &after)] {

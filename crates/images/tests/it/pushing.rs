@@ -2,10 +2,10 @@
 
 use pierhead_auth::Subject;
 use pierhead_blobs::Blobs;
-use pierhead_images::{PushError, UploadError};
+use pierhead_images::{Mount, MountSource, PushError, UploadError};
 use pierhead_oci::{Digest, Manifest, Reference, Tag};
 use pierhead_runtime::ManualClock;
-use pierhead_store::Store;
+use pierhead_store::{OBJECTS, ObjectKey, ObjectRecord, Store};
 
 use crate::world::{OCI_INDEX, REGISTRY, Sample, World, all_tables};
 
@@ -85,6 +85,29 @@ async fn a_stream_is_made_only_by_those_who_may() {
     assert!(matches!(refused, Err(PushError::StreamMissing { .. })), "{refused:?}");
     let elsewhere = world.auth.permit_create_stream(&world.user, "other").unwrap();
     let refused = world.images.push_manifest(&push, Some(&elsewhere), &reference, &[], sample.parsed()).await;
+    assert!(matches!(refused, Err(PushError::StreamMissing { .. })), "{refused:?}");
+}
+
+/// The client is told that it may not push, and not what else it should push first.
+#[tokio::test]
+async fn nothing_new_comes_to_a_namespace_that_ends() {
+    let world = World::new().await;
+    let sample = Sample::new("one");
+    world.put_image(("shop", "web"), "latest", &sample).await;
+    // Nobody is given a permit for what ends; these were given just before.
+    let push = world.push("other", "web");
+    let create = world.auth.permit_create_stream(&world.user, "other").unwrap();
+    let key = ObjectKey::new("namespaces", "", "other");
+    let ending = r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"other","deletionTimestamp":"2026-11-23T10:00:00Z"},"status":{"phase":"Terminating"}}"#;
+    let ending = ObjectRecord(ending.into());
+    world.store.write(move |tx| tx.put(&OBJECTS, &key, &ending).map(|_| ())).await.unwrap();
+    let refused = world.images.start_upload(&push).await;
+    assert!(matches!(refused, Err(UploadError::StreamMissing { .. })), "{refused:?}");
+    let source = MountSource::Anywhere(&|_, _| true);
+    let mounted = world.images.mount(&push, &Digest::sha256(&sample.layer), source).await.unwrap();
+    assert_eq!(mounted, Mount::NotMounted);
+    let latest: Reference = "latest".parse().unwrap();
+    let refused = world.images.push_manifest(&push, Some(&create), &latest, &[], sample.parsed()).await;
     assert!(matches!(refused, Err(PushError::StreamMissing { .. })), "{refused:?}");
 }
 
