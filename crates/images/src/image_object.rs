@@ -17,7 +17,7 @@ use tracing::debug;
 use crate::Images;
 use crate::error::StreamError;
 use crate::image_metadata::{describe, pushed_image};
-use crate::links::{Giver, adopt, has_all_parts};
+use crate::links::{Giver, adopt, has_all_parts, taking_refusal};
 use crate::manifest_record::{INLINE_LIMIT, ManifestRecord, child_depth};
 use crate::push::created_now;
 use crate::rows::Rows;
@@ -248,13 +248,21 @@ impl Images {
             if !existed {
                 new.store(tx)?;
             }
+            let digest = name.parse::<Digest>().ok();
+            if let Some(digest) = &digest
+                && let Some(detail) = taking_refusal(tx, head.repository, digest)?
+            {
+                let mut errors = FieldErrors::new();
+                errors.invalid("image.metadata.name", name.as_str(), detail);
+                return StreamError::invalid_if("ImageStreamMapping", &stream, errors);
+            }
             let mut edit = StreamEdit::open(tx, &namespace, &stream, &by)?.ok_or_else(|| missing(&stream))?;
             let reference =
                 if existed && managed { images.pull_spec(&namespace, &stream, &name) } else { sent.clone() };
             let (created, generation) = (created_now(by.now), edit.head.generation);
             edit.add_item(&tag, &Item { created, reference, image: name.clone(), generation }, None)?;
             // Of what may only be mapped where it could be pushed, everything is here.
-            if let Ok(digest) = name.parse::<Digest>() {
+            if let Some(digest) = digest {
                 adopt(edit.tx, edit.head.repository, &digest, Giver::Anywhere, by.now.as_second())?;
             }
             edit.finish()?;

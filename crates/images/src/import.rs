@@ -24,7 +24,7 @@ use crate::Images;
 use crate::error::StreamError;
 use crate::image_metadata::describe;
 use crate::images::Config;
-use crate::links::{Giver, adopt, link, referrer, take_in};
+use crate::links::{Giver, adopt, keep_record, link, referrer, take_in};
 use crate::manifest_record::{INLINE_LIMIT, ManifestRecord, child_depth};
 use crate::push::{created_now, empty_stream};
 use crate::rows::{Rows, stream_key};
@@ -389,11 +389,8 @@ impl Import {
             object.metadata.resource_version = edit.tx.next_revision().to_string();
             edit.tx.put(&IMAGES, &name, &ImageRecord { image: object })?;
         }
-        let key = fetched.digest.to_key();
         let record = ManifestRecord::new(&fetched.manifest, child_depth(edit.tx, &fetched.manifest)?);
-        if !edit.tx.has(&MANIFESTS, &key)? {
-            edit.tx.put(&MANIFESTS, &key, &record)?;
-        }
+        keep_record(edit.tx, repository, &fetched.digest, &record, now_s)?;
         // Who may pull it from another repository of ours may have all of it.
         if let Some(giver) = self.own_repository(edit, image)? {
             adopt(edit.tx, repository, &fetched.digest, giver, now_s)?;

@@ -54,10 +54,20 @@ pub(crate) fn is_linked_anywhere(rows: &impl Rows, digest: &Digest) -> Result<bo
 }
 
 /// What an image may refer to, all manifests below it included, to be tagged in one transaction: a hundred milliseconds.
-pub(crate) const MAX_PARTS: usize = 50_000;
+const MAX_PARTS: usize = 50_000;
+
+/// Why `repository` cannot be given a manifest in one transaction; `None` if it can, or has it.
+pub(crate) fn taking_refusal(
+    rows: &impl Rows,
+    repository: RepositoryId,
+    digest: &Digest,
+) -> Result<Option<String>, StoreError> {
+    let refused = !rows.holds(repository, digest)? && is_too_large(rows, digest)?;
+    Ok(refused.then(|| format!("the image refers to more than {MAX_PARTS} layers and manifests")))
+}
 
 /// Whether a manifest refers to more than one transaction may bring to a repository.
-pub(crate) fn is_too_large(rows: &impl Rows, digest: &Digest) -> Result<bool, StoreError> {
+fn is_too_large(rows: &impl Rows, digest: &Digest) -> Result<bool, StoreError> {
     let (mut pending, mut parts) = (vec![digest.clone()], 0);
     while let Some(digest) = pending.pop() {
         let Some(record) = rows.row(&MANIFESTS, &digest.to_key())? else { continue };
@@ -82,7 +92,7 @@ pub(crate) enum Giver {
 /// Lets `repository` serve a manifest that it got by tagging, with everything it refers to that `giver` has. A manifest
 /// that is not here (an import that was never fetched) is left to those who fetch it; so is a blob. That a manifest
 /// names a blob proves nothing: whoever imports writes manifests as they please. What is too large to be taken at once is
-/// left, too; where somebody waits for an answer, they were told before.
+/// left, too; where somebody waits for an answer, they were told before ([`taking_refusal`]).
 pub(crate) fn adopt(
     tx: &mut WriteTx<'_>,
     repository: RepositoryId,
@@ -126,16 +136,43 @@ pub(crate) fn take_in(
 ) -> Result<(), StoreError> {
     if hold(tx, repository, digest, now_s)? {
         tx.delete(&DELETED_MANIFESTS, &(repository, digest.to_key()))?;
-        for part in header.blobs() {
-            if let Some(found) = tx.link(repository, &part.digest)? {
-                link(tx, repository, &part.digest, found.size, now_s)?;
-            }
-        }
+        renew_parts(tx, repository, header, now_s)?;
     }
     if let Some((subject, referrer)) = header.subject.as_ref().zip(referrer) {
         refer(tx, repository, subject, referrer)?;
     }
     name_missing_parts(tx, repository, digest, header)
+}
+
+/// Keeps what is known of a manifest. Where nothing was, nothing protected its parts from collection: those that
+/// `repository` has are protected from now on, though it may have served the manifest before.
+pub(crate) fn keep_record(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    record: &ManifestRecord,
+    now_s: i64,
+) -> Result<(), StoreError> {
+    let key = digest.to_key();
+    if tx.has(&MANIFESTS, &key)? {
+        return Ok(());
+    }
+    tx.put(&MANIFESTS, &key, record)?;
+    renew_parts(tx, repository, &record.header, now_s)
+}
+
+fn renew_parts(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    header: &ManifestHeader,
+    now_s: i64,
+) -> Result<(), StoreError> {
+    for part in header.blobs() {
+        if let Some(found) = tx.link(repository, &part.digest)? {
+            link(tx, repository, &part.digest, found.size, now_s)?;
+        }
+    }
+    Ok(())
 }
 
 /// How lists of referrers show a manifest; `None` for one that says nothing about another.

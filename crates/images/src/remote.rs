@@ -20,7 +20,7 @@ use tracing::info;
 use crate::Images;
 use crate::error::{PullError, UploadError};
 use crate::images::Config;
-use crate::links::{referrer, take_in};
+use crate::links::{keep_record, referrer, take_in};
 use crate::manifest_record::{INLINE_LIMIT, ManifestHeader, ManifestRecord, child_depth};
 use crate::pull::Lease;
 use crate::rows::{Rows, stream_key};
@@ -127,6 +127,10 @@ impl Images {
             let Some(repository) = tx.repository(&namespace, &name)? else {
                 return Ok::<_, StoreError>(None);
             };
+            // Lists name manifests as they name blobs, and know no size of them.
+            if tx.holds(repository, digest)? {
+                return Ok(None);
+            }
             let mut look = Look::begin(tx, self.config(), (&namespace, &name), repository)?;
             let mut size = None;
             for (manifest, part) in look.naming(digest)? {
@@ -242,16 +246,24 @@ impl<'r, R: Rows> Look<'r, R> {
         Ok(())
     }
 
-    /// The manifests of the repository that name `part` and came without it.
+    /// The manifests of the repository that name `part` and came without it. Those that were deleted since may be many;
+    /// looking past them leaves most of what may be read to others.
     fn naming(&mut self, part: &Digest) -> Result<Vec<(Digest, RemotePart)>, StoreError> {
-        let range = KeyRange::prefix(&(self.repository, part.to_key().as_slice()));
-        let rows = self.rows.rows(&REMOTE_PARTS, &range, self.rows_left.min(PAGE))?;
-        self.spend(rows.len() * 2);
+        let mut range = KeyRange::prefix(&(self.repository, part.to_key().as_slice()));
+        let mut left = self.rows_left.div_ceil(4);
         let mut naming = Vec::new();
-        for ((_, _, manifest), part) in rows {
-            let Ok(manifest) = Digest::from_key(&manifest) else { continue };
-            if self.rows.holds(self.repository, &manifest)? {
-                naming.push((manifest, part));
+        while left > 0 && naming.len() < PAGE {
+            let page = self.rows.rows(&REMOTE_PARTS, &range, PAGE.min(left.div_ceil(2)))?;
+            // A row each here, and one for the look whether it is held.
+            self.spend(page.len() * 2);
+            left = left.saturating_sub(page.len() * 2);
+            let Some((last, _)) = page.last() else { break };
+            range = range.after(last);
+            for ((_, _, manifest), part) in page {
+                let Ok(manifest) = Digest::from_key(&manifest) else { continue };
+                if self.rows.holds(self.repository, &manifest)? {
+                    naming.push((manifest, part));
+                }
             }
         }
         Ok(naming)
@@ -428,9 +440,7 @@ impl MissingManifest {
                     return Ok::<_, StoreError>(());
                 }
                 let record = ManifestRecord::new(&manifest, child_depth(tx, &manifest)?);
-                if tx.row(&MANIFESTS, &digest.to_key())?.is_none() {
-                    tx.put(&MANIFESTS, &digest.to_key(), &record)?;
-                }
+                keep_record(tx, repository, &digest, &record, now)?;
                 take_in(tx, repository, &digest, &record.header, referrer(&manifest, &digest), now)
             })
             .await?;

@@ -10,7 +10,7 @@ use pierhead_store::{KeyRange, StoreError};
 
 use crate::error::StreamError;
 use crate::images::Config;
-use crate::links::{Giver, MAX_PARTS, is_too_large};
+use crate::links::{Giver, taking_refusal};
 use crate::push::created_now;
 use crate::rows::{ALL, Rows};
 use crate::source_permission::Permissions;
@@ -186,10 +186,8 @@ impl SpecEdit<'_, '_, '_> {
         };
         if let Some(found) = found {
             if let Ok(digest) = found.image.parse::<Digest>()
-                && !self.edit.tx.holds(self.edit.repository(), &digest)?
-                && is_too_large(self.edit.tx, &digest)?
+                && let Some(detail) = taking_refusal(self.edit.tx, self.edit.repository(), &digest)?
             {
-                let detail = format!("the image refers to more than {MAX_PARTS} layers and manifests");
                 errors.invalid(format!("{field}.name"), from.name.as_str(), detail);
                 return Ok(());
             }

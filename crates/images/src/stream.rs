@@ -7,11 +7,13 @@ use pierhead_api::field::FieldErrors;
 use pierhead_api::image::{ImageStream, NamedTagEventList, TagReference};
 use pierhead_api::meta::{ObjectMeta, Preconditions};
 use pierhead_auth::{Api, Permit};
+use pierhead_oci::Digest;
 use pierhead_store::{Change, KeyRange, Revision, StoreError, WriteTx};
 
 use crate::Images;
 use crate::error::StreamError;
 use crate::images::Config;
+use crate::links::taking_refusal;
 use crate::rows::{ALL, Rows, stream_key};
 use crate::source_permission::{MayPull, Permissions};
 use crate::spec_tags::{SpecEdit, TagWish};
@@ -481,6 +483,15 @@ fn write_status(
             .collect();
         let same = items.len() == old.len() && items.iter().zip(&old).all(|(new, old)| same_item(new, old));
         if !same {
+            let had: BTreeSet<&str> = old.iter().map(|item| item.image.as_str()).collect();
+            let new = items.iter().enumerate();
+            for (index, item) in new.filter(|(_, item)| !had.contains(item.image.as_str())) {
+                let Ok(digest) = item.image.parse::<Digest>() else { continue };
+                if let Some(detail) = taking_refusal(edit.tx, edit.repository(), &digest)? {
+                    let field = format!("status.tags[{}].items[{index}].image", list.tag);
+                    errors.invalid(field, item.image.as_str(), detail);
+                }
+            }
             edit.replace_items(&list.tag, &items)?;
         }
         edit.set_conditions(&list.tag, &list.conditions)?;

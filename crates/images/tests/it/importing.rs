@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pierhead_api::image::{ImageStream, TagImportPolicy, TagReferencePolicy};
+use pierhead_api::meta::Preconditions;
 use pierhead_images::{
     DryRun, FetchedImage, FetchedManifest, ImportOutcome, ImportWrite, RemoteSource, SeenStream, StreamError,
     TagImport,
@@ -232,6 +233,8 @@ async fn a_list_comes_with_its_images() {
     let layer = Digest::sha256(&child.layer);
     let missing = world.images.missing_blob(&world.pull(AT.0, AT.1), &layer).unwrap().unwrap();
     assert_eq!(places(missing.sources()), ["quay.io/a/b"], "layers of what the list names are where it is");
+    let of_list = world.images.missing_blob(&world.pull(AT.0, AT.1), &child.digest()).unwrap();
+    assert!(of_list.is_none(), "a manifest that the list names is no blob");
 }
 
 fn places(sources: &[RemoteSource]) -> Vec<String> {
@@ -277,6 +280,52 @@ async fn what_was_deleted_is_not_fetched_again() {
     world.imports(vec![import("2", fetched(&leaked, "quay.io/a/b"))]).await;
     assert_eq!(world.pulled(AT, "2").await, Some(leaked.digest()), "who imports it anew wants it");
     assert!(world.images.missing_blob(&pull, &layer).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_push_brings_back_what_was_deleted() {
+    let world = World::new().await;
+    let (leaked, clean) = (Sample::new("leaked"), Sample::new("clean"));
+    for sample in [&leaked, &clean] {
+        world.imports(vec![import("1", fetched(sample, "quay.io/a/b"))]).await;
+    }
+    world.images.delete_manifest(&world.delete(AT.0, AT.1), &leaked.digest()).await.unwrap();
+    world.put_image(AT, "3", &leaked).await;
+    let missing = world.images.missing_manifest(&world.pull(AT.0, AT.1), &leaked.digest().into()).unwrap();
+    assert_eq!(places(missing.unwrap().sources()), ["quay.io/a/b"], "it may be fetched when it is lost");
+}
+
+#[tokio::test]
+async fn a_layer_of_many_deleted_images_is_found_by_the_one_that_is_left() {
+    let world = World::new().await;
+    let samples = (0..120).map(|number| {
+        Sample::with(format!("{{\"os\":\"linux\",\"author\":\"{number}\"}}").into(), vec![7; 9], "")
+    });
+    let mut samples: Vec<_> = samples.collect();
+    samples.sort_by_key(Sample::digest);
+    for (number, sample) in samples.iter().enumerate() {
+        world.imports(vec![import(&format!("t{number}"), fetched(sample, "quay.io/a/b"))]).await;
+    }
+    let last = samples.pop().unwrap();
+    for sample in &samples {
+        world.images.delete_manifest(&world.delete(AT.0, AT.1), &sample.digest()).await.unwrap();
+    }
+    let missing = world.images.missing_blob(&world.pull(AT.0, AT.1), &Digest::sha256(&last.layer)).unwrap();
+    assert_eq!(places(missing.unwrap().sources()), ["quay.io/a/b"]);
+}
+
+/// The same where the repository held the manifest all the time, and its row was lost with the image object.
+#[tokio::test]
+async fn parts_of_a_manifest_whose_row_comes_back_are_protected_from_collection() {
+    let world = World::new().await;
+    let sample = Sample::new("returns");
+    world.put_image(AT, "1", &sample).await;
+    let (permit, name) = (world.api("", "images"), sample.digest().to_string());
+    world.images.delete_image(&permit, &name, Preconditions::default(), DryRun::No).await.unwrap();
+    world.advance(Duration::from_hours(25));
+    world.imports(vec![import("2", fetched(&sample, "quay.io/a/b"))]).await;
+    world.images.delete_manifest(&world.delete(AT.0, AT.1), &sample.digest()).await.unwrap();
+    assert_eq!(world.images.collect_garbage().await.unwrap().links, 0, "the import renewed the leases");
 }
 
 /// A collection may have looked at the repository just before: what comes back must not depend on what it saw.

@@ -1,7 +1,7 @@
 //! A digest that somebody knows is of no use in a repository it does not belong to.
 
 use pierhead_api::image::ImageStreamMapping;
-use pierhead_images::{DryRun, MayMap, Mount, MountSource, PullError, StreamError};
+use pierhead_images::{DryRun, MayMap, Mount, MountSource, PullError, StreamError, StreamPart};
 use pierhead_oci::{Digest, Manifest};
 use serde_json::json;
 
@@ -114,6 +114,21 @@ async fn an_image_of_very_many_parts_is_not_tagged_elsewhere() {
         assert_eq!(made.is_ok(), expected, "{tag}: {made:?}");
         assert_eq!(world.pulled(("other", tag), "v1").await.is_some(), expected, "{tag}");
     }
+    let large = world.pulled(("shop", "web"), "of-25").await.unwrap();
+    let mapping: ImageStreamMapping = serde_json::from_value(json!({
+        "metadata": {"name": "of-24"}, "tag": "v2",
+        "image": {"metadata": {"name": large}, "dockerImageReference": "quay.io/a/b:1", "dockerImageLayers": []},
+    }))
+    .unwrap();
+    let permit = world.api("other", "imagestreammappings");
+    let mapped = world.images.create_mapping(&permit, mapping, MayMap::Every, DryRun::No).await;
+    assert!(matches!(mapped, Err(StreamError::Invalid { .. })), "{mapped:?}");
+    let mut stream = world.stream("other", "of-24");
+    stream.status.tags[0].items[0].image = large.to_string();
+    let permit = world.api("other", "imagestreams");
+    let updated =
+        world.images.update_stream(&permit, stream, StreamPart::Status, &allow_all(), DryRun::No).await;
+    assert!(matches!(updated, Err(StreamError::Invalid { .. })), "{updated:?}");
 }
 
 #[tokio::test]
