@@ -14,6 +14,10 @@ use crate::engine::{Engine, EngineError, ExecId, ExecOutcome};
 /// As kubelets name themselves.
 const USER_AGENT: &str = "kube-probe/1.29";
 
+/// How many of a probe's commands may be left running: one that hangs shall not decide for those after it, and yet they
+/// must not fill the machine.
+const MOST_LEFT: usize = 3;
+
 /// What came of a question.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -48,17 +52,18 @@ impl Asker {
         Ok(Self { engine, http, container_id, container: container.clone(), pod_ip })
     }
 
-    /// Asks what a probe asks. `left` is what the last question left running, if anything: as long as it runs, the same
-    /// is not asked again, or a command that hangs would fill the machine with its likes.
-    pub(crate) async fn probe(&self, probe: &Probe, left: &mut Option<ExecId>) -> Answer {
+    /// Asks what a probe asks. `left` is what earlier questions left running: when that is much, and all of it still
+    /// runs, no more is begun.
+    pub(crate) async fn probe(&self, probe: &Probe, left: &mut Vec<ExecId>) -> Answer {
         let limit = Duration::from_secs(u64::try_from(probe.timeout_seconds).unwrap_or_default().max(1));
         if let Some(exec) = &probe.exec {
-            if let Some(id) = left.as_ref() {
-                match self.engine.runs_exec(id).await {
-                    Ok(true) => return timed_out(exec, limit),
-                    Ok(false) => *left = None,
-                    Err(error) => return failed(&error),
-                }
+            if left.len() >= MOST_LEFT
+                && let Err(error) = self.forget_ended(left).await
+            {
+                return failed(&error);
+            }
+            if left.len() >= MOST_LEFT {
+                return timed_out(exec, limit);
             }
             self.exec(exec, limit, left).await
         } else if let Some(get) = &probe.http_get {
@@ -70,10 +75,22 @@ impl Asker {
         }
     }
 
+    /// Keeps those commands that still run.
+    async fn forget_ended(&self, left: &mut Vec<ExecId>) -> Result<(), EngineError> {
+        let mut running = Vec::new();
+        for id in left.iter() {
+            if self.engine.runs_exec(id).await? {
+                running.push(id.clone());
+            }
+        }
+        *left = running;
+        Ok(())
+    }
+
     /// Does what a hook does.
     pub(crate) async fn hook(&self, hook: &LifecycleHandler, limit: Duration) -> Answer {
         if let Some(exec) = &hook.exec {
-            self.exec(exec, limit, &mut None).await
+            self.exec(exec, limit, &mut Vec::new()).await
         } else if let Some(get) = &hook.http_get {
             self.in_time(limit, self.http_get(get)).await
         } else if let Some(socket) = &hook.tcp_socket {
@@ -93,7 +110,7 @@ impl Asker {
         }
     }
 
-    async fn exec(&self, exec: &ExecAction, limit: Duration, left: &mut Option<ExecId>) -> Answer {
+    async fn exec(&self, exec: &ExecAction, limit: Duration, left: &mut Vec<ExecId>) -> Answer {
         match self.engine.exec(&self.container_id, &exec.command, limit).await {
             Ok(ExecOutcome::Ended { code: 0, .. }) => Answer::Good,
             Ok(ExecOutcome::Ended { code, output }) => match output.trim() {
@@ -101,7 +118,7 @@ impl Asker {
                 output => Answer::Bad(output.to_owned()),
             },
             Ok(ExecOutcome::TimedOut { left: running }) => {
-                *left = running;
+                left.extend(running);
                 timed_out(exec, limit)
             }
             Err(error) => failed(&error),
@@ -197,7 +214,7 @@ mod tests {
     use crate::engine::fake::FakeEngine;
 
     #[tokio::test]
-    async fn a_command_that_hangs_is_not_asked_again_while_it_runs() {
+    async fn some_commands_that_hang_do_not_keep_others_from_being_begun() {
         let runs = Arc::new(AtomicBool::new(true));
         let still = Arc::clone(&runs);
         let fake = FakeEngine::start(move |line, _| match line {
@@ -209,17 +226,21 @@ mod tests {
         let probe: Probe =
             serde_json::from_value(json!({"timeoutSeconds": 1, "exec": {"command": ["sleep", "9"]}}))
                 .unwrap();
-        let mut left = None;
+        let mut left = Vec::new();
         let mut ask = async |expected: &[&str]| {
             let answer = asker.probe(&probe, &mut left).await;
             let Answer::Bad(why) = answer else { panic!("{answer:?}") };
             assert_eq!(why, "command \"sleep 9\" timed out after 1 s");
             assert_eq!(fake.asked(), expected);
         };
-        ask(&["POST /containers/c/exec", "POST /exec/e/start"]).await;
-        ask(&["GET /exec/e/json"]).await;
+        let begun = ["POST /containers/c/exec", "POST /exec/e/start"];
+        for _ in 0..3 {
+            ask(&begun).await;
+        }
+        let looked_at = ["GET /exec/e/json"; 3];
+        ask(&looked_at).await;
         runs.store(false, Ordering::SeqCst);
-        ask(&["GET /exec/e/json", "POST /containers/c/exec", "POST /exec/e/start"]).await;
+        ask(&[looked_at.as_slice(), &begun].concat()).await;
     }
 
     #[tokio::test]
@@ -228,7 +249,7 @@ mod tests {
         let asker = Asker::new(fake.engine.clone(), "c", &Container::default(), "").unwrap();
         for question in [json!({"tcpSocket": {"port": 1}}), json!({"httpGet": {"port": 1}})] {
             let probe: Probe = serde_json::from_value(question).unwrap();
-            assert!(matches!(asker.probe(&probe, &mut None).await, Answer::Unknown));
+            assert!(matches!(asker.probe(&probe, &mut Vec::new()).await, Answer::Unknown));
         }
     }
 }

@@ -113,7 +113,7 @@ impl Prober {
         );
         rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut streak = Streak::default();
-        let mut left = None;
+        let mut left = Vec::new();
         loop {
             rounds.tick().await;
             let good = match self.asker.probe(probe, &mut left).await {
