@@ -41,6 +41,8 @@ pub(crate) enum CreationError {
     MountPath { path: String },
     #[error("subPath {path:?} of volume {volume:?} does not stay within it")]
     SubPath { volume: String, path: String },
+    #[error("subPathExpr {expression:?} of volume {volume:?} is no part of it, but all of it")]
+    SubPathWhole { volume: String, expression: String },
     #[error("subPath {path:?} of volume {volume:?} leads through a link")]
     SubPathLink { volume: String, path: String },
     #[error(
@@ -344,6 +346,11 @@ fn mounts(parts: &Parts<'_>) -> Result<(Vec<Mount>, Vec<String>), CreationError>
             environment.expand(&mount.sub_path_expr)
         };
         if is_empty_dir(volume) {
+            // Other containers, which do not see what an expression became, count on this.
+            if !mount.sub_path_expr.is_empty() && depth(&sub_path) == 0 {
+                let (volume, expression) = (volume.name.clone(), mount.sub_path_expr.clone());
+                return Err(CreationError::SubPathWhole { volume, expression });
+            }
             if sub_path.is_empty() {
                 let access = if mount.read_only { "ro" } else { "rw" };
                 let name = owner.volume_name(&volume.name);
@@ -386,14 +393,15 @@ fn writer_above<'a>(parts: &Parts<'a>, mount: &VolumeMount, path: &str) -> Optio
     let inits = pod.spec.init_containers.iter().filter(|other| is_sidecar(other) || is_sidecar(container));
     let mains = pod.spec.containers.iter().filter(|_| !is_init);
     let mut others = inits.chain(mains).filter(|other| other.name != container.name);
-    let place = |path: &str| Path::new("/").join(path);
+    let is_deep = depth(path) > 1;
     let path = place(path);
-    let is_deep = path.components().count() > 2;
     let is_above = |other: &Container, theirs: &VolumeMount| {
+        let is_expression = !theirs.sub_path_expr.is_empty();
         // What an expression became is not known here; what a sidecar has may have been moved by an init container since.
-        let may_be_above = !theirs.sub_path_expr.is_empty() || (is_deep && is_sidecar(other));
+        // Both are parts, and above a part of one component there is only the whole.
+        let may_be_above = is_deep && (is_expression || is_sidecar(other));
         let folder = place(&theirs.sub_path);
-        may_be_above || (path != folder && path.starts_with(folder))
+        may_be_above || (!is_expression && path != folder && path.starts_with(folder))
     };
     let writes = |other: &Container| {
         let mut theirs =
@@ -401,6 +409,16 @@ fn writer_above<'a>(parts: &Parts<'a>, mount: &VolumeMount, path: &str) -> Optio
         theirs.any(|theirs| is_above(other, theirs))
     };
     others.find(|other| writes(other)).map(|other| other.name.as_str())
+}
+
+/// A path within a volume, as if that were all there is.
+fn place(path: &str) -> PathBuf {
+    Path::new("/").join(path)
+}
+
+/// How many folders below the volume's own a path ends.
+fn depth(path: &str) -> usize {
+    place(path).components().count() - 1
 }
 
 fn bind(source: &Path, target: &str, read_only: bool) -> Mount {

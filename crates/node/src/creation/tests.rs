@@ -151,6 +151,11 @@ fn volumes_are_mounted_where_they_belong_and_nowhere_else() {
     check(json!({"name": "scratch", "mountPath": "/s", "subPath": "in/e"}), link);
     let up = "subPath \"../x\" of volume \"scratch\" does not stay within it";
     check(json!({"name": "scratch", "mountPath": "/s", "subPath": "../x"}), up);
+    check(json!({"name": "scratch", "mountPath": "/s", "subPathExpr": "d/$$e"}), "/scratch/d/$e:/s:rw");
+    for whole in [".", "./."] {
+        let all = format!("subPathExpr {whole:?} of volume \"scratch\" is no part of it, but all of it");
+        check(json!({"name": "scratch", "mountPath": "/s", "subPathExpr": whole}), &all);
+    }
     check(json!({"name": "other", "mountPath": "/s"}), "there is no volume \"other\"");
     check(json!({"name": "conf", "mountPath": "/a:/b"}), "the mount path \"/a:/b\" cannot be used");
 }
@@ -189,7 +194,8 @@ fn nobody_can_turn_the_way_to_a_part_of_a_volume() {
     check_part("d", Role::Main, json!({"main": {"readOnly": true}}), None);
     check_part("d", Role::Main, json!({"main": {}}), Some("main"));
     check_part("d", Role::Main, json!({"main": {"subPath": "."}}), Some("main"));
-    check_part("d", Role::Main, json!({"main": {"subPathExpr": "$(A)"}}), Some("main"));
+    check_part("d", Role::Main, json!({"main": {"subPathExpr": "$(A)"}}), None);
+    check_part("d/e", Role::Main, json!({"main": {"subPathExpr": "$(A)"}}), Some("main"));
     check_part("d/e", Role::Main, json!({"main": {"subPath": "d/f"}}), None);
     check_part("./d/e", Role::Main, json!({"main": {"subPath": "d"}}), Some("main"));
     // Init containers are over before others begin, but sidecars see all of them.
