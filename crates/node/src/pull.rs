@@ -79,17 +79,24 @@ impl Puller<'_> {
 
     /// Pulls, and sees to it that what comes is nobody's but theirs whom the registry let in.
     async fn pull_for(&self, name: &ImageName, tenant: &str) -> Result<Found, ImageProblem> {
+        let secrets = Sources::read(self.client, self.pod, &Wanted::by_pull_secrets(self.pod)).await?.secrets;
+        let keyring = Keyring::from_secrets(secrets.values());
+        for problem in keyring.problems() {
+            debug!(secret = problem.secret, "A pull secret cannot be read: {}", problem.message);
+        }
         let place = name.place();
         self.tenants.pull_begins(&place).await.map_err(|error| ImageProblem::Failed {
             reason: "ErrImagePull",
             message: format!("noting who pulls {place}: {error}"),
         })?;
-        let pulled = self.pull(name).await;
+        let pulled = self.pull(name, &keyring).await;
         let noted = match &pulled {
             Ok(found) => self.tenants.pulled(&place, &found.image.id, tenant).await,
-            Err(ImageProblem::Failed { .. }) => self.tenants.pull_failed(&place).await,
+            Err(ImageProblem::Failed { .. } | ImageProblem::Client(_)) => {
+                self.tenants.pull_failed(&place).await
+            }
             // The engine may go on without us.
-            Err(ImageProblem::Engine(_) | ImageProblem::Client(_)) => Ok(()),
+            Err(ImageProblem::Engine(_)) => Ok(()),
         };
         if let Err(error) = noted {
             warn!(%error, "That {place} was pulled will be forgotten, it is to be pulled again: {error}");
@@ -117,15 +124,10 @@ impl Puller<'_> {
         ImageProblem::Failed { reason, message: error.to_string() }
     }
 
-    async fn pull(&self, name: &ImageName) -> Result<Found, ImageProblem> {
+    async fn pull(&self, name: &ImageName, keyring: &Keyring) -> Result<Found, ImageProblem> {
         let text = &self.container.image;
-        let secrets = Sources::read(self.client, self.pod, &Wanted::by_pull_secrets(self.pod)).await?.secrets;
-        let keyring = Keyring::from_secrets(secrets.values());
-        for problem in keyring.problems() {
-            debug!(secret = problem.secret, "A pull secret cannot be read: {}", problem.message);
-        }
         self.tell(Kind::Normal, "Pulling", &format!("pulling image {text:?}"));
-        match self.pull_by_turns(name, &keyring).await {
+        match self.pull_by_turns(name, keyring).await {
             Ok(()) => {
                 self.tell(Kind::Normal, "Pulled", &format!("Successfully pulled image {text:?}"));
                 let gone = || ImageProblem::Failed {
