@@ -159,6 +159,8 @@ impl CrashWait {
 pub(crate) struct Stop {
     /// When it is killed.
     pub(crate) deadline: Timestamp,
+    /// How much later it is killed because a hook took the time that was for the signal to end.
+    pub(crate) spare: SignedDuration,
 }
 
 /// What probes and hooks found out about a running container.

@@ -257,8 +257,11 @@ impl Situation<'_> {
 
     fn stop(&self, container: &Observed, deadline: Timestamp, why: Why, plan: &mut Plan) {
         let id = container.id.clone();
-        let known = self.memory.stops.get(&id).map(|stop| stop.deadline.min(deadline));
-        let due = known.unwrap_or(deadline);
+        let known = self.memory.stops.get(&id);
+        let due = match known {
+            Some(stop) if stop.deadline <= deadline => stop.deadline + stop.spare,
+            _ => deadline,
+        };
         if due <= self.now {
             plan.add(Action::Kill { id });
             plan.wake_at(self.now + KILL_AGAIN);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pierhead_api::core::{Container, Volume};
 use pierhead_runtime::{Backoff, SharedClock};
 use tracing::warn;
@@ -33,6 +33,8 @@ const LOG_LINES: u64 = 80;
 const LOG_LIMIT: usize = 2048;
 /// Longer than anybody waits, and yet a time that a clock can show.
 const FOREVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+/// What a container gets to end after its hook, however long that took.
+const AFTER_HOOK: Duration = Duration::from_secs(2);
 
 impl Worker {
     /// Does a step; true if the next plan may have more to do at once.
@@ -404,19 +406,22 @@ impl Worker {
             Why::Unhealthy(message) => message.clone(),
         };
         self.tell(Some(name), Kind::Normal, "Killing", &message);
-        self.state.memory.lock().stops.insert(id.clone(), Stop { deadline });
         let container = self.specified(name);
         let hook = container.and_then(|container| container.lifecycle.as_ref()?.pre_stop.clone());
         let running = observed.iter().find(|container| container.id == id);
         let asker = running.and_then(|running| self.asker(running, container?, observed));
+        let hook = hook.zip(asker);
+        let spare = hook.as_ref().map(|_| AFTER_HOOK).unwrap_or_default();
+        let spare = SignedDuration::try_from(spare).unwrap_or_default();
+        self.state.memory.lock().stops.insert(id.clone(), Stop { deadline, spare });
         let engine = self.shared.engine.clone();
         let (recorder, pod, state) =
             (self.shared.recorder.clone(), Arc::clone(&self.pod), Arc::clone(&self.state));
         let limit = Duration::try_from(deadline.duration_since(self.now())).unwrap_or_default();
-        let end = tokio::time::Instant::now() + limit.min(FOREVER);
+        let mut end = tokio::time::Instant::now() + limit.min(FOREVER);
         let name = name.to_owned();
         self.shared.tasks.spawn("container stop", |stop| async move {
-            if let (Some(hook), Some(asker)) = (hook, asker) {
+            if let Some((hook, asker)) = hook {
                 let answer = tokio::select! {
                     () = stop.cancelled() => return,
                     answer = asker.hook(&hook, limit) => answer,
@@ -425,6 +430,14 @@ impl Worker {
                     let told = format!("PreStopHook failed: {why}");
                     recorder.tell(&pod, Some(&name), Kind::Warning, "FailedPreStopHook", &told);
                 }
+                let least = tokio::time::Instant::now() + AFTER_HOOK;
+                if least <= end {
+                    if let Some(told) = state.memory.lock().stops.get_mut(&id) {
+                        told.spare = SignedDuration::ZERO;
+                    }
+                    state.notify();
+                }
+                end = end.max(least);
             }
             tokio::select! {
                 () = stop.cancelled() => return,

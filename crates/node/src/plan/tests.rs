@@ -245,10 +245,14 @@ fn a_pod_that_goes_ends_by_its_deadline_and_leaves_nothing() {
     row.pod.metadata.deletion_timestamp = Some(at(60).into());
     let running = ["infra infra 0 running", "main web 0 running"];
     row.check(&running, "stop web-0 by 60 | 60");
-    row.memory.stops.insert("web-0".into(), Stop { deadline: at(60) });
+    row.memory.stops.insert("web-0".into(), Stop { deadline: at(60), spare: SignedDuration::ZERO });
     row.check(&running, " | 60");
-    let row = row.at(60);
+    let mut row = row.at(60);
     row.check(&running, "kill web-0 | 61");
+    // A hook took all of the time.
+    let spare = SignedDuration::from_secs(2);
+    row.memory.stops.insert("web-0".into(), Stop { deadline: at(60), spare });
+    row.check(&running, " | 62");
     row.check(&["infra infra 0 running", "main web 0 exited:137@60"], "finish");
     let mut gone = Row::new(pod(json!({})), ready());
     gone.gone = true;
@@ -259,7 +263,7 @@ fn a_pod_that_goes_ends_by_its_deadline_and_leaves_nothing() {
 #[test]
 fn a_deadline_that_comes_nearer_holds() {
     let mut row = Row::new(pod(json!({})), ready());
-    row.memory.stops.insert("web-0".into(), Stop { deadline: at(90) });
+    row.memory.stops.insert("web-0".into(), Stop { deadline: at(90), spare: SignedDuration::from_secs(2) });
     row.pod.metadata.deletion_timestamp = Some(at(31).into());
     row.check(&["infra infra 0 running", "main web 0 running"], " | 31");
     row.at(31).check(&["infra infra 0 running", "main web 0 running"], "kill web-0 | 32");
