@@ -152,7 +152,7 @@ pub fn start(client: Client, config: Config, tasks: &Tasks) {
         tasks,
     );
     runner::start(ProjectRoles { client: client.clone(), namespaces: namespaces.clone(), bindings }, tasks);
-    runner::start(NamespaceTermination { client, namespaces }, tasks);
+    runner::start(NamespaceTermination { client, namespaces, clock: config.clock }, tasks);
 }
 
 /// Starts what brings image streams up to date.

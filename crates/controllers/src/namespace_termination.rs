@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use http::Method;
+use jiff::{SignedDuration, Timestamp};
 use pierhead_api::core::Namespace;
 use pierhead_api::to_value;
 use pierhead_client::{Client, ClientError, Reflected, Resource, escape};
+use pierhead_runtime::SharedClock;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -16,6 +18,8 @@ use crate::runner::{Outcome, Reconciler, Retry};
 
 /// How soon a namespace that waits for pods is looked at again.
 const PODS_END_WITHIN: Duration = Duration::from_secs(2);
+/// How long after its time a pod may still be about to go. One that stays longer waits for something else.
+const PODS_ARE_LATE: SignedDuration = SignedDuration::from_secs(30);
 
 /// Why a namespace is not gone yet.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +32,7 @@ pub(crate) enum TerminationError {
         remaining: usize,
         resource: String,
         name: String,
-        /// Whether pods are among them, which end by themselves before long.
+        /// Whether pods are among them that end by themselves before long.
         pods: bool,
     },
 }
@@ -49,6 +53,7 @@ impl Retry for TerminationError {
 pub(crate) struct NamespaceTermination {
     pub(crate) client: Client,
     pub(crate) namespaces: Reflected<Namespace>,
+    pub(crate) clock: SharedClock,
 }
 
 impl Reconciler for NamespaceTermination {
@@ -84,12 +89,15 @@ impl Reconciler for NamespaceTermination {
             self.delete_all(resource, name).await?;
         }
         let mut left = Vec::new();
+        let mut pods = false;
+        let now = self.clock.now();
         for resource in &resources {
-            let names = self.names(&resource.resource, name).await?;
-            left.extend(names.into_iter().map(|name| (resource.resource.plural.clone(), name)));
+            let plural = &resource.resource.plural;
+            let list = self.list(&resource.resource, name).await?;
+            pods |= plural == "pods" && texts(&list, "items").any(|pod| ends_soon(pod, now));
+            left.extend(item_names(&list).into_iter().map(|name| (plural.clone(), name)));
         }
         if let Some((resource, name)) = left.first().cloned() {
-            let pods = left.iter().any(|(resource, _)| resource == "pods");
             return Err(TerminationError::NotEmpty { remaining: left.len(), resource, name, pods });
         }
         self.finalize(namespace).await?;
@@ -126,7 +134,7 @@ impl NamespaceTermination {
                 Err(error) => return Err(error),
             }
         }
-        for name in self.names(&deletable.resource, namespace).await? {
+        for name in item_names(&self.list(&deletable.resource, namespace).await?) {
             let path = deletable.resource.item(Some(namespace), &name, None);
             match self.client.request(Method::DELETE, &path, None, Some(&options)).await {
                 Ok(_) => {}
@@ -137,12 +145,11 @@ impl NamespaceTermination {
         Ok(())
     }
 
-    async fn names(&self, resource: &Resource, namespace: &str) -> Result<Vec<String>, ClientError> {
-        let list = self.get(&resource.collection(Some(namespace))).await;
-        match list {
-            Ok(list) => Ok(item_names(&list)),
-            Err(error) if matches!(error.code(), Some(404 | 405)) => Ok(Vec::new()),
-            Err(error) => Err(error),
+    /// All of a kind; null where there is no such list.
+    async fn list(&self, resource: &Resource, namespace: &str) -> Result<Value, ClientError> {
+        match self.get(&resource.collection(Some(namespace))).await {
+            Err(error) if matches!(error.code(), Some(404 | 405)) => Ok(Value::Null),
+            other => other,
         }
     }
 
@@ -204,6 +211,14 @@ fn deletable(group: &str, version: &str, resources: &Value) -> Vec<Deletable> {
         .collect()
 }
 
+/// Whether a pod is about to go: its time, which its grace is part of, is not long over, and nobody else holds it.
+fn ends_soon(pod: &Value, now: Timestamp) -> bool {
+    let Some(metadata) = pod.get("metadata") else { return false };
+    let is_held = texts(metadata, "finalizers").next().is_some();
+    let end: Option<Timestamp> = text(metadata, "deletionTimestamp").parse().ok();
+    !is_held && end.is_some_and(|end| now.duration_since(end) < PODS_ARE_LATE)
+}
+
 fn item_names(list: &Value) -> Vec<String> {
     texts(list, "items")
         .filter_map(|item| Some(text(item.get("metadata")?, "name").to_owned()))
@@ -215,7 +230,7 @@ fn item_names(list: &Value) -> Vec<String> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{deletable, preferred_versions};
+    use super::{deletable, ends_soon, preferred_versions};
 
     fn check(resource: Value, expected: Option<(&str, bool)>) {
         let found = deletable("image.openshift.io", "v1", &json!({"resources": [resource]}));
@@ -239,6 +254,19 @@ mod tests {
         );
         check(json!({"name": "imagestreamimports", "namespaced": true, "verbs": ["create"]}), None);
         check(json!({"name": "imagestreamimages", "namespaced": true, "verbs": ["get", "delete"]}), None);
+    }
+
+    #[test]
+    fn pods_end_soon_that_are_in_time_and_that_nobody_holds() {
+        let now = "2016-03-30T12:00:00Z".parse().unwrap();
+        let check = |metadata: Value, expected: bool| {
+            assert_eq!(ends_soon(&json!({"metadata": metadata}), now), expected, "{metadata}");
+        };
+        check(json!({}), false);
+        check(json!({"deletionTimestamp": "2016-03-30T12:10:00Z"}), true);
+        check(json!({"deletionTimestamp": "2016-03-30T11:59:31Z"}), true);
+        check(json!({"deletionTimestamp": "2016-03-30T11:59:30Z"}), false);
+        check(json!({"deletionTimestamp": "2016-03-30T12:10:00Z", "finalizers": ["a.example/b"]}), false);
     }
 
     #[test]
