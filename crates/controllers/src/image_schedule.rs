@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem::take;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -52,6 +53,8 @@ struct Entry {
     scheduled: bool,
     /// The answers there were at the last look.
     answers: Answers,
+    /// We looked ourselves: the answers are to be taken as they are now.
+    take: bool,
 }
 
 /// What is to be looked at of one host.
@@ -95,8 +98,13 @@ impl Schedule {
                 failures: 0,
                 scheduled,
                 answers: answers.clone(),
+                take: false,
             });
             entry.scheduled = scheduled;
+            if take(&mut entry.take) {
+                entry.answers = answers;
+                continue;
+            }
             // An import that answered all of it was a look, too. One of other tags was none: were it counted, a tag
             // that is imported often would keep its neighbours from ever being looked at.
             if answers.iter().all(|(tag, answer)| entry.answers.get(tag) != Some(answer)) {
@@ -138,6 +146,7 @@ impl Schedule {
             }
         };
         entry.at = now + wait;
+        entry.take |= seen != Seen::Missed;
         if let Seen::Refused { pause } = seen {
             let until = now + pause.min(LONGEST_PAUSE);
             let known = self.pauses.entry(key.host.clone()).or_insert(until);
@@ -325,6 +334,7 @@ mod tests {
             schedule.looked(&key("quay.io"), seen, now);
             check(&schedule, now, expected);
         }
+        schedule.follow(one(true, "1"), now);
         // Somebody imported: the next look waits.
         now += Duration::from_secs(800);
         schedule.follow(one(true, "2"), now);
@@ -357,6 +367,12 @@ mod tests {
         // Somebody imported both, at once or one after the other.
         schedule.follow(both("15", "1"), now);
         check(&schedule, now, 900);
+        // What our look brought was not imported by somebody else.
+        schedule.looked(&key("quay.io"), Seen::Fine, now);
+        schedule.follow(both("15", "2"), now);
+        now += Duration::from_secs(600);
+        schedule.follow(both("16", "2"), now);
+        check(&schedule, now, 300);
     }
 
     #[tokio::test(start_paused = true)]
