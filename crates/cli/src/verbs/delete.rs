@@ -6,6 +6,7 @@ use anyhow::bail;
 use bytes::Bytes;
 use clap::Args;
 use http::Method;
+use pierhead_api::selector::LabelSelector;
 use pierhead_client::{ApiRequest, Client, ClientError};
 use serde_json::{Value, json};
 
@@ -156,10 +157,16 @@ async fn find_victims(
     let mut victims = Vec::new();
     let selects = args.all || args.selector.is_some() || args.field_selector.is_some();
     if !args.files.is_empty() {
-        if selects {
-            bail!("objects are either named by -f or selected: a selector or --all would be ignored");
+        if args.field_selector.is_some() {
+            bail!("objects are either named by -f or selected: a field selector would be ignored");
         }
-        for document in args.files.read(session)? {
+        // As kubectl does it: the labels in the documents count, not those that objects have by now.
+        let selector: LabelSelector = args.selector.as_deref().unwrap_or_default().parse()?;
+        let is_selected = |document: &Value| {
+            let labels = object::string_map(document, "metadata.labels").into_iter();
+            selector.matches(&labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+        };
+        for document in args.files.read(session)?.into_iter().filter(is_selected) {
             let kind = discovery.of_document(&document)?.clone();
             let own = object::namespace(&document).unwrap_or(&namespace).to_owned();
             let name = manifest::name_of(&document)?.to_owned();

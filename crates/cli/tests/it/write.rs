@@ -175,8 +175,28 @@ async fn how_long_a_deletion_may_take() {
         assert_eq!(api.run(line).await.failed(), refused, "{line}");
         assert_eq!(api.changes(), [""; 0], "{line}");
     }
-    let stream = "{apiVersion: image.openshift.io/v1, kind: ImageStream, metadata: {name: app}}";
-    assert_eq!(api().run_with("delete -f - -l a=2", stream).await.code, 1);
+}
+
+#[tokio::test]
+async fn documents_can_be_selected_by_their_labels() {
+    let stream =
+        "{apiVersion: image.openshift.io/v1, kind: ImageStream, metadata: {name: app, labels: {a: '2'}}}";
+    let deleted = format!("DELETE {STREAM}");
+    for (flags, code, expected) in [
+        ("-l a=2", 0, vec![deleted.as_str()]),
+        ("--all", 0, vec![deleted.as_str()]),
+        ("-l a=1", 0, vec![]),
+        ("-l a=?", 1, vec![]),
+        ("--field-selector=metadata.name=app", 1, vec![]),
+    ] {
+        let api = api();
+        let outcome = api.run_with(&format!("delete -f - {flags}"), stream).await;
+        assert_eq!(
+            (outcome.code, api.changes()),
+            (code, expected.iter().map(|it| (*it).to_owned()).collect()),
+            "{flags}"
+        );
+    }
 }
 
 #[tokio::test]
