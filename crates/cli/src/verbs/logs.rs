@@ -1,5 +1,7 @@
 //! `logs`: what containers and deployments have written (platform 8.4, 8.6).
 
+use std::time::Duration;
+
 use anyhow::bail;
 use clap::Args;
 use http::Method;
@@ -12,10 +14,14 @@ use crate::{
     deployments,
     discovery::{ApiKind, Discovery},
     environment::ExitStatus,
+    error,
     globals::Era,
     object, resource_args,
     session::Session,
 };
+
+/// How soon the log of a container that waits to start is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Show the log of a container, or of a deployment
 ///
@@ -77,8 +83,7 @@ pub(crate) async fn run(args: LogsArgs, session: &mut Session) -> anyhow::Result
         for pod in get::read_all(&client, pods, Some(&namespace), &query).await? {
             paths.extend(pod_paths(&args, pods, &pod, session)?);
         }
-        show_all(&client, paths, args.follow, session).await?;
-        return Ok(ExitStatus::SUCCESS);
+        return show_all(&client, paths, args.follow, session).await;
     }
     let (kind, name, container) = subject(&args, &discovery)?;
     if args.version > 0 && kind.plural != "deploymentconfigs" {
@@ -101,12 +106,12 @@ pub(crate) async fn run(args: LogsArgs, session: &mut Session) -> anyhow::Result
             let pod = get::read(&client, pods, &namespace, &name).await?;
             let args = LogsArgs { container: args.container.clone().or(container), ..args };
             let paths = pod_paths(&args, pods, &pod, session)?;
-            show_all(&client, paths, args.follow, session).await?;
+            return show_all(&client, paths, args.follow, session).await;
         }
         _ => {
             let pod = pod_of(&client, &discovery, &kind, &namespace, &name, session).await?;
             let paths = pod_paths(&args, pods, &pod, session)?;
-            show_all(&client, paths, args.follow, session).await?;
+            return show_all(&client, paths, args.follow, session).await;
         }
     }
     Ok(ExitStatus::SUCCESS)
@@ -257,18 +262,30 @@ async fn open(client: &Client, path: String) -> Result<BytesStream, ClientError>
     client.stream(ApiRequest::new(Method::GET, path, bytes::Bytes::new()).accept("*/*")).await
 }
 
-/// Shows several logs: one after the other, or side by side where they go on, since the first may never end.
+/// What comes of a log that is one of several.
+enum Piece {
+    /// Whole lines.
+    Lines(Vec<u8>),
+    /// There is none yet; it is asked for again.
+    Waits(ClientError),
+    /// There is no more.
+    Failed(ClientError),
+}
+
+/// Shows several logs: one after the other, or side by side where they go on, since the first may never end. Of those,
+/// one that fails does not end the others.
 async fn show_all(
     client: &Client,
     paths: Vec<String>,
     follow: bool,
     session: &mut Session,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<ExitStatus> {
+    let mut status = ExitStatus::SUCCESS;
     if !follow || paths.len() < 2 {
         for path in paths {
             show(client, path, session).await?;
         }
-        return Ok(());
+        return Ok(status);
     }
     let (sender, mut lines) = mpsc::channel(64);
     let mut readers = JoinSet::new();
@@ -276,37 +293,64 @@ async fn show_all(
         let (client, sender) = (client.clone(), sender.clone());
         readers.spawn(async move {
             if let Err(error) = send_lines(&client, path, &sender).await {
-                // Nobody hears it any more when another one has ended it all.
-                sender.send(Err(error)).await.ok();
+                // Nobody hears it any more when the output has ended it all.
+                sender.send(Piece::Failed(error)).await.ok();
             }
         });
     }
     drop(sender);
     while let Some(piece) = lines.recv().await {
-        put(&piece?, session)?;
+        match piece {
+            Piece::Lines(lines) => put(&lines, session)?,
+            Piece::Waits(error) => session.remark(&error::render_client(&error))?,
+            Piece::Failed(error) => {
+                session.remark(&error::render_client(&error))?;
+                status = ExitStatus::FAILURE;
+            }
+        }
     }
-    Ok(())
+    Ok(status)
+}
+
+/// Opens a log, perhaps of a container that is yet to start.
+async fn open_started(
+    client: &Client,
+    path: &str,
+    sender: &mpsc::Sender<Piece>,
+) -> Result<BytesStream, ClientError> {
+    let waits = |error: &ClientError| {
+        let status = error.status().filter(|status| status.code == 400);
+        status.is_some_and(|status| status.message.contains("waiting to start"))
+    };
+    let mut is_told = false;
+    loop {
+        match open(client, path.to_owned()).await {
+            Err(error) if waits(&error) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    sender.send(Piece::Waits(error)).await.ok();
+                }
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Sends a log on in whole lines, so that those of others come between them and not into them.
-async fn send_lines(
-    client: &Client,
-    path: String,
-    sender: &mpsc::Sender<Result<Vec<u8>, ClientError>>,
-) -> Result<(), ClientError> {
-    let mut log = open(client, path).await?;
+async fn send_lines(client: &Client, path: String, sender: &mpsc::Sender<Piece>) -> Result<(), ClientError> {
+    let mut log = open_started(client, &path, sender).await?;
     let mut line = Vec::new();
     while let Some(piece) = log.next().await? {
         line.extend_from_slice(&piece);
         if let Some(whole) = take_lines(&mut line)
-            && sender.send(Ok(whole)).await.is_err()
+            && sender.send(Piece::Lines(whole)).await.is_err()
         {
             return Ok(());
         }
     }
     if !line.is_empty() {
         line.push(b'\n');
-        sender.send(Ok(line)).await.ok();
+        sender.send(Piece::Lines(line)).await.ok();
     }
     Ok(())
 }

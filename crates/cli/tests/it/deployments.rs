@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::api::Api;
+use crate::api::{Api, status};
 
 const CONFIGS: &str = "/apis/apps.openshift.io/v1/namespaces/pushed/deploymentconfigs";
 const CONTROLLERS: &str = "/api/v1/namespaces/pushed/replicationcontrollers";
@@ -388,6 +388,25 @@ async fn logs_are_shown() {
     let mut lines: Vec<&str> = both.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["one", "two, without an end"]);
+    let third = format!("{PODS}/web-2-yyyyy");
+    let mut other = api.object(&format!("{PODS}/web-2-zzzzz"));
+    other["metadata"]["name"] = json!("web-2-yyyyy");
+    api.put(&third, other);
+    let waits = "container \"web\" in pod \"web-2-yyyyy\" is waiting to start: ContainerCreating";
+    let (code, waits) = status(400, "BadRequest", waits);
+    api.answer(&format!("GET {third}/log"), code, waits);
+    let later = async {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let (code, gone) = status(404, "NotFound", "pods \"web-2-yyyyy\" not found");
+        api.answer(&format!("GET {third}/log"), code, gone);
+    };
+    let (all, ()) = tokio::join!(api.run("logs -f -l app=web"), later);
+    assert_eq!(all.stdout.lines().count(), 2, "{}", all.stdout);
+    assert_eq!(
+        all.failed(),
+        "Error from server (BadRequest): container \"web\" in pod \"web-2-yyyyy\" is waiting to start: ContainerCreating\n\
+         Error from server (NotFound): pods \"web-2-yyyyy\" not found\n"
+    );
     assert_eq!(
         api.run("logs nope").await.failed(),
         "Error from server (NotFound): pods \"nope\" not found\n"
