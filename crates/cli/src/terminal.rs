@@ -40,11 +40,13 @@ pub(crate) fn read_hidden(input: &mut dyn Read) -> io::Result<Option<String>> {
     line
 }
 
-/// Reads a line key by key, with those that take back. Ctrl-C is an error; Ctrl-D at the beginning, the end.
+/// Reads a line key by key, with those that take back. Ctrl-C, Ctrl-Z and Ctrl-\ are errors; Ctrl-D at the beginning, the
+/// end. Other keys that stand for no character but the tab mean nothing here.
 fn read_keys(input: &mut dyn Read) -> io::Result<Option<String>> {
-    const INTERRUPT: u8 = 0x03;
+    const INTERRUPT: [u8; 3] = [0x03, 0x1a, 0x1c];
     const END: u8 = 0x04;
     const ERASE: [u8; 2] = [0x08, 0x7f];
+    const ERASE_WORD: u8 = 0x17;
     const KILL: u8 = 0x15;
     let mut line = Vec::new();
     let mut key = [0_u8];
@@ -54,7 +56,7 @@ fn read_keys(input: &mut dyn Read) -> io::Result<Option<String>> {
             Ok(0) => break,
             Ok(_) => match key[0] {
                 b'\r' | b'\n' => break,
-                INTERRUPT => return Err(io::Error::other("interrupted")),
+                key if INTERRUPT.contains(&key) => return Err(io::Error::other("interrupted")),
                 END if line.is_empty() => return Ok(None),
                 END => break,
                 KILL => line.clear(),
@@ -62,6 +64,13 @@ fn read_keys(input: &mut dyn Read) -> io::Result<Option<String>> {
                     // A character may be of several bytes: all that continue one go with it.
                     while line.pop().is_some_and(|byte: u8| byte & 0xc0 == 0x80) {}
                 }
+                ERASE_WORD => {
+                    let is_blank = |byte: &u8| byte.is_ascii_whitespace();
+                    let word = line.iter().rposition(|byte| !is_blank(byte)).unwrap_or_default();
+                    let before = line.iter().take(word).rposition(is_blank).map_or(0, |blank| blank + 1);
+                    line.truncate(before);
+                }
+                key if key.is_ascii_control() && key != b'\t' => {}
                 key => line.push(key),
             },
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -85,10 +94,13 @@ mod tests {
         check(b"secret\rmore", Some("secret"));
         check("gr\u{fc}\u{7f}un\n".as_bytes(), Some("grun"));
         check(b"\x7fwrong\x15right\n", Some("right"));
+        check(b"one two  \x17\x17three four\x17five\n", Some("three five"));
+        check(b"\x17a\x01\tb\x1b\x00\n", Some("a\tb"));
         check(b"\x04", None);
         check(b"", None);
         check(b"cut off", Some("cut off"));
-        let mut keys: &[u8] = b"se\x03cret\n";
-        assert!(read_keys(&mut keys).is_err(), "Ctrl-C ends the question");
+        for mut keys in [b"se\x03cret\n".as_slice(), b"se\x1acret\n", b"se\x1ccret\n"] {
+            assert!(read_keys(&mut keys).is_err(), "these keys end the question");
+        }
     }
 }
