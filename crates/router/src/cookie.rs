@@ -9,8 +9,11 @@ use http::{HeaderMap, HeaderValue};
 
 /// Joins the cookies of several fields into one: HTTP/2 may send them apart, HTTP/1.1 must not (RFC 9113 8.2.3).
 pub(crate) fn join(headers: &mut HeaderMap) {
-    let fields: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if fields.len() > 1 {
+    let all = || headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    let fields: Vec<&[u8]> = all().filter(|field| pieces(field).next().is_some()).collect();
+    if fields.is_empty() {
+        headers.remove(COOKIE);
+    } else if all().count() > 1 {
         let joined = value_of(&fields);
         headers.insert(COOKIE, joined);
     }
@@ -24,7 +27,7 @@ pub(crate) fn take(headers: &mut HeaderMap, name: &str) -> Option<String> {
         Some(String::from_utf8_lossy(value).into_owned())
     };
     let field = headers.get(COOKIE)?;
-    let cookies = || field.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    let cookies = || pieces(field.as_bytes());
     let found = cookies().find_map(value_in)?;
     let others: Vec<&[u8]> = cookies().filter(|cookie| value_in(cookie).is_none()).collect();
     if others.is_empty() {
@@ -34,6 +37,12 @@ pub(crate) fn take(headers: &mut HeaderMap, name: &str) -> Option<String> {
         headers.insert(COOKIE, others);
     }
     Some(found)
+}
+
+/// What is between the semicolons of a field, without what is nothing.
+fn pieces(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let pieces = field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    pieces.filter(|piece| !piece.is_empty())
 }
 
 fn value_of(cookies: &[&[u8]]) -> HeaderValue {
@@ -76,6 +85,10 @@ mod tests {
         check(&["a=1", "shop=x", "shopping=y"], Some("x"), &["a=1; shopping=y"]);
         check(&["a=1", "b=2"], None, &["a=1; b=2"]);
         check(&["name=jörg", "shop=x"], Some("x"), &["name=jörg"]);
+        check(&["shop=x;"], Some("x"), &[]);
+        check(&["; shop=x; ;a=1;"], Some("x"), &["a=1"]);
+        check(&["", "shop=x", " ; "], Some("x"), &[]);
+        check(&[""], None, &[]);
     }
 
     #[test]
