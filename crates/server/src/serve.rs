@@ -87,9 +87,11 @@ pub(crate) fn serve(args: ServeArgs, surroundings: &Surroundings, out: &mut impl
             // Whoever tells us a second time does not want to wait.
             tokio::select! {
                 () = running.stop(GRACE) => {}
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+                _ = terminate.recv() => running.forget_addresses(),
+                _ = interrupt.recv() => running.forget_addresses(),
             }
+        } else {
+            running.forget_addresses();
         }
         anyhow::Ok(code)
     })?;

@@ -58,7 +58,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// Ends listeners, then agents, then the store. What does not end in time is left behind: a crash is safe.
-    pub(crate) async fn stop(self, grace: Duration) {
+    pub(crate) async fn stop(&self, grace: Duration) {
         let limit = Instant::now() + grace;
         for (what, tasks) in [("listeners", &self.listeners), ("agents", &self.agents)] {
             let left = limit.saturating_duration_since(Instant::now()).max(LEAST_GRACE);
@@ -66,7 +66,13 @@ impl Running {
                 warn!("stopping the {what}: {late}");
             }
         }
+        // As long as the store is ours: who opens it next writes addresses of its own.
+        self.forget_addresses();
         self.store.close();
+    }
+
+    /// Takes away the file that says where the listeners are. Only for those who did not close the store.
+    pub(crate) fn forget_addresses(&self) {
         data::forget_addresses(&self.addresses_file);
     }
 
