@@ -254,28 +254,37 @@ fn check_domain(domain: &str) -> Result<(), ConfigError> {
     }
 }
 
-/// Names of the API without the blanks around them; what is empty is none.
+/// Names of the API in lower case, without the blanks around them; what is empty is none. The first one is what clients
+/// are told, so it must be a name and not a pattern.
 fn names(given: &[String]) -> Result<Vec<String>, ConfigError> {
-    let names = given.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
-    let checked = names.map(|name| {
-        if is_domain(name) || name.parse::<IpAddr>().is_ok() {
-            Ok(name.to_owned())
+    let names = given.iter().map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty());
+    let checked = names.enumerate().map(|(position, name)| {
+        let pattern = name.strip_prefix("*.");
+        let why = if pattern.is_some() && position == 0 {
+            format!("`{name}` cannot be the first: that is the name which clients are told")
+        } else if is_host(pattern.unwrap_or(&name)) || name.parse::<IpAddr>().is_ok() {
+            return Ok(name);
         } else {
-            let why = format!("`{name}` is neither an address nor a lower-case DNS name");
-            Err(ConfigError::Value { key: "api-names", why })
-        }
+            format!("`{name}` is neither an address nor a DNS name")
+        };
+        Err(ConfigError::Value { key: "api-names", why })
     });
     checked.collect()
 }
 
 fn is_domain(domain: &str) -> bool {
+    domain.len() <= 200 && !domain.contains('_') && is_host(domain)
+}
+
+/// Whether hosts are called so, also those that DNS alone would not let be called so.
+fn is_host(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+            && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    domain.len() <= 200 && domain.split('.').all(label)
+    name.len() <= 253 && name.split('.').all(label)
 }
 
 #[cfg(test)]
@@ -306,7 +315,16 @@ mod tests {
         );
         check(
             "api-names = [\"api.example.com\", \"https://api\"]",
-            Err("api-names: `https://api` is neither an address nor a lower-case DNS name"),
+            Err("api-names: `https://api` is neither an address nor a DNS name"),
+        );
+        check(
+            "api-names = [\"*.example.com\", \"api.example.com\"]",
+            Err("api-names: `*.example.com` cannot be the first: that is the name which clients are told"),
+        );
+        check("api-names = [\"a\", \"*\"]", Err("api-names: `*` is neither an address nor a DNS name"));
+        check(
+            "router-domain = \"a_b.example.com\"",
+            Err("router-domain: `a_b.example.com` is not a lower-case DNS name of at most 200 characters"),
         );
         check("compat = \"5\"", Err("compat: `5` is neither 3.2 nor 4"));
         check("htpasswd = \"/nowhere/users\"", Err("htpasswd: there is no file /nowhere/users"));
@@ -351,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_api_may_have_blanks_around_them() {
+    fn names_of_the_api_are_trimmed_and_in_lower_case() {
         let names = |text: &str| {
             let variables = BTreeMap::from([("PIERHEAD_API_NAMES".to_owned(), text.to_owned())]);
             let settings = Settings::from_environment(&variables).unwrap();
@@ -359,6 +377,10 @@ mod tests {
         };
         assert_eq!(names(""), [""; 0]);
         assert_eq!(names("a, b.example.com ,::1"), ["a", "b.example.com", "::1"]);
+        assert_eq!(
+            names("API.Example.com,build_host,*.example.com"),
+            ["api.example.com", "build_host", "*.example.com"]
+        );
     }
 
     #[test]
