@@ -172,7 +172,9 @@ impl Rules {
                 if self.unsynced.contains_key(from) {
                     return Err(format!("{} got its name before its data was synced", to.display()));
                 }
-                self.unname(to, place);
+                if !is_passing(to) {
+                    self.unname(to, place);
+                }
             }
             Event::Removed(path) => {
                 self.known.remove(path);
@@ -215,11 +217,11 @@ impl Rules {
     }
 }
 
-/// Locks and shared memory may be gone after a power cut; a rollback journal, only written when the database is made,
-/// is synced by its own rules.
+/// Locks, shared memory and where the server listens may be gone after a power cut; a rollback journal, only written when
+/// the database is made, is synced by its own rules.
 fn is_passing(path: &Path) -> bool {
     let name = path.to_string_lossy();
-    ["-shm", "-journal", ".lock"].iter().any(|end| name.ends_with(end))
+    ["-shm", "-journal", ".lock", "/addresses.new", "/addresses.json"].iter().any(|end| name.ends_with(end))
 }
 
 /// Written under this name, synced, and then renamed.
