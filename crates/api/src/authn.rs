@@ -8,6 +8,7 @@ use crate::meta::{ObjectMeta, Time};
 
 /// Who is the bearer of this token?
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TokenReview {
     /// Metadata.
@@ -22,6 +23,7 @@ object!(TokenReview: "authentication.k8s.io" "v1", "tokenreviews" "tokenreview",
 
 /// A token in question.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TokenReviewSpec {
     /// The token.
@@ -40,6 +42,7 @@ impl std::fmt::Debug for TokenReviewSpec {
 
 /// Answer of a token review.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TokenReviewStatus {
     /// Whether the token is good.
@@ -57,6 +60,7 @@ pub struct TokenReviewStatus {
 
 /// An authenticated identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct UserInfo {
     /// Name.
@@ -75,6 +79,7 @@ pub struct UserInfo {
 
 /// Who am I?
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SelfSubjectReview {
     /// Metadata.
@@ -87,6 +92,7 @@ object!(SelfSubjectReview: "authentication.k8s.io" "v1", "selfsubjectreviews" "s
 
 /// Answer of a self subject review.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SelfSubjectReviewStatus {
     /// The caller.
@@ -95,6 +101,7 @@ pub struct SelfSubjectReviewStatus {
 
 /// A wish for a token of a service account.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TokenRequest {
     /// Metadata.
@@ -109,6 +116,7 @@ object!(TokenRequest: "authentication.k8s.io" "v1", "tokenrequests" "tokenreques
 
 /// What token is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TokenRequestSpec {
     /// For whom; none means for the API server. Always written.
@@ -121,6 +129,7 @@ pub struct TokenRequestSpec {
 
 /// Object whose end ends a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct BoundObjectReference {
     /// `Pod`, `Secret` or `Node`.
@@ -139,6 +148,7 @@ pub struct BoundObjectReference {
 
 /// A given token.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TokenRequestStatus {
     /// The token.

@@ -31,6 +31,7 @@ pub const GROUP: &str = "authorization.openshift.io";
 
 /// Rights within a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Role {
     /// Metadata.
@@ -43,6 +44,7 @@ object!(Role: "authorization.openshift.io" "v1", "roles" "role", Namespaced);
 
 /// Rights in the whole cluster, or to be bound in any namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterRole {
     /// Metadata.
@@ -58,6 +60,7 @@ object!(ClusterRole: "authorization.openshift.io" "v1", "clusterroles" "clusterr
 
 /// Gives a role to subjects, within a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RoleBinding {
     /// Metadata.
@@ -76,6 +79,7 @@ object!(RoleBinding: "authorization.openshift.io" "v1", "rolebindings" "rolebind
 
 /// Gives a cluster role to subjects, everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterRoleBinding {
     /// Metadata.
@@ -94,6 +98,7 @@ object!(ClusterRoleBinding: "authorization.openshift.io" "v1", "clusterrolebindi
 
 /// A set of requests that are allowed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PolicyRule {
     /// Verbs.

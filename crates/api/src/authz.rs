@@ -9,6 +9,7 @@ use crate::meta::ObjectMeta;
 
 /// May this user do this?
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SubjectAccessReview {
     /// Metadata.
@@ -23,6 +24,7 @@ object!(SubjectAccessReview: "authorization.k8s.io" "v1", "subjectaccessreviews"
 
 /// May I do this?
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SelfSubjectAccessReview {
     /// Metadata.
@@ -37,6 +39,7 @@ object!(SelfSubjectAccessReview: "authorization.k8s.io" "v1", "selfsubjectaccess
 
 /// May this user do this in this namespace?
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct LocalSubjectAccessReview {
     /// Metadata; the namespace is the one asked about.
@@ -51,6 +54,7 @@ object!(LocalSubjectAccessReview: "authorization.k8s.io" "v1", "localsubjectacce
 
 /// What may I do in this namespace?
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SelfSubjectRulesReview {
     /// Metadata.
@@ -65,6 +69,7 @@ object!(SelfSubjectRulesReview: "authorization.k8s.io" "v1", "selfsubjectrulesre
 
 /// Which action, and by whom.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SubjectAccessReviewSpec {
     /// An action on a resource.
@@ -89,6 +94,7 @@ pub struct SubjectAccessReviewSpec {
 
 /// An action on a resource.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResourceAttributes {
     /// Namespace; empty means all, or none for cluster-scoped resources.
@@ -116,6 +122,7 @@ pub struct ResourceAttributes {
 
 /// An action on a path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NonResourceAttributes {
     /// Path.
@@ -128,6 +135,7 @@ pub struct NonResourceAttributes {
 
 /// Answer of an access review.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SubjectAccessReviewStatus {
     /// Whether the action is allowed. Always written.
@@ -145,6 +153,7 @@ pub struct SubjectAccessReviewStatus {
 
 /// Which namespace a rules review is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SelfSubjectRulesReviewSpec {
     /// The namespace.
@@ -154,6 +163,7 @@ pub struct SelfSubjectRulesReviewSpec {
 
 /// Answer of a rules review.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SubjectRulesReviewStatus {
     /// Allowed actions on resources.
@@ -169,6 +179,7 @@ pub struct SubjectRulesReviewStatus {
 
 /// Allowed actions on resources.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResourceRule {
     /// Verbs.
@@ -186,6 +197,7 @@ pub struct ResourceRule {
 
 /// Allowed actions on paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NonResourceRule {
     /// Verbs.

@@ -27,6 +27,8 @@ pub mod patch;
 pub mod project;
 pub mod rbac;
 pub mod route;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod selector;
 pub mod user;
 

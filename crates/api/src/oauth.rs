@@ -9,6 +9,7 @@ use crate::user;
 
 /// A program that may ask users for tokens.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct OAuthClient {
     /// Metadata; the name is the client id.
@@ -43,6 +44,7 @@ object!(OAuthClient: "oauth.openshift.io" "v1", "oauthclients" "oauthclient", Cl
 
 /// A limit on scopes: exactly these, or those of certain cluster roles.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ScopeRestriction {
     /// Exactly these scopes.
@@ -55,6 +57,7 @@ pub struct ScopeRestriction {
 
 /// Which `role:` scopes are allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterRoleScopeRestriction {
     /// Names of roles, `*` for all.
@@ -67,6 +70,7 @@ pub struct ClusterRoleScopeRestriction {
 
 /// A token; the name is its hash (or the token itself, before 4.6).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct OAuthAccessToken {
     /// Metadata.
@@ -109,6 +113,7 @@ fn is_no_timeout(seconds: &i32) -> bool {
 
 /// A token as its owner sees it: the same object under another kind.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct UserOAuthAccessToken(pub OAuthAccessToken);
 
@@ -133,6 +138,7 @@ impl crate::Object for UserOAuthAccessToken {
 
 /// A code that is exchanged for a token.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct OAuthAuthorizeToken {
     /// Metadata; the name is the hash of the code.
@@ -170,6 +176,7 @@ object!(OAuthAuthorizeToken: "oauth.openshift.io" "v1", "oauthauthorizetokens" "
 
 /// A user's consent to a client; the name is `user:client`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct OAuthClientAuthorization {
     /// Metadata.

@@ -18,6 +18,7 @@ pub const NODE_SELECTOR: &str = "openshift.io/node-selector";
 
 /// A project: another view of the namespace of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Project {
     /// Metadata, that of the namespace.
@@ -32,6 +33,7 @@ object!(Project: "project.openshift.io" "v1", "projects" "project", Cluster);
 
 /// What a project wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProjectSpec {
     /// Finalizers of the namespace.
@@ -41,6 +43,7 @@ pub struct ProjectSpec {
 
 /// State of a project.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProjectStatus {
     /// `Active` or `Terminating`.
@@ -53,6 +56,7 @@ pub struct ProjectStatus {
 
 /// A wish for a project; what a user without rights on namespaces creates.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProjectRequest {
     /// Metadata; only the name counts.

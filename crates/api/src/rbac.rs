@@ -17,6 +17,7 @@ pub const GROUP: &str = "rbac.authorization.k8s.io";
 
 /// Rights within a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Role {
     /// Metadata.
@@ -29,6 +30,7 @@ object!(Role: "rbac.authorization.k8s.io" "v1", "roles" "role", Namespaced);
 
 /// Rights in the whole cluster, or to be bound in any namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterRole {
     /// Metadata.
@@ -44,6 +46,7 @@ object!(ClusterRole: "rbac.authorization.k8s.io" "v1", "clusterroles" "clusterro
 
 /// Gives a role to subjects, within a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RoleBinding {
     /// Metadata.
@@ -59,6 +62,7 @@ object!(RoleBinding: "rbac.authorization.k8s.io" "v1", "rolebindings" "rolebindi
 
 /// Gives a cluster role to subjects, everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterRoleBinding {
     /// Metadata.
@@ -74,6 +78,7 @@ object!(ClusterRoleBinding: "rbac.authorization.k8s.io" "v1", "clusterrolebindin
 
 /// A set of requests that are allowed: every verb on every resource of every group listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PolicyRule {
     /// Verbs; `*` for all.
@@ -94,6 +99,7 @@ pub struct PolicyRule {
 
 /// A subject of a binding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Subject {
     /// `User`, `Group` or `ServiceAccount`.
@@ -148,6 +154,7 @@ impl Subject {
 
 /// The role of a binding.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RoleRef {
     /// Always that of RBAC.

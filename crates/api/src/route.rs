@@ -17,6 +17,7 @@ pub use host::{EMPTY_CA_MARKER, HOST_GENERATED, HostChange};
 
 /// A route.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Route {
     /// Metadata.
@@ -31,6 +32,7 @@ object!(Route: "route.openshift.io" "v1", "routes" "route", Namespaced, categori
 
 /// What a route wants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouteSpec {
     /// Host name. Always written.
@@ -59,6 +61,7 @@ pub struct RouteSpec {
 
 /// A service behind a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouteTargetReference {
     /// `Service`.
@@ -71,6 +74,7 @@ pub struct RouteTargetReference {
 
 /// Port of a route.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RoutePort {
     /// Name of a service port, or number of a target port.
@@ -79,6 +83,7 @@ pub struct RoutePort {
 
 /// How TLS is handled.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TLSConfig {
     /// `edge`, `passthrough` or `reencrypt`.
@@ -116,6 +121,7 @@ impl std::fmt::Debug for TLSConfig {
 
 /// What routers say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouteStatus {
     /// One entry per router.
@@ -125,6 +131,7 @@ pub struct RouteStatus {
 
 /// What one router says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouteIngress {
     /// Host name it serves.
@@ -146,6 +153,7 @@ pub struct RouteIngress {
 
 /// Whether a route is served.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RouteIngressCondition {
     /// `Admitted`.

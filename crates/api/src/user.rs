@@ -11,6 +11,7 @@ use crate::name;
 
 /// A person, or whatever logged in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct User {
     /// Metadata.
@@ -28,6 +29,7 @@ object!(User: "user.openshift.io" "v1", "users" "user", Cluster);
 
 /// A login at an identity provider.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Identity {
     /// Metadata; the name is `provider:user`.
@@ -47,6 +49,7 @@ object!(Identity: "user.openshift.io" "v1", "identities" "identity", Cluster);
 
 /// The link between an identity and a user; writing it changes both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct UserIdentityMapping {
     /// Metadata; the name is that of the identity.
@@ -67,6 +70,7 @@ fn is_default_reference(reference: &ObjectReference) -> bool {
 
 /// A group of users.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Group {
     /// Metadata.

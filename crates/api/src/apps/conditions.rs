@@ -7,6 +7,7 @@ use crate::meta::Time;
 
 /// Why a rollout was started.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentDetails {
     /// For people.
@@ -18,6 +19,7 @@ pub struct DeploymentDetails {
 
 /// One reason of a rollout.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentCause {
     /// `ConfigChange`, `ImageChange` or `Manual`.
@@ -30,6 +32,7 @@ pub struct DeploymentCause {
 
 /// The tag that started a rollout.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentCauseImageTrigger {
     /// The `ImageStreamTag`.
@@ -75,6 +78,7 @@ pub mod condition {
 
 /// Something that can be said of a deployment configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentCondition {
     /// See [`condition`].

@@ -10,6 +10,7 @@ use crate::meta::{ObjectMeta, is_zero};
 
 /// A template of pods, how a new version of it is rolled out and what starts one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentConfig {
     /// Metadata.
@@ -27,6 +28,7 @@ object!(
 
 /// What a deployment configuration wants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentConfigSpec {
     /// How a new version replaces the old one. Always written.
@@ -66,6 +68,7 @@ pub mod trigger {
 
 /// Something that starts a rollout.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentTriggerPolicy {
     /// `ConfigChange` or `ImageChange`.
@@ -78,6 +81,7 @@ pub struct DeploymentTriggerPolicy {
 
 /// Which containers follow which tag.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentTriggerImageChangeParams {
     /// Whether a new image starts a rollout by itself.
@@ -95,6 +99,7 @@ pub struct DeploymentTriggerImageChangeParams {
 
 /// What there is of a deployment configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentConfigStatus {
     /// Version of the newest rollout; 0 before the first one.

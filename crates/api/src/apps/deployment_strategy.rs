@@ -15,6 +15,7 @@ pub const DEFAULT_ACTIVE_DEADLINE_SECONDS: i64 = 21_600;
 
 /// How a new version replaces the old one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentStrategy {
     /// See [`strategy`].
@@ -54,6 +55,7 @@ pub mod strategy {
 
 /// Parameters of `Custom`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct CustomDeploymentStrategyParams {
     /// Image of the deployer pod.
@@ -69,6 +71,7 @@ pub struct CustomDeploymentStrategyParams {
 
 /// Parameters of `Recreate`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RecreateDeploymentStrategyParams {
     /// How long to wait for pods to become ready, in seconds.
@@ -87,6 +90,7 @@ pub struct RecreateDeploymentStrategyParams {
 
 /// Parameters of `Rolling`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RollingDeploymentStrategyParams {
     /// Pause between two pods, in seconds.

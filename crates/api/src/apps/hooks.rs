@@ -6,6 +6,7 @@ use crate::core::{EnvVar, ObjectReference};
 
 /// Something done at a point of a rollout: exactly one of a pod and tags.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct LifecycleHook {
     /// See [`failure_policy`].
@@ -30,6 +31,7 @@ pub mod failure_policy {
 
 /// A pod made from a container of the template.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExecNewPodHook {
     /// What it runs. Always written.
@@ -46,6 +48,7 @@ pub struct ExecNewPodHook {
 
 /// A tag that is set to the image of a container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TagImageHook {
     /// The container.

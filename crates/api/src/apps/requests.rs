@@ -9,6 +9,7 @@ use crate::meta::{ObjectMeta, Time, is_zero};
 
 /// Asks for a rollout (`instantiate`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentRequest {
     /// Not part of the wire form; always empty.
@@ -29,6 +30,7 @@ object!(DeploymentRequest: "apps.openshift.io" "v1", "deploymentrequests" "deplo
 
 /// Asks what the configuration would be like with parts of an older version.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentConfigRollback {
     /// Not part of the wire form; always empty.
@@ -50,6 +52,7 @@ object!(
 
 /// Which version, and which parts of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentConfigRollbackSpec {
     /// The replication controller, in the words of 2016.
@@ -69,6 +72,7 @@ pub struct DeploymentConfigRollbackSpec {
 
 /// Which log, and how much of it. Sent as query parameters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentLogOptions {
     /// The container; needed when there are several.

@@ -9,6 +9,7 @@ use crate::meta::{ObjectMeta, Time};
 
 /// All roles of a namespace; the name is `default`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Policy {
     /// Metadata.
@@ -24,6 +25,7 @@ object!(Policy: "authorization.openshift.io" "v1", "policies" "policy", Namespac
 /// All bindings of a namespace to roles of one namespace (or to cluster roles); the name is `NAMESPACE:default`,
 /// `:default` for cluster roles.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PolicyBinding {
     /// Metadata.
@@ -40,6 +42,7 @@ object!(PolicyBinding: "authorization.openshift.io" "v1", "policybindings" "poli
 
 /// All cluster roles; the name is `default`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterPolicy {
     /// Metadata.
@@ -54,6 +57,7 @@ object!(ClusterPolicy: "authorization.openshift.io" "v1", "clusterpolicies" "clu
 
 /// All cluster role bindings; the name is `:default`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ClusterPolicyBinding {
     /// Metadata.
@@ -70,6 +74,7 @@ object!(ClusterPolicyBinding: "authorization.openshift.io" "v1", "clusterpolicyb
 
 /// A role in a policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NamedRole {
     /// Name.
@@ -80,6 +85,7 @@ pub struct NamedRole {
 
 /// A binding in a policy binding.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NamedRoleBinding {
     /// Name.
@@ -90,6 +96,7 @@ pub struct NamedRoleBinding {
 
 /// A role in a cluster policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NamedClusterRole {
     /// Name.
@@ -100,6 +107,7 @@ pub struct NamedClusterRole {
 
 /// A binding in a cluster policy binding.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NamedClusterRoleBinding {
     /// Name.

@@ -12,6 +12,7 @@ use crate::selector::LabelSelector;
 
 /// A set of subjects that may be given roles in this namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RoleBindingRestriction {
     /// Metadata.
@@ -24,6 +25,7 @@ object!(RoleBindingRestriction: "authorization.openshift.io" "v1", "rolebindingr
 
 /// A set of subjects. All members are written, absent ones as null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase", default)]
 pub struct RoleBindingRestrictionSpec {
     /// Users.
@@ -36,6 +38,7 @@ pub struct RoleBindingRestrictionSpec {
 
 /// Users by name, by group or by label.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase", default)]
 pub struct UserRestriction {
     /// Names.
@@ -48,6 +51,7 @@ pub struct UserRestriction {
 
 /// Groups by name or by label.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase", default)]
 pub struct GroupRestriction {
     /// Names.
@@ -58,6 +62,7 @@ pub struct GroupRestriction {
 
 /// Service accounts by name or by namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase", default)]
 pub struct ServiceAccountRestriction {
     /// Single accounts.
@@ -68,6 +73,7 @@ pub struct ServiceAccountRestriction {
 
 /// A service account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase", default)]
 pub struct ServiceAccountReference {
     /// Name.

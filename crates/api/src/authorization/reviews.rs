@@ -13,6 +13,7 @@ macro_rules! question {
     ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(rename_all = "camelCase", default)]
         pub struct $name {
             /// Not part of the wire form; always empty.
@@ -114,6 +115,7 @@ question! {
 
 /// Answer of a subject access review.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SubjectAccessReviewResponse {
     /// Not part of the wire form; always empty.
@@ -136,6 +138,7 @@ object!(SubjectAccessReviewResponse: "authorization.openshift.io" "v1", "subject
 
 /// Answer of a resource access review.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResourceAccessReviewResponse {
     /// Not part of the wire form; always empty.
@@ -157,6 +160,7 @@ object!(ResourceAccessReviewResponse: "authorization.openshift.io" "v1", "resour
 
 /// What may I do in this namespace?
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SelfSubjectRulesReview {
     /// Not part of the wire form but for the namespace.
@@ -172,6 +176,7 @@ object!(SelfSubjectRulesReview: "authorization.openshift.io" "v1", "selfsubjectr
 
 /// Limits of a rules review about oneself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SelfSubjectRulesReviewSpec {
     /// Scopes to apply; null means those of the caller. Always written.
@@ -180,6 +185,7 @@ pub struct SelfSubjectRulesReviewSpec {
 
 /// What may this user do in this namespace?
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SubjectRulesReview {
     /// Not part of the wire form but for the namespace.
@@ -195,6 +201,7 @@ object!(SubjectRulesReview: "authorization.openshift.io" "v1", "subjectrulesrevi
 
 /// Whom a rules review is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SubjectRulesReviewSpec {
     /// The user.
@@ -207,6 +214,7 @@ pub struct SubjectRulesReviewSpec {
 
 /// Answer of a rules review.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SubjectRulesReviewStatus {
     /// What is allowed.

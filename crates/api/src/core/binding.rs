@@ -8,6 +8,7 @@ use crate::meta::ObjectMeta;
 
 /// Binds a pod to a node; posted to `pods/NAME/binding`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Binding {
     /// Name of the pod; annotations are added to the pod's.
@@ -20,6 +21,7 @@ object!(Binding: "" "v1", "bindings" "binding", Namespaced);
 
 /// Asks for a pod to go; posted to `pods/NAME/eviction`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Eviction {
     /// Name of the pod.

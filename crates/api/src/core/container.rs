@@ -10,6 +10,7 @@ use crate::meta::is_zero;
 
 /// One container of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Container {
     /// Name, unique in the pod.
@@ -86,6 +87,7 @@ pub struct Container {
 
 /// A port a container listens on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerPort {
     /// Name that services may refer to.
@@ -106,6 +108,7 @@ pub struct ContainerPort {
 
 /// An environment variable.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvVar {
     /// Name.
@@ -120,6 +123,7 @@ pub struct EnvVar {
 
 /// Where the value of a variable comes from. Exactly one is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvVarSource {
     /// A field of the pod.
@@ -141,6 +145,7 @@ pub struct EnvVarSource {
 
 /// A field of the pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ObjectFieldSelector {
     /// Version the path is of.
@@ -152,6 +157,7 @@ pub struct ObjectFieldSelector {
 
 /// A resource of a container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResourceFieldSelector {
     /// Container; its own when empty.
@@ -166,6 +172,7 @@ pub struct ResourceFieldSelector {
 
 /// A key of a config map or secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct KeySelector {
     /// Name of the object.
@@ -180,6 +187,7 @@ pub struct KeySelector {
 
 /// A config map or secret whose keys become variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvFromSource {
     /// Goes before each key.
@@ -195,6 +203,7 @@ pub struct EnvFromSource {
 
 /// A config map or secret by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvSource {
     /// Name of the object.
@@ -207,6 +216,7 @@ pub struct EnvSource {
 
 /// Resources of a container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResourceRequirements {
     /// Most it may use.
@@ -222,6 +232,7 @@ pub struct ResourceRequirements {
 
 /// A volume in a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct VolumeMount {
     /// Name of the volume.
@@ -247,6 +258,7 @@ pub struct VolumeMount {
 
 /// What a container may do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SecurityContext {
     /// Capabilities added and dropped.
@@ -289,6 +301,7 @@ pub struct SecurityContext {
 
 /// Capabilities of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Capabilities {
     /// Added ones.
@@ -301,6 +314,7 @@ pub struct Capabilities {
 
 /// Users and groups of a pod's containers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSecurityContext {
     /// SELinux label.

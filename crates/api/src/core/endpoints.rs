@@ -11,6 +11,7 @@ use crate::name;
 
 /// Addresses behind the service of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Endpoints {
     /// Metadata.
@@ -24,6 +25,7 @@ object!(Endpoints: "" "v1", "endpoints" "endpoints", Namespaced, short ["ep"]);
 
 /// Addresses that share ports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct EndpointSubset {
     /// Addresses that take traffic.
@@ -39,6 +41,7 @@ pub struct EndpointSubset {
 
 /// One address.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct EndpointAddress {
     /// IP address.
@@ -56,6 +59,7 @@ pub struct EndpointAddress {
 
 /// A port of the addresses.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct EndpointPort {
     /// Name of the service port it belongs to.

@@ -9,6 +9,7 @@ use crate::name;
 
 /// Something that happened to an object.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Event {
     /// Metadata.
@@ -54,6 +55,7 @@ object!(Event: "" "v1", "events" "event", Namespaced, short ["ev"]);
 
 /// Who tells of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct EventSource {
     /// Program.
@@ -66,6 +68,7 @@ pub struct EventSource {
 
 /// Repetition of an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct EventSeries {
     /// How often.

@@ -8,6 +8,7 @@ use crate::name;
 
 /// A namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Namespace {
     /// Metadata.
@@ -22,6 +23,7 @@ object!(Namespace: "" "v1", "namespaces" "namespace", Cluster, short ["ns"]);
 
 /// What a namespace wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NamespaceSpec {
     /// `kubernetes` and, on 3.x, `openshift.io/origin`.
@@ -31,6 +33,7 @@ pub struct NamespaceSpec {
 
 /// State of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NamespaceStatus {
     /// `Active` or `Terminating`.
@@ -43,6 +46,7 @@ pub struct NamespaceStatus {
 
 /// A detail of a termination.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NamespaceCondition {
     /// What it is about.

@@ -12,6 +12,7 @@ use crate::name;
 
 /// A machine that runs pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Node {
     /// Metadata.
@@ -26,6 +27,7 @@ object!(Node: "" "v1", "nodes" "node", Cluster, short ["no"]);
 
 /// What is wanted of a node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeSpec {
     /// Network of its pods.
@@ -53,6 +55,7 @@ pub struct NodeSpec {
 
 /// What keeps pods off a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Taint {
     /// Key.
@@ -69,6 +72,7 @@ pub struct Taint {
 
 /// State of a node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeStatus {
     /// What it has.
@@ -113,6 +117,7 @@ pub struct NodeStatus {
 
 /// Something that is true of a node or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeCondition {
     /// What it is about.
@@ -134,6 +139,7 @@ pub struct NodeCondition {
 
 /// An address of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeAddress {
     /// `InternalIP`, `ExternalIP` or `Hostname`.
@@ -145,6 +151,7 @@ pub struct NodeAddress {
 
 /// Versions of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NodeSystemInfo {
     /// Identity of the installation.

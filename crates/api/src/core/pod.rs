@@ -17,6 +17,7 @@ pub use defaults::{DEFAULT_GRACE_SECONDS, DEFAULT_SCHEDULER, default_pull_policy
 
 /// A group of containers that run together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Pod {
     /// Metadata.
@@ -31,6 +32,7 @@ object!(Pod: "" "v1", "pods" "pod", Namespaced, short ["po"], categories ["all"]
 
 /// What pods made by a controller look like.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodTemplateSpec {
     /// Labels and annotations of the pods.
@@ -41,6 +43,7 @@ pub struct PodTemplateSpec {
 
 /// What a pod wants. Fields that nothing here acts on are kept as sent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodSpec {
     /// Folders its containers can mount.
@@ -166,6 +169,7 @@ pub struct PodSpec {
 
 /// A line of `/etc/hosts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct HostAlias {
     /// Address.
@@ -177,6 +181,7 @@ pub struct HostAlias {
 
 /// A condition that must be true before a pod counts as ready.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodReadinessGate {
     /// Type of the condition.

@@ -7,6 +7,7 @@ use crate::meta::Time;
 
 /// State of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodStatus {
     /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
@@ -64,6 +65,7 @@ pub struct PodStatus {
 
 /// An address of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodIp {
     /// The address.
@@ -72,6 +74,7 @@ pub struct PodIp {
 
 /// Something that is true of a pod or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PodCondition {
     /// What it is about.
@@ -96,6 +99,7 @@ pub struct PodCondition {
 
 /// State of a container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerStatus {
     /// Its name.
@@ -141,6 +145,7 @@ pub struct ContainerStatus {
 
 /// What a container does. At most one is set; none means it waits.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerState {
     /// It is not running yet, or not again.
@@ -156,6 +161,7 @@ pub struct ContainerState {
 
 /// Why a container does not run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerStateWaiting {
     /// For programs, such as `ImagePullBackOff`.
@@ -168,6 +174,7 @@ pub struct ContainerStateWaiting {
 
 /// Since when a container runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerStateRunning {
     /// Its start.
@@ -176,6 +183,7 @@ pub struct ContainerStateRunning {
 
 /// How a container ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerStateTerminated {
     /// Its exit code.

@@ -7,6 +7,7 @@ use crate::meta::is_zero;
 
 /// A question asked again and again. Exactly one of the first four is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Probe {
     /// A command that must end with 0.
@@ -43,6 +44,7 @@ pub struct Probe {
 
 /// A command in the container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExecAction {
     /// Program and arguments; no shell.
@@ -52,6 +54,7 @@ pub struct ExecAction {
 
 /// An HTTP request to the container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpGetAction {
     /// Path; `/` unless given.
@@ -72,6 +75,7 @@ pub struct HttpGetAction {
 
 /// A header.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct HttpHeader {
     /// Name.
@@ -82,6 +86,7 @@ pub struct HttpHeader {
 
 /// A connection to the container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TcpSocketAction {
     /// Port number, or name of a port of the container.
@@ -93,6 +98,7 @@ pub struct TcpSocketAction {
 
 /// A gRPC health check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct GrpcAction {
     /// Port number.
@@ -104,6 +110,7 @@ pub struct GrpcAction {
 
 /// What to do at the edges of a container's life.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Lifecycle {
     /// Done right after the start.
@@ -119,6 +126,7 @@ pub struct Lifecycle {
 
 /// One thing to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct LifecycleHandler {
     /// A command.
@@ -137,6 +145,7 @@ pub struct LifecycleHandler {
 
 /// A pause.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SleepAction {
     /// Its length in seconds.

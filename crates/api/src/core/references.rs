@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Another object, as exactly as the writer cared to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ObjectReference {
     /// Kind of the object.
@@ -43,6 +44,7 @@ impl ObjectReference {
 
 /// An object of a known kind in the same namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct LocalObjectReference {
     /// Name of the object.

@@ -11,6 +11,7 @@ use crate::name;
 
 /// A replication controller.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReplicationController {
     /// Metadata.
@@ -28,6 +29,7 @@ object!(
 
 /// What a replication controller wants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReplicationControllerSpec {
     /// Number of pods; 1 unless given.
@@ -46,6 +48,7 @@ pub struct ReplicationControllerSpec {
 
 /// State of a replication controller.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReplicationControllerStatus {
     /// Pods there are.
@@ -69,6 +72,7 @@ pub struct ReplicationControllerStatus {
 
 /// Something that is true of a replication controller or not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReplicationControllerCondition {
     /// What it is about.

@@ -8,6 +8,7 @@ use crate::meta::{ObjectMeta, is_zero};
 
 /// The `autoscaling/v1` form, as replication controllers have it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Scale {
     /// Metadata of the scaled object.
@@ -22,6 +23,7 @@ object!(Scale: "autoscaling" "v1", "scales" "scale", Namespaced);
 
 /// Wanted number of replicas.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ScaleSpec {
     /// The number; absent on the wire when 0.
@@ -31,6 +33,7 @@ pub struct ScaleSpec {
 
 /// Number of replicas there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ScaleStatus {
     /// The number.
@@ -42,6 +45,7 @@ pub struct ScaleStatus {
 
 /// The `extensions/v1beta1` form, as deployment configs have it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExtensionsScale {
     /// Metadata of the scaled object.
@@ -73,6 +77,7 @@ impl crate::object::Object for ExtensionsScale {
 
 /// Number of replicas there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ExtensionsScaleStatus {
     /// The number.

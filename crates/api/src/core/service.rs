@@ -12,6 +12,7 @@ use crate::name;
 
 /// A service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Service {
     /// Metadata.
@@ -26,6 +27,7 @@ object!(Service: "" "v1", "services" "service", Namespaced, short ["svc"], categ
 
 /// What a service wants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceSpec {
     /// Ports.
@@ -86,6 +88,7 @@ pub struct ServiceSpec {
 
 /// A port of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServicePort {
     /// Name; needed when there are several ports.
@@ -113,6 +116,7 @@ fn is_no_port(port: &i32) -> bool {
 
 /// State of a service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceStatus {
     /// What a load balancer gave.
@@ -121,6 +125,7 @@ pub struct ServiceStatus {
 
 /// What a load balancer gave.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct LoadBalancerStatus {
     /// Its addresses.
@@ -130,6 +135,7 @@ pub struct LoadBalancerStatus {
 
 /// An address of a load balancer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct LoadBalancerIngress {
     /// IP address.

@@ -7,6 +7,7 @@ use super::{ObjectFieldSelector, Quantity, ResourceFieldSelector};
 
 /// A named volume. Exactly one source is set; none means an empty folder.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Volume {
     /// Name, unique in the pod.
@@ -105,6 +106,7 @@ pub struct Volume {
 
 /// A folder that lives as long as the pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct EmptyDirVolume {
     /// Empty for disk, `Memory` for a file system in memory.
@@ -117,6 +119,7 @@ pub struct EmptyDirVolume {
 
 /// A key and the file it becomes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct KeyToPath {
     /// Key.
@@ -130,6 +133,7 @@ pub struct KeyToPath {
 
 /// The values of a secret as files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SecretVolume {
     /// Name of the secret.
@@ -148,6 +152,7 @@ pub struct SecretVolume {
 
 /// The values of a config map as files.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ConfigMapVolume {
     /// Name of the config map.
@@ -166,6 +171,7 @@ pub struct ConfigMapVolume {
 
 /// Fields of the pod as files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DownwardApiVolume {
     /// The files.
@@ -178,6 +184,7 @@ pub struct DownwardApiVolume {
 
 /// A field of the pod as a file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DownwardApiFile {
     /// Path relative to the volume.
@@ -195,6 +202,7 @@ pub struct DownwardApiFile {
 
 /// Files from several sources.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProjectedVolume {
     /// The sources.
@@ -207,6 +215,7 @@ pub struct ProjectedVolume {
 
 /// One source of a projected volume.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct VolumeProjection {
     /// A secret.
@@ -231,6 +240,7 @@ pub struct VolumeProjection {
 
 /// A secret or config map of a projected volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProjectedObject {
     /// Name of the object.
@@ -246,6 +256,7 @@ pub struct ProjectedObject {
 
 /// Fields of the pod in a projected volume.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DownwardApiProjection {
     /// The files.
@@ -255,6 +266,7 @@ pub struct DownwardApiProjection {
 
 /// A token of the pod's service account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TokenProjection {
     /// Whom the token is for; the API server when empty.
@@ -269,6 +281,7 @@ pub struct TokenProjection {
 
 /// A path of the node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct HostPathVolume {
     /// The path.
@@ -280,6 +293,7 @@ pub struct HostPathVolume {
 
 /// A claimed volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PersistentVolumeClaimVolume {
     /// Name of the claim.

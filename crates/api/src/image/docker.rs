@@ -15,6 +15,7 @@ pub const DOCKER_IMAGE_LEGACY_VERSION: &str = "1.0";
 
 /// What is known about an image. Times are texts: a tool that wrote a strange one must not lose the rest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DockerImage {
     /// Digest of the config, or the id of a schema 1 image.
@@ -51,6 +52,7 @@ pub struct DockerImage {
 
 /// How an image is run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 #[expect(missing_docs, reason = "docker's own names, which nothing here interprets")]
 pub struct DockerConfig {

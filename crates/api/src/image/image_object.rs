@@ -11,6 +11,7 @@ use crate::meta::{ObjectMeta, Time};
 
 /// An image, named by the digest of its manifest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Image {
     /// Metadata; the name is the digest.
@@ -68,6 +69,7 @@ impl Image {
 
 /// A layer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageLayer {
     /// Digest.
@@ -80,6 +82,7 @@ pub struct ImageLayer {
 
 /// A manifest of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageManifest {
     /// Digest.
@@ -99,6 +102,7 @@ pub struct ImageManifest {
 
 /// A signature of an image.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageSignature {
     /// Metadata; the name is `<image>@<signature>`.
@@ -132,6 +136,7 @@ object!(ImageSignature: "image.openshift.io" "v1", "imagesignatures" "imagesigna
 
 /// A result of verifying a signature.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SignatureCondition {
     /// `Trusted` or `ForImage`.
@@ -155,6 +160,7 @@ pub struct SignatureCondition {
 
 /// Who issued the key of a signature.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SignatureIssuer {
     /// Organisation.
@@ -167,6 +173,7 @@ pub struct SignatureIssuer {
 
 /// Who made a signature.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SignatureSubject {
     /// Organisation.

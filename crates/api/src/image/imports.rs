@@ -8,6 +8,7 @@ use crate::meta::{ObjectMeta, Status};
 
 /// A wish to import, and how it went.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageStreamImport {
     /// Metadata; the name is that of the stream.
@@ -22,6 +23,7 @@ object!(ImageStreamImport: "image.openshift.io" "v1", "imagestreamimports" "imag
 
 /// What to import.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageStreamImportSpec {
     /// Whether to write anything; false only looks. Always written.
@@ -36,6 +38,7 @@ pub struct ImageStreamImportSpec {
 
 /// A repository to import.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RepositoryImportSpec {
     /// The repository, kind `DockerImage`, without tag and id.
@@ -51,6 +54,7 @@ pub struct RepositoryImportSpec {
 
 /// An image to import.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageImportSpec {
     /// The image, kind `DockerImage`.
@@ -69,6 +73,7 @@ pub struct ImageImportSpec {
 
 /// How an import went.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageStreamImportStatus {
     /// The stream afterwards; absent when nothing was to be written.
@@ -84,6 +89,7 @@ pub struct ImageStreamImportStatus {
 
 /// How the import of a repository went.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RepositoryImportStatus {
     /// Outcome for the repository.
@@ -98,6 +104,7 @@ pub struct RepositoryImportStatus {
 
 /// How the import of an image went.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageImportStatus {
     /// Outcome.

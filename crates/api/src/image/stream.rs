@@ -9,6 +9,7 @@ use crate::meta::{ObjectMeta, Time};
 
 /// A named set of tags.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageStream {
     /// Metadata.
@@ -23,6 +24,7 @@ object!(ImageStream: "image.openshift.io" "v1", "imagestreams" "imagestream", Na
 
 /// What a stream wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageStreamSpec {
     /// Whether workloads may name the stream like an image. Always written.
@@ -37,6 +39,7 @@ pub struct ImageStreamSpec {
 
 /// Whether workloads may name the stream like an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageLookupPolicy {
     /// Whether they may. Always written.
@@ -45,6 +48,7 @@ pub struct ImageLookupPolicy {
 
 /// A wanted tag.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TagReference {
     /// Name of the tag.
@@ -74,6 +78,7 @@ impl TagReference {
 
 /// How a tag is imported.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TagImportPolicy {
     /// Whether http and unverified TLS are allowed.
@@ -89,6 +94,7 @@ pub struct TagImportPolicy {
 
 /// How workloads see the images of a tag.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TagReferencePolicy {
     /// `Source` (where it came from) or `Local` (through our registry).
@@ -98,6 +104,7 @@ pub struct TagReferencePolicy {
 
 /// What tags a stream has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageStreamStatus {
     /// Pull spec inside the cluster. Always written.
@@ -112,12 +119,14 @@ pub struct ImageStreamStatus {
 
 /// History of a tag, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct NamedTagEventList {
     /// Name of the tag.
     pub tag: String,
     /// What it pointed at; null when it never pointed anywhere.
     #[serde(with = "null_when_empty")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<TagEvent>>"))]
     pub items: Vec<TagEvent>,
     /// How the last import went.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -126,6 +135,7 @@ pub struct NamedTagEventList {
 
 /// What a tag pointed at from some time on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TagEvent {
     /// Since when.
@@ -140,6 +150,7 @@ pub struct TagEvent {
 
 /// How the last import of a tag went.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TagEventCondition {
     /// `ImportSuccess`.

@@ -13,6 +13,7 @@ pub type SecretList = List<Secret>;
 
 /// A tag of a stream with the image it points at; the name is `stream:tag`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageStreamTag {
     /// Metadata.
@@ -34,6 +35,7 @@ object!(ImageStreamTag: "image.openshift.io" "v1", "imagestreamtags" "imagestrea
 
 /// A tag of a stream, wanted or there or both; the name is `stream:tag`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageTag {
     /// Metadata.
@@ -50,6 +52,7 @@ object!(ImageTag: "image.openshift.io" "v1", "imagetags" "imagetag", Namespaced,
 
 /// An image of a stream's history; the name is `stream@id`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageStreamImage {
     /// Metadata.
@@ -62,6 +65,7 @@ object!(ImageStreamImage: "image.openshift.io" "v1", "imagestreamimages" "images
 
 /// Puts an image into a stream; what a registry posts after a push.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageStreamMapping {
     /// Metadata; the name is that of the stream.
@@ -79,6 +83,7 @@ object!(ImageStreamMapping: "image.openshift.io" "v1", "imagestreammappings" "im
 
 /// All blobs of a stream: answer of `imagestreams/NAME/layers`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageStreamLayers {
     /// Metadata of the stream.
@@ -93,6 +98,7 @@ object!(ImageStreamLayers: "image.openshift.io" "v1", "imagestreamlayers" "image
 
 /// A blob of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageLayerData {
     /// Bytes; null when unknown, as for manifests.
@@ -103,6 +109,7 @@ pub struct ImageLayerData {
 
 /// Which blobs an image consists of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ImageBlobReferences {
     /// Whether the stream names an image that does not exist.

@@ -14,6 +14,7 @@ fn document<T: Serialize>(api_version: &str, kind: &str, fields: &T) -> Value {
 
 /// Answer of `GET /api` and `GET /oapi`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct APIVersions {
     /// Versions of the core group.
@@ -35,6 +36,7 @@ impl APIVersions {
 
 /// Where clients of an address range should connect.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServerAddressByClientCIDR {
     /// Address range of the clients.
@@ -46,6 +48,7 @@ pub struct ServerAddressByClientCIDR {
 
 /// Answer of `GET /apis`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct APIGroupList {
     /// All groups but the core one.
@@ -61,6 +64,7 @@ impl APIGroupList {
 
 /// One group; alone the answer of `GET /apis/GROUP`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct APIGroup {
     /// Name of the group.
@@ -80,6 +84,7 @@ impl APIGroup {
 
 /// A served version of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct GroupVersionForDiscovery {
     /// `group/version`.
@@ -90,6 +95,7 @@ pub struct GroupVersionForDiscovery {
 
 /// Answer of `GET /apis/GROUP/VERSION`, `/api/v1` and `/oapi/v1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct APIResourceList {
     /// `group/version`.
@@ -107,6 +113,7 @@ impl APIResourceList {
 
 /// A resource or a subresource (`imagestreams/status`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct APIResource {
     /// Plural name, with `/sub` for a subresource.
@@ -135,6 +142,7 @@ pub struct APIResource {
 
 /// Aggregated discovery: everything in one document.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct APIGroupDiscoveryList {
     /// Always empty.
@@ -152,6 +160,7 @@ impl APIGroupDiscoveryList {
 
 /// A group in aggregated discovery; `metadata.name` is its name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct APIGroupDiscovery {
     /// Only the name is set; empty for the core group.
@@ -162,6 +171,7 @@ pub struct APIGroupDiscovery {
 
 /// A version in aggregated discovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct APIVersionDiscovery {
     /// Only the version.
@@ -174,6 +184,7 @@ pub struct APIVersionDiscovery {
 
 /// A resource in aggregated discovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct APIResourceDiscovery {
     /// Plural name.
@@ -199,6 +210,7 @@ pub struct APIResourceDiscovery {
 
 /// A subresource in aggregated discovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct APISubresourceDiscovery {
     /// Name after the slash.
@@ -214,6 +226,7 @@ pub struct APISubresourceDiscovery {
 
 /// A kind with its group and version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct GroupVersionKind {
     /// Group; empty for the core group.

@@ -9,6 +9,7 @@ use super::Time;
 
 /// Metadata of an object. Empty strings and empty maps mean "absent", as on the wire.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ObjectMeta {
     /// Name, unique per kind and namespace. Immutable.
@@ -92,6 +93,7 @@ impl ObjectMeta {
 
 /// Another object this one belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct OwnerReference {
     /// Group and version of the owner.
@@ -112,6 +114,7 @@ pub struct OwnerReference {
 
 /// Metadata of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ListMeta {
     /// Path of the list, for old clients.
@@ -130,6 +133,7 @@ pub struct ListMeta {
 
 /// A list of objects. `items` is never null.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default, bound(deserialize = "T: Deserialize<'de>"))]
 pub struct List<T> {
     /// Metadata of the list.

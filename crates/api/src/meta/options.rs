@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Body of a DELETE request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeleteOptions {
     /// Seconds to wait before the object is removed; zero means at once.
@@ -25,6 +26,7 @@ pub struct DeleteOptions {
 
 /// What must hold for a deletion to happen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Preconditions {
     /// UID the object must have.

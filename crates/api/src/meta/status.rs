@@ -11,6 +11,7 @@ use crate::object::{envelope, fields_of};
 
 /// Outcome of a request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Status {
     /// Always empty.
@@ -39,6 +40,7 @@ fn is_no_code(code: &u16) -> bool {
 
 /// What happened, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "the names are those of platform 1.9")]
 pub enum StatusReason {
     Unauthorized,
@@ -68,6 +70,7 @@ pub enum StatusReason {
 
 /// The object and the fields a `Status` is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct StatusDetails {
     /// Name of the object.
@@ -97,6 +100,7 @@ fn is_no_delay(seconds: &u32) -> bool {
 
 /// One cause of a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct StatusCause {
     /// Such as `FieldValueRequired`.

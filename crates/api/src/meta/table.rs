@@ -8,6 +8,7 @@ use crate::object::{envelope, fields_of};
 
 /// A rendered list.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Table {
     /// Metadata of the list that was rendered.
@@ -34,6 +35,7 @@ impl Table {
 
 /// A column.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TableColumnDefinition {
     /// Header; clients write it in capitals.
@@ -51,6 +53,7 @@ pub struct TableColumnDefinition {
 
 /// A row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TableRow {
     /// Strings or numbers, one per column.
@@ -65,6 +68,7 @@ pub struct TableRow {
 
 /// An object of any kind, of which only the metadata is known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct PartialObjectMetadata {
     /// The metadata.
