@@ -28,6 +28,8 @@ pub struct Environment {
     pub stdout_is_terminal: bool,
     /// Standard error: remarks and errors.
     pub stderr: Box<dyn Write + Send>,
+    /// Whether a person reads there: only then is progress drawn.
+    pub stderr_is_terminal: bool,
     /// The time, for ages.
     pub now: fn() -> jiff::Timestamp,
     /// A client to use instead of the one that the kubeconfig describes (in process, tests).
@@ -44,7 +46,7 @@ impl Environment {
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExitStatus(
-    /// The process's exit code: 0 done, 1 failed.
+    /// The process's exit code, one of the constants below unless a verb says otherwise.
     pub u8,
 );
 
@@ -53,6 +55,14 @@ impl ExitStatus {
     pub const SUCCESS: Self = Self(0);
     /// It did not work, or the answer is no.
     pub const FAILURE: Self = Self(1);
+    /// The command line cannot be understood.
+    pub const USAGE: Self = Self(2);
+    /// Some of several things worked.
+    pub const PARTIAL: Self = Self(3);
+    /// Nobody is logged in, or no longer.
+    pub const LOGIN_NEEDED: Self = Self(4);
+    /// It did not happen within the time given.
+    pub const TIMED_OUT: Self = Self(124);
 }
 
 impl From<ExitStatus> for ExitCode {

@@ -12,6 +12,44 @@ use crate::environment::ExitStatus;
 #[error("exit {}", .0.0)]
 pub(crate) struct Silent(pub(crate) ExitStatus);
 
+/// Fails because nobody is logged in.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct LoginNeeded(pub(crate) String);
+
+/// Fails because something did not happen in time.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct TimedOut(pub(crate) String);
+
+/// The words cannot mean anything, whatever the server holds.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+/// How the process ends for this error (demand 3.1).
+pub(crate) fn exit_status(error: &anyhow::Error) -> ExitStatus {
+    let client = error.chain().find_map(|cause| cause.downcast_ref::<ClientError>());
+    if client.is_some_and(ClientError::is_unauthorized) || error.is::<LoginNeeded>() {
+        ExitStatus::LOGIN_NEEDED
+    } else if matches!(client, Some(ClientError::Timeout { .. })) || error.is::<TimedOut>() {
+        ExitStatus::TIMED_OUT
+    } else if error.is::<Usage>() {
+        ExitStatus::USAGE
+    } else {
+        ExitStatus::FAILURE
+    }
+}
+
+/// How the process ends where `failed` of several things did not work and `done` did.
+pub(crate) fn exit_status_of_many(done: usize, failed: usize) -> ExitStatus {
+    match (done, failed) {
+        (_, 0) => ExitStatus::SUCCESS,
+        (0, _) => ExitStatus::FAILURE,
+        _ => ExitStatus::PARTIAL,
+    }
+}
+
 /// Whether the reader of our output is gone; that is not a failure.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {

@@ -15,6 +15,17 @@ pub(crate) enum Era {
     V4,
 }
 
+/// When to use colours (`--color`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColourChoice {
+    /// Where a person reads
+    Auto,
+    /// Everywhere
+    Always,
+    /// Nowhere
+    Never,
+}
+
 /// Where to, as whom, in which project.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Globals {
@@ -77,14 +88,33 @@ pub(crate) struct Globals {
     /// Texts of another release where they differ
     #[arg(long, global = true, value_enum, value_name = "ERA", help_heading = "Global options")]
     pub(crate) compat: Option<Era>,
-    /// Accepted for scripts; there is nothing more to log
+    /// Id to act under, together with --as
+    #[arg(long = "as-uid", global = true, value_name = "UID", help_heading = "Global options")]
+    pub(crate) impersonate_uid: Option<String>,
+    /// Fail unless the server is of the same version as this program
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) match_server_version: bool,
+    /// Exit with 1 if the server warned of anything
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) warnings_as_errors: bool,
+    /// Colours: auto uses them on terminals alone
+    #[arg(
+        long,
+        visible_alias = "colour",
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        help_heading = "Global options"
+    )]
+    pub(crate) color: Option<ColourChoice>,
+    /// What to say about requests on stderr: 6 their lines, 7 headers too, 8 bodies too, 9 all of them
     #[arg(
         short = 'v',
         long = "v",
         visible_alias = "loglevel",
         global = true,
         value_name = "LEVEL",
-        hide = true
+        help_heading = "Global options"
     )]
     pub(crate) verbosity: Option<u8>,
 }

@@ -16,6 +16,7 @@ mod manifest;
 mod object;
 mod print;
 mod registry_host;
+mod remarks;
 mod resource_args;
 mod session;
 mod terminal;
@@ -46,7 +47,10 @@ pub async fn dispatch(matches: &ArgMatches, environment: Environment) -> ExitSta
         Err(error) => return usage(&error, environment),
     };
     let mut session = Session::new(cli.globals, environment);
-    let outcome = run_verb(cli.verb, &mut session).await;
+    let outcome = match session.match_server_version().await {
+        Ok(()) => run_verb(cli.verb, &mut session).await,
+        Err(error) => Err(error),
+    };
     session.finish(outcome)
 }
 
@@ -67,14 +71,20 @@ pub async fn run(
     }
 }
 
-/// Prints a usage error (or the help that was asked for). As with `oc`, a wrong command line exits with 1.
+/// Prints a usage error, which ends with 2, or the help that was asked for, which ends with 0.
 pub fn usage(error: &clap::Error, mut environment: Environment) -> ExitStatus {
-    let text = error.render().to_string();
-    if error.use_stderr() {
-        let written = environment.stderr.write_all(text.as_bytes());
-        ExitStatus(if written.is_ok() { 1 } else { 2 })
+    let is_failure = error.use_stderr();
+    let is_terminal =
+        if is_failure { environment.stderr_is_terminal } else { environment.stdout_is_terminal };
+    let text = error.render();
+    let text = if print::colour::wanted(None, &environment, is_terminal) {
+        text.ansi().to_string()
     } else {
-        let written = environment.stdout.write_all(text.as_bytes());
-        ExitStatus(u8::from(written.is_err()))
+        text.to_string()
+    };
+    let out = if is_failure { &mut environment.stderr } else { &mut environment.stdout };
+    match out.write_all(text.as_bytes()) {
+        Ok(()) if !is_failure => ExitStatus::SUCCESS,
+        Ok(()) | Err(_) => ExitStatus::USAGE,
     }
 }

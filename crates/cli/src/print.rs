@@ -3,6 +3,7 @@
 //! Owns how things look. Which objects there are is the verbs' business.
 
 pub(crate) mod age;
+pub(crate) mod colour;
 pub(crate) mod columns;
 pub(crate) mod jsonpath;
 pub(crate) mod output;

@@ -16,7 +16,8 @@ use crate::{
     environment::{Environment, ExitStatus},
     error,
     globals::{Era, Globals},
-    print::sanitize::sanitize,
+    print::{colour, sanitize::sanitize},
+    remarks::Remarks,
     terminal,
 };
 
@@ -33,11 +34,12 @@ pub(crate) struct Session {
     kubeconfig: Option<Kubeconfig>,
     client: Option<Client>,
     discovery: Option<Arc<Discovery>>,
+    remarks: Remarks,
 }
 
 impl Session {
     pub(crate) fn new(globals: Globals, environment: Environment) -> Self {
-        Self { globals, environment, kubeconfig: None, client: None, discovery: None }
+        Self { globals, environment, kubeconfig: None, client: None, discovery: None, remarks: Remarks::default() }
     }
 
     /// Prints what went wrong and says how the process should end.
@@ -46,6 +48,17 @@ impl Session {
             self.environment.stdout.flush()?;
             Ok(status)
         });
+        let told = self.tell_remarks();
+        let outcome = outcome.and_then(|status| {
+            told?;
+            match self.remarks.warnings() {
+                count if count > 0 && self.globals.warnings_as_errors => {
+                    let plural = if count == 1 { "" } else { "s" };
+                    bail!("{count} warning{plural} received")
+                }
+                _ => Ok(status),
+            }
+        });
         match outcome {
             Ok(status) => status,
             Err(error) if error::is_broken_pipe(&error) => ExitStatus::SUCCESS,
@@ -53,8 +66,10 @@ impl Session {
                 Some(error::Silent(status)) => *status,
                 None => {
                     let text = error::render(&error);
-                    let written = writeln!(self.environment.stderr, "{}", sanitize(&text));
-                    ExitStatus(if written.is_ok() { 1 } else { 2 })
+                    match self.remark(&text) {
+                        Ok(()) => error::exit_status(&error),
+                        Err(_) => ExitStatus::USAGE,
+                    }
                 }
             },
         }
@@ -62,11 +77,13 @@ impl Session {
 
     /// Writes text for people: control characters are shown, not sent.
     pub(crate) fn print(&mut self, text: &str) -> io::Result<()> {
+        self.tell_remarks()?;
         self.environment.stdout.write_all(sanitize(text).as_bytes())
     }
 
     /// Writes a line for people.
     pub(crate) fn say(&mut self, line: &str) -> io::Result<()> {
+        self.tell_remarks()?;
         writeln!(self.environment.stdout, "{}", sanitize(line))
     }
 
@@ -75,12 +92,59 @@ impl Session {
         if self.environment.stdout_is_terminal {
             return self.print(data);
         }
+        self.tell_remarks()?;
         self.environment.stdout.write_all(data.as_bytes())
     }
 
     /// Writes a remark to stderr.
     pub(crate) fn remark(&mut self, line: &str) -> io::Result<()> {
-        writeln!(self.environment.stderr, "{}", sanitize(line))
+        self.tell_remarks()?;
+        self.write_remark(line)
+    }
+
+    /// What requests have left to say since the last time.
+    fn tell_remarks(&mut self) -> io::Result<()> {
+        for line in self.remarks.take() {
+            self.write_remark(&line)?;
+        }
+        Ok(())
+    }
+
+    fn write_remark(&mut self, line: &str) -> io::Result<()> {
+        let line = sanitize(line);
+        let colourful = colour::wanted(
+            self.globals.color,
+            &self.environment,
+            self.environment.stderr_is_terminal,
+        );
+        let line = if colourful { colour::remark(&line) } else { line };
+        writeln!(self.environment.stderr, "{line}")
+    }
+
+    /// Whether standard output takes colours.
+    pub(crate) fn is_colourful(&self) -> bool {
+        colour::wanted(self.globals.color, &self.environment, self.environment.stdout_is_terminal)
+    }
+
+    /// Fails where the server is another version than this program (`--match-server-version`).
+    pub(crate) async fn match_server_version(&mut self) -> anyhow::Result<()> {
+        if !self.globals.match_server_version {
+            return Ok(());
+        }
+        let own = format!("v{}", env!("CARGO_PKG_VERSION"));
+        let client = self.client()?;
+        let server = match client.request(http::Method::GET, "/version/openshift", None, None).await {
+            // A server without OpenShift's group says only which Kubernetes it is.
+            Err(error) if error.is_not_found() || error.is_forbidden() => {
+                client.request(http::Method::GET, "/version", None, None).await?
+            }
+            answered => answered?,
+        };
+        let server = crate::object::text(&server, "gitVersion");
+        if server.trim_start_matches('v') != own.trim_start_matches('v') {
+            bail!("server version ({server}) differs from client version ({own})");
+        }
+        Ok(())
     }
 
     /// Asks a person on the terminal; `None` at the end of the input.
@@ -161,7 +225,7 @@ impl Session {
             }
         }
         if options.server.is_empty() {
-            bail!(NO_SERVER);
+            return Err(error::LoginNeeded(NO_SERVER.to_owned()).into());
         }
         if let Some(token) = &globals.token {
             options.credentials = Credentials::Token(Secret::new(token.clone()));
@@ -189,10 +253,16 @@ impl Session {
         match &globals.impersonate {
             Some(user) => {
                 let groups = globals.impersonate_groups.clone();
-                options.impersonate = Some(Impersonation { user: user.clone(), groups });
+                let uid = globals.impersonate_uid.clone();
+                options.impersonate = Some(Impersonation { user: user.clone(), groups, uid });
             }
-            None if globals.impersonate_groups.is_empty() => {}
-            None => bail!("requesting groups without impersonating a user: --as-group needs --as"),
+            None if !globals.impersonate_groups.is_empty() => {
+                bail!("requesting groups without impersonating a user: --as-group needs --as")
+            }
+            None if globals.impersonate_uid.is_some() => {
+                bail!("requesting a uid without impersonating a user: --as-uid needs --as")
+            }
+            None => {}
         }
         options.request_timeout =
             globals.request_timeout.as_deref().map(parse_timeout).transpose()?.flatten();
@@ -201,10 +271,15 @@ impl Session {
 
     /// The client.
     pub(crate) fn client(&mut self) -> anyhow::Result<Client> {
-        if let Some(client) = self.client.as_ref().or(self.environment.client.as_ref()) {
+        if let Some(client) = &self.client {
             return Ok(client.clone());
         }
-        let client = Client::connect(&self.connect_options()?)?;
+        let client = match &self.environment.client {
+            Some(client) => client.clone(),
+            None => Client::connect(&self.connect_options()?)?,
+        };
+        let level = self.globals.verbosity.unwrap_or(0);
+        let client = client.clone().observed_by(self.remarks.observer(level, client.server()));
         self.client = Some(client.clone());
         Ok(client)
     }

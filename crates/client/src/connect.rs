@@ -57,6 +57,8 @@ pub struct Impersonation {
     pub user: String,
     /// `Impersonate-Group`, one header each.
     pub groups: Vec<String>,
+    /// `Impersonate-Uid`.
+    pub uid: Option<String>,
 }
 
 /// Everything needed to talk to a remote API server.
@@ -131,6 +133,9 @@ impl ConnectOptions {
             for group in &impersonate.groups {
                 let group = HeaderValue::try_from(group).map_err(http::Error::from)?;
                 headers.append("impersonate-group", group);
+            }
+            if let Some(uid) = &impersonate.uid {
+                headers.insert("impersonate-uid", HeaderValue::try_from(uid).map_err(http::Error::from)?);
             }
         }
         let agent = self.user_agent.as_deref().unwrap_or("pierhead");

@@ -10,9 +10,10 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use http_body_util::{BodyExt as _, Full, Limited};
 use pierhead_api::meta::{Status, StatusReason};
 use serde_json::Value;
+use tokio::time::Instant;
 use tower::{Service, ServiceExt as _};
 
-use crate::{ClientError, ConnectOptions, HttpClient, TransportError};
+use crate::{ClientError, ConnectOptions, Exchange, HttpClient, Observer, TransportError};
 
 /// A list of everything in a large cluster is tens of megabytes; beyond this something is wrong.
 const BODY_LIMIT: usize = 256 << 20;
@@ -25,6 +26,7 @@ pub struct Client {
     kube: kube::Client,
     server: Arc<str>,
     timeout: Option<Duration>,
+    observer: Option<Observer>,
 }
 
 /// One request to the API server.
@@ -114,7 +116,7 @@ impl Client {
                 service.oneshot(request).await.map_err(Into::<BoxError>::into)
             }
         });
-        Self { kube: kube::Client::new(service, "default"), server: Arc::from(""), timeout: None }
+        Self { kube: kube::Client::new(service, "default"), server: Arc::from(""), timeout: None, observer: None }
     }
 
     /// A client of a server over HTTP(S). Connects at the first request.
@@ -143,7 +145,21 @@ impl Client {
             kube: kube::Client::new(service, "default"),
             server: Arc::from(server.trim_end_matches('/')),
             timeout: options.request_timeout,
+            observer: None,
         })
+    }
+
+    /// The same client, which tells of every request that it sends.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    fn tell(&self, exchange: &Exchange<'_>) {
+        if let Some(observer) = &self.observer {
+            observer(exchange);
+        }
     }
 
     /// URL of the server without a trailing slash; empty in process.
@@ -187,7 +203,30 @@ impl Client {
         &self,
         request: ApiRequest,
     ) -> Result<Response<kube::client::Body>, ClientError> {
-        let path = request.path.clone();
+        let (method, path) = (request.method.clone(), request.path.clone());
+        self.tell(&Exchange::Sending { request: &request });
+        let started = Instant::now();
+        let response = match self.open_unobserved(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                self.tell(&Exchange::Failed { method: &method, path: &path, error: &error });
+                return Err(error);
+            }
+        };
+        let (status, headers, took) = (response.status(), response.headers(), started.elapsed());
+        self.tell(&Exchange::Answered { method: &method, path: &path, status, headers, took });
+        if status.as_u16() < 400 {
+            return Ok(response);
+        }
+        let (parts, body) = response.into_parts();
+        let body = self.read(&path, body).await?;
+        Err(refusal(parts.status, parts.headers.get(header::CONTENT_TYPE), &body))
+    }
+
+    async fn open_unobserved(
+        &self,
+        request: ApiRequest,
+    ) -> Result<Response<kube::client::Body>, ClientError> {
         let sending = self.kube.send(request.into_http()?);
         let sent = match self.timeout {
             Some(timeout) => match tokio::time::timeout(timeout, sending).await {
@@ -196,18 +235,16 @@ impl Client {
             },
             None => sending.await,
         };
-        let response = sent.map_err(from_kube)?;
-        if response.status().as_u16() < 400 {
-            return Ok(response);
-        }
-        let (parts, body) = response.into_parts();
-        let body = self.read(&path, body).await?;
-        Err(refusal(parts.status, parts.headers.get(header::CONTENT_TYPE), &body))
+        sent.map_err(from_kube)
     }
 
     async fn read(&self, path: &str, body: kube::client::Body) -> Result<Bytes, ClientError> {
         match Limited::new(body, BODY_LIMIT).collect().await {
-            Ok(collected) => Ok(collected.to_bytes()),
+            Ok(collected) => {
+                let body = collected.to_bytes();
+                self.tell(&Exchange::Body { path, body: &body });
+                Ok(body)
+            }
             Err(error) if error.is::<http_body_util::LengthLimitError>() => {
                 Err(ClientError::TooLarge { path: path.to_owned(), limit: BODY_LIMIT })
             }

@@ -120,6 +120,7 @@ fn environment() -> Environment {
         stdout: Box::new(std::io::stdout()),
         stdout_is_terminal: std::io::stdout().is_terminal(),
         stderr: Box::new(std::io::stderr()),
+        stderr_is_terminal: std::io::stderr().is_terminal(),
         now: || pierhead_runtime::Clock::now(&pierhead_runtime::SystemClock),
         client: None,
     }

@@ -252,6 +252,7 @@ impl Api {
             stdout: Box::new(stdout.clone()),
             stdout_is_terminal: false,
             stderr: Box::new(stderr.clone()),
+            stderr_is_terminal: false,
             now,
             client: Some(self.client()),
         };

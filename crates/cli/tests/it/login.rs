@@ -78,6 +78,7 @@ impl Server {
             stdout: Box::new(stdout.clone()),
             stdout_is_terminal: false,
             stderr: Box::new(stderr.clone()),
+            stderr_is_terminal: false,
             now,
             client: None,
         };
