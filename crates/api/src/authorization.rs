@@ -53,6 +53,7 @@ pub struct ClusterRole {
     pub rules: Vec<PolicyRule>,
     /// Selectors of roles whose rules are added up into this one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<crate::rbac::AggregationRule>"))]
     pub aggregation_rule: Option<Value>,
 }
 

@@ -1,25 +1,44 @@
 //! Kinds of the core group: namespaces, secrets, service accounts, services, endpoints, events, config maps, pods,
-//! replication controllers, nodes; and the documents sent to their subresources.
+//! replication controllers, nodes, limits and quotas; and the documents sent to their subresources.
 
+mod affinity;
 mod binding;
 mod config_map;
 mod container;
+mod container_details;
 mod endpoints;
+mod ephemeral_container;
 mod event;
+mod limit_range;
 mod namespace;
 mod node;
+mod node_details;
 mod pod;
 mod pod_status;
 mod probe;
 mod quantity;
 mod references;
 mod replication_controller;
+mod resource_names;
+mod resource_quota;
 mod scale;
+mod scheduling;
 mod secret;
+mod security;
 mod service;
 mod service_account;
+mod service_affinity;
 mod volume;
+mod volume_sources;
 
+pub use affinity::{Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinity, PodAffinityTerm, PodAntiAffinity, PreferredSchedulingTerm, Toleration, TopologySpreadConstraint, WeightedPodAffinityTerm};
+pub use container_details::{ContainerUser, HostIP, ImageVolumeStatus, LinuxContainerUser, PodResourceClaimStatus, ResourceHealth, ResourceStatus, VolumeMountStatus, VolumeStatus};
+pub use ephemeral_container::{EphemeralContainer};
+pub use node_details::{AttachedVolume, ConfigMapNodeConfigSource, ContainerImage, DaemonEndpoint, NodeConfigSource, NodeConfigStatus, NodeDaemonEndpoints, NodeFeatures, NodeRuntimeHandler, NodeRuntimeHandlerFeatures, NodeSwapStatus};
+pub use scheduling::{ContainerResizePolicy, ContainerRestartRule, ContainerRestartRuleOnExitCodes, FileKeySelector, PodDNSConfig, PodDNSConfigOption, PodOS, PodResourceClaim, PodSchedulingGate, ResourceClaim, VolumeDevice};
+pub use security::{AppArmorProfile, SELinuxOptions, SeccompProfile, Sysctl, WindowsSecurityContextOptions};
+pub use service_affinity::{ClientIPConfig, SessionAffinityConfig};
+pub use volume_sources::{AWSElasticBlockStoreVolumeSource, AzureDiskVolumeSource, AzureFileVolumeSource, CSIVolumeSource, CephFSVolumeSource, CinderVolumeSource, ClusterTrustBundleProjection, EphemeralVolumeSource, FCVolumeSource, FlexVolumeSource, FlockerVolumeSource, GCEPersistentDiskVolumeSource, GitRepoVolumeSource, GlusterfsVolumeSource, ISCSIVolumeSource, ImageVolumeSource, NFSVolumeSource, PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, PhotonPersistentDiskVolumeSource, PodCertificateProjection, PortworxVolumeSource, QuobyteVolumeSource, RBDVolumeSource, ScaleIOVolumeSource, StorageOSVolumeSource, TypedLocalObjectReference, TypedObjectReference, VolumeResourceRequirements, VsphereVirtualDiskVolumeSource};
 pub use binding::{Binding, Eviction};
 pub use config_map::ConfigMap;
 pub use container::{
@@ -29,6 +48,7 @@ pub use container::{
 };
 pub use endpoints::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints};
 pub use event::{Event, EventSeries, EventSource};
+pub use limit_range::{LimitRange, LimitRangeItem, LimitRangeSpec};
 pub use namespace::{Namespace, NamespaceCondition, NamespaceSpec, NamespaceStatus};
 pub use node::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo, Taint};
 pub use pod::{
@@ -48,6 +68,9 @@ pub use references::{LocalObjectReference, ObjectReference};
 pub use replication_controller::{
     ReplicationController, ReplicationControllerCondition, ReplicationControllerSpec,
     ReplicationControllerStatus,
+};
+pub use resource_quota::{
+    ResourceQuota, ResourceQuotaSpec, ResourceQuotaStatus, ScopeSelector, ScopedResourceSelectorRequirement,
 };
 pub use scale::{ExtensionsScale, ExtensionsScaleStatus, Scale, ScaleSpec, ScaleStatus};
 pub use secret::{MAX_DATA_BYTES, Secret, secret_type};

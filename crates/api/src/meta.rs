@@ -1,6 +1,8 @@
 //! What all kinds share: metadata, lists, `Status`, tables, discovery documents and request options.
 
 mod discovery;
+mod label_selector;
+mod managed_fields;
 mod object_meta;
 mod options;
 mod status;
@@ -12,6 +14,8 @@ pub use discovery::{
     APIResourceList, APISubresourceDiscovery, APIVersionDiscovery, APIVersions, GroupVersionForDiscovery,
     GroupVersionKind, ServerAddressByClientCIDR,
 };
+pub use label_selector::{LabelSelector, LabelSelectorRequirement};
+pub use managed_fields::ManagedFieldsEntry;
 pub use object_meta::{List, ListMeta, ObjectMeta, OwnerReference};
 pub use options::{DeleteOptions, Preconditions};
 pub use status::{Status, StatusCause, StatusDetails, StatusReason};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::field::FieldErrors;
-use crate::meta::ObjectMeta;
+use crate::meta::{LabelSelector, ObjectMeta};
 use crate::name;
 
 mod project_bindings;
@@ -39,10 +39,22 @@ pub struct ClusterRole {
     pub rules: Vec<PolicyRule>,
     /// Selectors of roles whose rules are added up into this one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<AggregationRule>"))]
     pub aggregation_rule: Option<Value>,
 }
 
 object!(ClusterRole: "rbac.authorization.k8s.io" "v1", "clusterroles" "clusterrole", Cluster);
+
+/// Cluster roles whose rules are added up. Describes a document that is kept as sent: a selector that is misspelt must
+/// not become one that selects everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct AggregationRule {
+    /// Selectors of their labels; a role counts when one of them selects it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cluster_role_selectors: Vec<LabelSelector>,
+}
 
 /// Gives a role to subjects, within a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

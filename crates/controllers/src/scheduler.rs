@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::Method;
-use pierhead_api::core::{Binding, DEFAULT_SCHEDULER, Node, ObjectReference, Pod, PodCondition, Taint};
+use pierhead_api::core::{
+    Binding, DEFAULT_SCHEDULER, Node, ObjectReference, Pod, PodCondition, Taint, Toleration,
+};
 use pierhead_api::meta::{ObjectMeta, Time};
 use pierhead_api::to_value;
 use pierhead_client::{Client, ClientError, Reflected, Resource};
 use pierhead_runtime::SharedClock;
-use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::events::{Events, Happening, reference};
@@ -190,19 +191,17 @@ fn refusal(pod: &Pod, node: &Node) -> Option<Refusal> {
         return Some(Refusal::Selector);
     }
     let keeps_off = |taint: &&Taint| taint.effect == "NoSchedule" || taint.effect == "NoExecute";
-    let tolerations = pod.spec.tolerations.as_ref();
+    let tolerations = &pod.spec.tolerations;
     let mut taints = node.spec.taints.iter().filter(keeps_off);
     taints.any(|taint| !is_tolerated(taint, tolerations)).then_some(Refusal::Taint)
 }
 
 /// Whether one of a pod's tolerations names a taint: key, value and effect, each of which may be left open.
-fn is_tolerated(taint: &Taint, tolerations: Option<&Value>) -> bool {
-    let all = tolerations.and_then(Value::as_array).into_iter().flatten();
-    all.into_iter().any(|toleration| {
-        let text = |field: &str| toleration.get(field).and_then(Value::as_str).unwrap_or_default();
-        let (key, effect, exists) = (text("key"), text("effect"), text("operator") == "Exists");
-        let same_key = if key.is_empty() { exists } else { key == taint.key };
-        same_key && (effect.is_empty() || effect == taint.effect) && (exists || text("value") == taint.value)
+fn is_tolerated(taint: &Taint, tolerations: &[Toleration]) -> bool {
+    tolerations.iter().any(|Toleration { key, operator, value, effect, .. }| {
+        let exists = operator == "Exists";
+        let same_key = if key.is_empty() { exists } else { *key == taint.key };
+        same_key && (effect.is_empty() || *effect == taint.effect) && (exists || *value == taint.value)
     })
 }
 

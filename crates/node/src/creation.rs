@@ -7,8 +7,9 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding};
-use pierhead_api::core::{Container, Pod, PodSecurityContext, SecurityContext, Volume, VolumeMount};
-use serde_json::Value;
+use pierhead_api::core::{
+    Container, Pod, PodDNSConfigOption, PodSecurityContext, SecurityContext, Volume, VolumeMount,
+};
 
 use crate::environment::Environment;
 use crate::labels::{ContainerIdentity, PodIdentity, Role};
@@ -127,7 +128,7 @@ pub(crate) fn sandbox(
     let host_name = if spec.hostname.is_empty() { &pod.metadata.name } else { &spec.hostname };
     let aliases = spec.host_aliases.iter();
     let aliases = aliases.flat_map(|alias| alias.hostnames.iter().map(|name| format!("{name}:{}", alias.ip)));
-    let dns = |key: &str| strings(spec.dns_config.as_ref().and_then(|config| config.get(key)));
+    let dns = spec.dns_config.clone().unwrap_or_default();
     let host = HostConfig {
         network_mode: Some(if spec.host_network { "host".to_owned() } else { network.to_owned() }),
         ipc_mode: Some(if spec.host_ipc { "host".to_owned() } else { "shareable".to_owned() }),
@@ -135,9 +136,11 @@ pub(crate) fn sandbox(
         binds: Some(binds.collect()),
         port_bindings: Some(bindings),
         extra_hosts: Some(aliases.collect()),
-        dns: Some(dns("nameservers")),
-        dns_search: Some(dns("searches")),
-        dns_options: Some(dns_options(spec.dns_config.as_ref())),
+        dns: Some(dns.nameservers),
+        dns_search: Some(dns.searches),
+        dns_options: Some(
+            dns.options.into_iter().filter(|option| !option.name.is_empty()).map(dns_option).collect(),
+        ),
         sysctls: Some(policy::sysctls(pod).into_iter().collect()),
         readonly_rootfs: Some(true),
         security_opt: Some(vec!["no-new-privileges".to_owned()]),
@@ -154,19 +157,11 @@ pub(crate) fn sandbox(
     })
 }
 
-fn strings(list: Option<&Value>) -> Vec<String> {
-    let list = list.and_then(Value::as_array).into_iter().flatten();
-    list.filter_map(Value::as_str).map(str::to_owned).collect()
-}
-
-fn dns_options(config: Option<&Value>) -> Vec<String> {
-    let options = config.and_then(|config| config.get("options")?.as_array());
-    let text = |option: &Value, key: &str| option.get(key).and_then(Value::as_str).map(str::to_owned);
-    let written = |option: &Value| match (text(option, "name")?, text(option, "value")) {
-        (name, Some(value)) => Some(format!("{name}:{value}")),
-        (name, None) => Some(name),
-    };
-    options.into_iter().flatten().filter_map(written).collect()
+fn dns_option(option: PodDNSConfigOption) -> String {
+    match option {
+        PodDNSConfigOption { name, value: Some(value) } => format!("{name}:{value}"),
+        PodDNSConfigOption { name, value: None } => name,
+    }
 }
 
 /// Engines keep logs for `pods/log`; they must not fill the disk.
@@ -310,11 +305,8 @@ impl Context<'_> {
         if flag(|context| context.allow_privilege_escalation) == Some(false) {
             options.push("no-new-privileges".to_owned());
         }
-        let profile = |profile: &Option<Value>| {
-            profile.as_ref().and_then(|profile| profile.get("type")?.as_str().map(str::to_owned))
-        };
-        let seccomp = self.container.and_then(|context| profile(&context.seccomp_profile));
-        if seccomp.as_deref() == Some("Unconfined") {
+        let seccomp = self.container.and_then(|context| context.seccomp_profile.as_ref());
+        if seccomp.is_some_and(|profile| profile.profile_type == "Unconfined") {
             options.push("seccomp=unconfined".to_owned());
         }
         HostConfig {

@@ -2,7 +2,6 @@
 //! refused unless the configuration allows it.
 
 use pierhead_api::core::{Container, Pod};
-use serde_json::Value;
 
 /// Capabilities that engines give by default; adding them gives nothing that dropping them did not take.
 const HARMLESS: [&str; 14] = [
@@ -95,8 +94,7 @@ impl Policy {
         if context.proc_mount.as_deref().is_some_and(|mount| mount != "Default") {
             return Err(Refusal { what: "an unmasked /proc is".to_owned() });
         }
-        let profile = context.seccomp_profile.as_ref().and_then(|profile| profile.get("type")?.as_str());
-        match profile {
+        match context.seccomp_profile.as_ref().map(|profile| profile.profile_type.as_str()) {
             Some(profile) if profile != "RuntimeDefault" => {
                 Err(Refusal { what: format!("the seccomp profile {profile} is") })
             }
@@ -121,12 +119,8 @@ fn hosts(container: &Container) -> impl Iterator<Item = &str> {
 /// Kernel settings a pod asks for.
 pub(crate) fn sysctls(pod: &Pod) -> Vec<(String, String)> {
     let context = pod.spec.security_context.as_ref();
-    let list = context.and_then(|context| context.sysctls.as_ref()?.as_array());
-    let pair = |entry: &Value| {
-        let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
-        Some((text("name")?, text("value")?))
-    };
-    list.into_iter().flatten().filter_map(pair).collect()
+    let list = context.into_iter().flat_map(|context| &context.sysctls);
+    list.map(|setting| (setting.name.clone(), setting.value.clone())).collect()
 }
 
 #[cfg(test)]

@@ -6,10 +6,9 @@
 use jiff::{SignedDuration, Timestamp};
 use pierhead_api::core::{
     Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-    ContainerStatus, Pod, PodCondition, PodIp, PodStatus,
+    ContainerStatus, HostIP, Pod, PodCondition, PodIp, PodStatus,
 };
 use pierhead_api::meta::Time;
-use serde_json::json;
 
 use crate::engine::{EngineKind, Observed, RunState};
 use crate::memory::{ContainerMemory, ImageState};
@@ -36,7 +35,7 @@ pub(crate) fn status(situation: &Situation<'_>, host: &Host) -> (PodStatus, Opti
     status.start_time.get_or_insert(Time(memory.accepted).to_second());
     status.qos_class = pod.qos_class().to_owned();
     status.host_ip.clone_from(&host.ip);
-    status.host_ips = (!host.ip.is_empty()).then(|| json!([{"ip": host.ip}]));
+    status.host_ips = if host.ip.is_empty() { Vec::new() } else { vec![HostIP { ip: host.ip.clone() }] };
     status.observed_generation = pod.metadata.generation.or(status.observed_generation);
     if let Some(address) = situation.sandbox().and_then(|sandbox| sandbox.address.clone()) {
         status.pod_ips = vec![PodIp { ip: address.clone() }];

@@ -46,6 +46,7 @@ pub struct UserRestriction {
     /// Groups they are members of.
     pub groups: Vec<String>,
     /// Selectors of their labels.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<crate::meta::LabelSelector>>"))]
     pub labels: Option<Vec<Value>>,
 }
 
@@ -57,6 +58,7 @@ pub struct GroupRestriction {
     /// Names.
     pub groups: Vec<String>,
     /// Selectors of their labels.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<crate::meta::LabelSelector>>"))]
     pub labels: Option<Vec<Value>>,
 }
 

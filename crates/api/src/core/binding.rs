@@ -1,10 +1,9 @@
 //! `Binding` of a pod to a node, and `Eviction` of a pod: documents that are sent and never stored.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::ObjectReference;
-use crate::meta::ObjectMeta;
+use crate::meta::{DeleteOptions, ObjectMeta};
 
 /// Binds a pod to a node; posted to `pods/NAME/binding`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,7 +27,7 @@ pub struct Eviction {
     pub metadata: ObjectMeta,
     /// How it is to be deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub delete_options: Option<Value>,
+    pub delete_options: Option<DeleteOptions>,
 }
 
 object!(Eviction: "policy" "v1", "evictions" "eviction", Namespaced);

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Lifecycle, Probe, Quantity};
+use super::{
+    AppArmorProfile, ContainerResizePolicy, FileKeySelector, Lifecycle, Probe, Quantity, ResourceClaim,
+    SELinuxOptions, SeccompProfile, Sysctl, VolumeDevice, WindowsSecurityContextOptions,
+};
 use crate::meta::is_zero;
 
 /// One container of a pod.
@@ -38,9 +40,9 @@ pub struct Container {
     pub env: Vec<EnvVar>,
     /// Limits and requests.
     pub resources: ResourceRequirements,
-    /// What happens when resources change.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resize_policy: Option<Value>,
+    /// What happens to it when its resources are changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resize_policy: Vec<ContainerResizePolicy>,
     /// `Always` on an init container makes it run along.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart_policy: Option<String>,
@@ -48,8 +50,8 @@ pub struct Container {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volume_mounts: Vec<VolumeMount>,
     /// Block devices.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub volume_devices: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volume_devices: Vec<VolumeDevice>,
     /// Restarts it when it fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub liveness_probe: Option<Probe>,
@@ -138,9 +140,9 @@ pub struct EnvVarSource {
     /// A key of a secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<KeySelector>,
-    /// A key of a file in a volume.
+    /// A variable of a file in a volume.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub file_key_ref: Option<Value>,
+    pub file_key_ref: Option<FileKeySelector>,
 }
 
 /// A field of the pod.
@@ -225,9 +227,9 @@ pub struct ResourceRequirements {
     /// What it is sure to get.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub requests: BTreeMap<String, Quantity>,
-    /// Devices.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub claims: Option<Value>,
+    /// Claims of the pod that it uses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<ResourceClaim>,
 }
 
 /// A volume in a container.
@@ -269,10 +271,10 @@ pub struct SecurityContext {
     pub privileged: Option<bool>,
     /// SELinux label.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub se_linux_options: Option<Value>,
+    pub se_linux_options: Option<SELinuxOptions>,
     /// Settings for Windows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub windows_options: Option<Value>,
+    pub windows_options: Option<WindowsSecurityContextOptions>,
     /// User number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_as_user: Option<i64>,
@@ -293,10 +295,10 @@ pub struct SecurityContext {
     pub proc_mount: Option<String>,
     /// System call filter.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub seccomp_profile: Option<Value>,
+    pub seccomp_profile: Option<SeccompProfile>,
     /// AppArmor profile.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub app_armor_profile: Option<Value>,
+    pub app_armor_profile: Option<AppArmorProfile>,
 }
 
 /// Capabilities of a container.
@@ -319,10 +321,10 @@ pub struct Capabilities {
 pub struct PodSecurityContext {
     /// SELinux label.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub se_linux_options: Option<Value>,
+    pub se_linux_options: Option<SELinuxOptions>,
     /// Settings for Windows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub windows_options: Option<Value>,
+    pub windows_options: Option<WindowsSecurityContextOptions>,
     /// User number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_as_user: Option<i64>,
@@ -345,14 +347,14 @@ pub struct PodSecurityContext {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fs_group_change_policy: Option<String>,
     /// Kernel settings.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sysctls: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sysctls: Vec<Sysctl>,
     /// System call filter.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub seccomp_profile: Option<Value>,
+    pub seccomp_profile: Option<SeccompProfile>,
     /// AppArmor profile.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub app_armor_profile: Option<Value>,
+    pub app_armor_profile: Option<AppArmorProfile>,
     /// How volumes are labelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub se_linux_change_policy: Option<String>,

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::Quantity;
+use super::node_details::{
+    AttachedVolume, ContainerImage, NodeConfigSource, NodeConfigStatus, NodeDaemonEndpoints, NodeFeatures,
+    NodeRuntimeHandler, NodeSwapStatus,
+};
 use crate::field::FieldErrors;
 use crate::meta::{ObjectMeta, Time};
 use crate::name;
@@ -45,9 +48,9 @@ pub struct NodeSpec {
     /// What keeps pods off it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub taints: Vec<Taint>,
-    /// Kept as sent.
+    /// Where its kubelet has its settings from; nothing reads it any more.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub config_source: Option<Value>,
+    pub config_source: Option<NodeConfigSource>,
     /// Kept as sent.
     #[serde(rename = "externalID", skip_serializing_if = "String::is_empty")]
     pub external_id: String,
@@ -92,27 +95,27 @@ pub struct NodeStatus {
     pub addresses: Vec<NodeAddress>,
     /// Ports of its agents.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub daemon_endpoints: Option<Value>,
+    pub daemon_endpoints: Option<NodeDaemonEndpoints>,
     /// Its versions.
     pub node_info: NodeSystemInfo,
     /// Images it has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ContainerImage>,
+    /// Attached disks that pods use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes_in_use: Vec<String>,
+    /// Disks that are attached to it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes_attached: Vec<AttachedVolume>,
+    /// Which settings its kubelet uses; nothing reads it any more.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub images: Option<Value>,
-    /// Kept as sent.
+    pub config: Option<Box<NodeConfigStatus>>,
+    /// Ways it can run containers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runtime_handlers: Vec<NodeRuntimeHandler>,
+    /// What it can do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub volumes_in_use: Option<Value>,
-    /// Kept as sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub volumes_attached: Option<Value>,
-    /// Kept as sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub config: Option<Value>,
-    /// Kept as sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub runtime_handlers: Option<Value>,
-    /// Kept as sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub features: Option<Value>,
+    pub features: Option<NodeFeatures>,
 }
 
 /// Something that is true of a node or not.
@@ -177,9 +180,9 @@ pub struct NodeSystemInfo {
     pub operating_system: String,
     /// `amd64`, `arm64`.
     pub architecture: String,
-    /// Kept as sent.
+    /// Swap space.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub swap: Option<Value>,
+    pub swap: Option<NodeSwapStatus>,
 }
 
 impl Node {

@@ -8,9 +8,12 @@ mod validate;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::{Container, LocalObjectReference, PodSecurityContext, PodStatus, Volume};
+use super::{
+    Affinity, Container, EphemeralContainer, LocalObjectReference, PodDNSConfig, PodOS, PodResourceClaim,
+    PodSchedulingGate, PodSecurityContext, PodStatus, Quantity, ResourceRequirements, Toleration,
+    TopologySpreadConstraint, Volume,
+};
 use crate::meta::ObjectMeta;
 
 pub use defaults::{DEFAULT_GRACE_SECONDS, DEFAULT_SCHEDULER, default_pull_policy};
@@ -54,9 +57,9 @@ pub struct PodSpec {
     pub init_containers: Vec<Container>,
     /// Containers that run side by side.
     pub containers: Vec<Container>,
-    /// Containers added for debugging.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ephemeral_containers: Option<Value>,
+    /// Containers added to a running pod for debugging.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ephemeral_containers: Vec<EphemeralContainer>,
     /// `Always`, `OnFailure` or `Never`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub restart_policy: String,
@@ -108,15 +111,15 @@ pub struct PodSpec {
     /// Domain below the service's.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub subdomain: String,
-    /// Wishes about nodes.
+    /// What it wishes of its node and of the pods there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub affinity: Option<Value>,
+    pub affinity: Option<Box<Affinity>>,
     /// Who binds it to a node.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub scheduler_name: String,
     /// Taints it stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tolerations: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tolerations: Vec<Toleration>,
     /// Lines for `/etc/hosts`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub host_aliases: Vec<HostAlias>,
@@ -128,7 +131,7 @@ pub struct PodSpec {
     pub priority: Option<i32>,
     /// Resolver settings.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub dns_config: Option<Value>,
+    pub dns_config: Option<PodDNSConfig>,
     /// Conditions that must be true too before it counts as ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub readiness_gates: Vec<PodReadinessGate>,
@@ -142,29 +145,29 @@ pub struct PodSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preemption_policy: Option<String>,
     /// Resources the runtime itself needs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub overhead: Option<Value>,
-    /// How pods are spread.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub topology_spread_constraints: Option<Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub overhead: BTreeMap<String, Quantity>,
+    /// How evenly its kind of pods is spread over groups of nodes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// Whether the host name is the full one.
     #[serde(rename = "setHostnameAsFQDN", skip_serializing_if = "Option::is_none")]
     pub set_hostname_as_fqdn: Option<bool>,
     /// Operating system wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub os: Option<Value>,
+    pub os: Option<PodOS>,
     /// Whether it uses the node's user namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_users: Option<bool>,
-    /// What must go before it is scheduled.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scheduling_gates: Option<Value>,
-    /// Devices claimed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resource_claims: Option<Value>,
+    /// What must happen before it is scheduled.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scheduling_gates: Vec<PodSchedulingGate>,
+    /// Claims of devices that its containers can refer to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resource_claims: Vec<PodResourceClaim>,
     /// Resources of the pod as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Value>,
+    pub resources: Option<Box<ResourceRequirements>>,
 }
 
 /// A line of `/etc/hosts`.

@@ -1,8 +1,13 @@
 //! `PodStatus`: what became of a pod and its containers.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ContainerUser, HostIP, PodResourceClaimStatus, Quantity, ResourceRequirements, ResourceStatus,
+    VolumeMountStatus,
+};
 use crate::meta::Time;
 
 /// State of a pod.
@@ -29,8 +34,8 @@ pub struct PodStatus {
     #[serde(rename = "hostIP", skip_serializing_if = "String::is_empty")]
     pub host_ip: String,
     /// Addresses of its node.
-    #[serde(rename = "hostIPs", skip_serializing_if = "Option::is_none")]
-    pub host_ips: Option<Value>,
+    #[serde(rename = "hostIPs", skip_serializing_if = "Vec::is_empty")]
+    pub host_ips: Vec<HostIP>,
     /// Its address.
     #[serde(rename = "podIP", skip_serializing_if = "String::is_empty")]
     pub pod_ip: String,
@@ -50,14 +55,14 @@ pub struct PodStatus {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub qos_class: String,
     /// States of containers added for debugging.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ephemeral_container_statuses: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ephemeral_container_statuses: Vec<ContainerStatus>,
     /// Progress of a change of resources.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub resize: String,
-    /// Devices claimed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resource_claim_statuses: Option<Value>,
+    /// Which claims were made for those of the pod.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resource_claim_statuses: Vec<PodResourceClaimStatus>,
     /// Generation the state belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
@@ -124,20 +129,20 @@ pub struct ContainerStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started: Option<bool>,
     /// Resources given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allocated_resources: Option<Value>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub allocated_resources: BTreeMap<String, Quantity>,
     /// State of devices.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allocated_resources_status: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allocated_resources_status: Vec<ResourceStatus>,
     /// Resources in force.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Value>,
+    pub resources: Option<ResourceRequirements>,
     /// Mounts in force.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub volume_mounts: Option<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volume_mounts: Vec<VolumeMountStatus>,
     /// User it runs as.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<Value>,
+    pub user: Option<ContainerUser>,
     /// Signal that ends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,

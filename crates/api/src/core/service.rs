@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::SessionAffinityConfig;
 use crate::IntOrString;
 use crate::field::FieldErrors;
 use crate::meta::ObjectMeta;
@@ -51,9 +51,9 @@ pub struct ServiceSpec {
     /// `None` or `ClientIP`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub session_affinity: String,
-    /// Details of the affinity, kept as sent.
+    /// Details of the affinity.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub session_affinity_config: Option<Value>,
+    pub session_affinity_config: Option<SessionAffinityConfig>,
     /// Wanted load balancer address.
     #[serde(rename = "loadBalancerIP", skip_serializing_if = "String::is_empty")]
     pub load_balancer_ip: String,

@@ -1,8 +1,15 @@
 //! `Volume`: folders for containers. The sources that are acted upon are typed, the others are kept as sent.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::volume_sources::{
+    AWSElasticBlockStoreVolumeSource, AzureDiskVolumeSource, AzureFileVolumeSource, CSIVolumeSource,
+    CephFSVolumeSource, CinderVolumeSource, ClusterTrustBundleProjection, EphemeralVolumeSource,
+    FCVolumeSource, FlexVolumeSource, FlockerVolumeSource, GCEPersistentDiskVolumeSource,
+    GitRepoVolumeSource, GlusterfsVolumeSource, ISCSIVolumeSource, ImageVolumeSource, NFSVolumeSource,
+    PhotonPersistentDiskVolumeSource, PodCertificateProjection, PortworxVolumeSource, QuobyteVolumeSource,
+    RBDVolumeSource, ScaleIOVolumeSource, StorageOSVolumeSource, VsphereVirtualDiskVolumeSource,
+};
 use super::{ObjectFieldSelector, Quantity, ResourceFieldSelector};
 
 /// A named volume. Exactly one source is set; none means an empty folder.
@@ -33,75 +40,75 @@ pub struct Volume {
     /// A claimed volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persistent_volume_claim: Option<PersistentVolumeClaimVolume>,
-    /// Kept as sent.
+    /// A disk of Amazon's Elastic Block Store.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub aws_elastic_block_store: Option<Value>,
-    /// Kept as sent.
+    pub aws_elastic_block_store: Option<Box<AWSElasticBlockStoreVolumeSource>>,
+    /// A data disk of Azure.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub azure_disk: Option<Value>,
-    /// Kept as sent.
+    pub azure_disk: Option<Box<AzureDiskVolumeSource>>,
+    /// A share of Azure Files.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub azure_file: Option<Value>,
-    /// Kept as sent.
+    pub azure_file: Option<Box<AzureFileVolumeSource>>,
+    /// A file system of Ceph.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cephfs: Option<Value>,
-    /// Kept as sent.
+    pub cephfs: Option<Box<CephFSVolumeSource>>,
+    /// A disk of OpenStack's Cinder.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cinder: Option<Value>,
-    /// Kept as sent.
+    pub cinder: Option<Box<CinderVolumeSource>>,
+    /// A volume that a CSI driver makes for the pod.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub csi: Option<Value>,
-    /// Kept as sent.
+    pub csi: Option<Box<CSIVolumeSource>>,
+    /// A volume that is claimed for the pod and given back with it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ephemeral: Option<Value>,
-    /// Kept as sent.
+    pub ephemeral: Option<Box<EphemeralVolumeSource>>,
+    /// A disk on Fibre Channel.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fc: Option<Value>,
-    /// Kept as sent.
+    pub fc: Option<Box<FCVolumeSource>>,
+    /// A volume of a program of the node.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub flex_volume: Option<Value>,
-    /// Kept as sent.
+    pub flex_volume: Option<Box<FlexVolumeSource>>,
+    /// A data set of Flocker.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub flocker: Option<Value>,
-    /// Kept as sent.
+    pub flocker: Option<Box<FlockerVolumeSource>>,
+    /// A disk of Google's cloud.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub gce_persistent_disk: Option<Value>,
-    /// Kept as sent.
+    pub gce_persistent_disk: Option<Box<GCEPersistentDiskVolumeSource>>,
+    /// A checkout of a git repository.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub git_repo: Option<Value>,
-    /// Kept as sent.
+    pub git_repo: Option<Box<GitRepoVolumeSource>>,
+    /// A volume of GlusterFS.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub glusterfs: Option<Value>,
-    /// Kept as sent.
+    pub glusterfs: Option<Box<GlusterfsVolumeSource>>,
+    /// The content of an image or artifact.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub image: Option<Value>,
-    /// Kept as sent.
+    pub image: Option<Box<ImageVolumeSource>>,
+    /// A disk on iSCSI.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub iscsi: Option<Value>,
-    /// Kept as sent.
+    pub iscsi: Option<Box<ISCSIVolumeSource>>,
+    /// A folder of an NFS server.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub nfs: Option<Value>,
-    /// Kept as sent.
+    pub nfs: Option<Box<NFSVolumeSource>>,
+    /// A disk of a Photon controller.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub photon_persistent_disk: Option<Value>,
-    /// Kept as sent.
+    pub photon_persistent_disk: Option<Box<PhotonPersistentDiskVolumeSource>>,
+    /// A volume of Portworx.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub portworx_volume: Option<Value>,
-    /// Kept as sent.
+    pub portworx_volume: Option<Box<PortworxVolumeSource>>,
+    /// A volume of Quobyte.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub quobyte: Option<Value>,
-    /// Kept as sent.
+    pub quobyte: Option<Box<QuobyteVolumeSource>>,
+    /// A block device of Ceph.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rbd: Option<Value>,
-    /// Kept as sent.
+    pub rbd: Option<Box<RBDVolumeSource>>,
+    /// A volume of ScaleIO.
     #[serde(rename = "scaleIO", skip_serializing_if = "Option::is_none")]
-    pub scale_io: Option<Value>,
-    /// Kept as sent.
+    pub scale_io: Option<Box<ScaleIOVolumeSource>>,
+    /// A volume of StorageOS.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub storageos: Option<Value>,
-    /// Kept as sent.
+    pub storageos: Option<Box<StorageOSVolumeSource>>,
+    /// A disk of vSphere.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub vsphere_volume: Option<Value>,
+    pub vsphere_volume: Option<Box<VsphereVirtualDiskVolumeSource>>,
 }
 
 /// A folder that lives as long as the pod.
@@ -230,12 +237,12 @@ pub struct VolumeProjection {
     /// A token of the pod's service account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account_token: Option<TokenProjection>,
-    /// Kept as sent.
+    /// Root certificates of the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster_trust_bundle: Option<Value>,
-    /// Kept as sent.
+    pub cluster_trust_bundle: Option<Box<ClusterTrustBundleProjection>>,
+    /// A private key and its certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pod_certificate: Option<Value>,
+    pub pod_certificate: Option<Box<PodCertificateProjection>>,
 }
 
 /// A secret or config map of a projected volume.

@@ -21,6 +21,7 @@ pub struct Image {
     pub docker_image_reference: String,
     /// The raw `DockerImage` document; see [`Image::docker_image`].
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<DockerImage>"))]
     pub docker_image_metadata: Option<Value>,
     /// `1.0`.
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::Time;
+use super::{ManagedFieldsEntry, Time};
 
 /// Metadata of an object. Empty strings and empty maps mean "absent", as on the wire.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -54,9 +53,9 @@ pub struct ObjectMeta {
     /// Who must clean up before the object may vanish.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub finalizers: Vec<String>,
-    /// Ownership records of server-side apply, kept as sent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub managed_fields: Option<Value>,
+    /// Who set which fields, as server-side apply sees it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub managed_fields: Vec<ManagedFieldsEntry>,
 }
 
 impl ObjectMeta {

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use http::StatusCode;
 use pierhead_api::core::{Binding, Eviction};
 use pierhead_api::field::FieldErrors;
-use pierhead_api::meta::{DeleteOptions, Status, Time};
+use pierhead_api::meta::{Status, Time};
 use serde_json::{Value, json};
 
 use super::access_reviews::read;
@@ -123,11 +123,7 @@ impl Connect for Evict {
 
 async fn evict(call: &Call, document: &Value) -> Result<Answer, ApiError> {
     let eviction: Eviction = read(document)?;
-    let options: DeleteOptions = match eviction.delete_options {
-        None => DeleteOptions::default(),
-        Some(options) => serde_json::from_value(options)
-            .map_err(|error| Status::bad_request(format!("the delete options cannot be read: {error}")))?,
-    };
+    let options = eviction.delete_options.unwrap_or_default();
     Collection::of(call)?.delete(&call.key(), &options).await?;
     Ok(done())
 }
