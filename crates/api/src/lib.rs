@@ -16,6 +16,7 @@ pub mod core;
 mod decode;
 pub mod events;
 mod excerpt;
+pub mod federation;
 pub mod field;
 pub mod image;
 mod int_or_string;
@@ -25,6 +26,7 @@ pub mod name;
 pub mod oauth;
 pub mod patch;
 pub mod project;
+pub mod quota;
 pub mod rbac;
 pub mod route;
 #[cfg(feature = "schema")]

@@ -1,0 +1,3 @@
+//! Quotas in a store.
+
+mod charging;
