@@ -45,6 +45,16 @@ impl DryRun {
         }
     }
 
+    /// The whole query of a change by this manager.
+    pub(crate) fn query_of(self, manager: &str) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("fieldManager", manager);
+        if self == Self::Server {
+            query.append_pair("dryRun", "All");
+        }
+        query.finish()
+    }
+
     /// What the query of a request says about it.
     pub(crate) const fn query(self) -> &'static str {
         match self {

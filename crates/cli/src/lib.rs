@@ -19,6 +19,7 @@ mod registry_host;
 mod remarks;
 mod resource_args;
 mod session;
+mod tally;
 mod terminal;
 mod verbs;
 

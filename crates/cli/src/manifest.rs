@@ -1,10 +1,13 @@
-//! Documents given with `-f`: files, directories, standard input; YAML or JSON; several in one; lists.
+//! Documents given with `-f`: files, directories, URLs, standard input; YAML or JSON; several in one; lists.
 
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use pierhead_client::yaml;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri, header};
+use pierhead_api::selector::LabelSelector;
+use pierhead_client::{HttpClient, Trust, yaml};
 use serde_json::Value;
 
 use crate::{discovery::ApiKind, object, session::Session};
@@ -12,7 +15,7 @@ use crate::{discovery::ApiKind, object, session::Session};
 /// Where documents come from.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct FileArgs {
-    /// File, directory or - for standard input; may be repeated
+    /// File, directory, URL or - for standard input; may be repeated
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     pub(crate) filenames: Vec<String>,
     /// Also read the directories within directories
@@ -26,11 +29,12 @@ impl FileArgs {
     }
 
     /// All documents; lists are taken apart.
-    pub(crate) fn read(&self, session: &mut Session) -> anyhow::Result<Vec<Value>> {
+    pub(crate) async fn read(&self, session: &mut Session) -> anyhow::Result<Vec<Value>> {
         let mut documents = Vec::new();
         for name in &self.filenames {
             for file in self.expand(session, name)? {
-                let content = session.read_file(&file)?;
+                let content =
+                    if is_url(&file) { download(&file).await? } else { session.read_file(&file)? };
                 let text = String::from_utf8(content).with_context(|| format!("{file} is not text"))?;
                 let parsed =
                     yaml::parse_documents(&text).with_context(|| format!("unable to read {file:?}"))?;
@@ -46,7 +50,7 @@ impl FileArgs {
     }
 
     fn expand(&self, session: &Session, name: &str) -> anyhow::Result<Vec<String>> {
-        if name == "-" {
+        if name == "-" || is_url(name) {
             return Ok(vec![name.to_owned()]);
         }
         let path = session.path(name);
@@ -64,6 +68,41 @@ impl FileArgs {
         }
         Ok(files)
     }
+}
+
+fn is_url(name: &str) -> bool {
+    name.starts_with("http://") || name.starts_with("https://")
+}
+
+/// How often the place of a document may point to another one.
+const MOST_REDIRECTS: usize = 5;
+
+/// The body behind a URL. No credentials are sent there.
+async fn download(url: &str) -> anyhow::Result<Vec<u8>> {
+    let http = HttpClient::new(&Trust::default())?;
+    let mut place = url.to_owned();
+    for _ in 0..=MOST_REDIRECTS {
+        let answer = http
+            .fetch(Method::GET, &place, HeaderMap::new(), Bytes::new())
+            .await
+            .with_context(|| format!("unable to read URL {url:?}"))?;
+        if answer.status.is_success() {
+            return Ok(answer.body.to_vec());
+        }
+        let location = answer.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+        let Some(location) = location.filter(|_| answer.status.is_redirection()) else {
+            bail!("unable to read URL {url:?}, server reported {}", answer.status);
+        };
+        place = if is_url(location) { location.to_owned() } else { beside(&place, location)? };
+    }
+    bail!("unable to read URL {url:?}: it is somewhere else more than {MOST_REDIRECTS} times")
+}
+
+/// A path on the host of a URL.
+fn beside(url: &str, path: &str) -> anyhow::Result<String> {
+    let mut parts = url.parse::<Uri>().with_context(|| format!("{url:?} is not a URL"))?.into_parts();
+    parts.path_and_query = Some(path.parse().with_context(|| format!("{path:?} is not a path"))?);
+    Ok(Uri::from_parts(parts)?.to_string())
 }
 
 fn collect(folder: &Path, recursive: bool, files: &mut Vec<String>) -> std::io::Result<()> {
@@ -89,6 +128,12 @@ fn flatten(mut document: Value, documents: &mut Vec<Value>) {
             flatten(item, documents);
         }
     }
+}
+
+/// Whether the labels in a document are those that a selector asks for.
+pub(crate) fn is_selected(selector: &LabelSelector, document: &Value) -> bool {
+    let labels = object::string_map(document, "metadata.labels").into_iter();
+    selector.matches(&labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
 }
 
 /// The name of the object that a document is about. Without one, a request for it would be for all of its kind.

@@ -23,6 +23,12 @@ pub(crate) struct SelectArgs {
     /// Only objects with these labels
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub(crate) selector: Option<String>,
+    /// Only objects with these fields
+    #[arg(long, value_name = "SELECTOR")]
+    pub(crate) field_selector: Option<String>,
+    /// Look into all projects
+    #[arg(short = 'A', long)]
+    pub(crate) all_namespaces: bool,
 }
 
 /// Objects of one kind.
@@ -31,6 +37,14 @@ pub(crate) struct Target {
     pub(crate) kind: ApiKind,
     /// None means all of the kind.
     pub(crate) name: Option<String>,
+}
+
+/// One object, and where it is; the namespace means nothing for kinds outside of namespaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) kind: ApiKind,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
 }
 
 /// What the words mean.
@@ -70,15 +84,18 @@ impl SelectArgs {
         &self,
         words: &[String],
         session: &mut Session,
-    ) -> anyhow::Result<Vec<(ApiKind, String)>> {
+    ) -> anyhow::Result<Vec<Named>> {
+        let own = session.namespace()?;
         let mut found = Vec::new();
-        for target in self.targets(words, session).await? {
-            match target.name {
-                Some(name) => found.push((target.kind, name)),
+        for Target { kind, name } in self.targets(words, session).await? {
+            match name {
+                Some(name) => found.push(Named { kind, namespace: own.clone(), name }),
                 None => {
-                    let objects = self.read_all(&target.kind, session).await?;
-                    let names = objects.iter().map(|object| object::name(object).to_owned());
-                    found.extend(names.map(|name| (target.kind.clone(), name)));
+                    for object in self.read_all(&kind, session).await? {
+                        let namespace = object::namespace(&object).unwrap_or(&own).to_owned();
+                        let name = object::name(&object).to_owned();
+                        found.push(Named { kind: kind.clone(), namespace, name });
+                    }
                 }
             }
         }
@@ -87,7 +104,7 @@ impl SelectArgs {
 
     async fn targets(&self, words: &[String], session: &mut Session) -> anyhow::Result<Vec<Target>> {
         let targets = parse(&*session.discovery().await?, words)?.targets;
-        let selects = self.all || self.selector.is_some();
+        let selects = self.all || self.selector.is_some() || self.field_selector.is_some();
         if selects && targets.iter().any(|target| target.name.is_some()) {
             bail!(NAME_AND_SELECTOR);
         }
@@ -98,9 +115,12 @@ impl SelectArgs {
     }
 
     async fn read_all(&self, kind: &ApiKind, session: &mut Session) -> anyhow::Result<Vec<Value>> {
-        let query: Vec<_> =
-            self.selector.iter().map(|selector| ("labelSelector", selector.as_str())).collect();
-        Ok(get::read_all(&session.client()?, kind, Some(&session.namespace()?), &query).await?)
+        let mut query = Vec::new();
+        query.extend(self.selector.as_deref().map(|selector| ("labelSelector", selector)));
+        query.extend(self.field_selector.as_deref().map(|selector| ("fieldSelector", selector)));
+        let namespace = session.namespace()?;
+        let scope = (!self.all_namespaces).then_some(namespace.as_str());
+        Ok(get::read_all(&session.client()?, kind, scope, &query).await?)
     }
 }
 

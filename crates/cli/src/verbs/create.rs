@@ -1,17 +1,22 @@
 //! `create`: new objects, from documents or from flags.
 
+mod accounts;
 mod imagestream;
 mod rbac;
 mod route;
 pub(crate) mod secret;
+mod token;
 mod workloads;
 
+use anyhow::bail;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
 use http::Method;
+use pierhead_api::selector::LabelSelector;
 use pierhead_client::{ApiRequest, Client, ClientError};
 use serde_json::{Value, json};
 
+use super::{apply, edit};
 use crate::{
     discovery::ApiKind,
     dry_run::{DryRun, DryRunArgs},
@@ -20,6 +25,7 @@ use crate::{
     object,
     print::output::{OutputArgs, print_done},
     session::Session,
+    tally::Tally,
 };
 
 /// Create objects from documents (-f) or from flags
@@ -27,7 +33,9 @@ use crate::{
 /// Examples:
 ///   create -f app.yaml
 ///   create -f - <<API … API
+///   create -f https://example.com/app.yaml --dry-run=server
 ///   create serviceaccount pusher
+///   create token pusher --duration=1h
 ///   create secret docker-registry pull --docker-server=… --docker-username=… --docker-password=…
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
@@ -36,6 +44,15 @@ pub(crate) struct CreateArgs {
     what: Option<What>,
     #[command(flatten)]
     files: FileArgs,
+    /// Only documents with these labels
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    selector: Option<String>,
+    /// Change the documents in an editor first
+    #[arg(long)]
+    edit: bool,
+    /// POST the file to this path of the server and print the answer
+    #[arg(long, value_name = "PATH")]
+    raw: Option<String>,
     #[command(flatten)]
     options: CreateOptions,
 }
@@ -48,11 +65,15 @@ pub(crate) struct CreateOptions {
     #[command(flatten)]
     dry: DryRunArgs,
     /// strict, warn or ignore: what the server does about unknown fields
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "strict", value_name = "HOW")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "strict", ignore_case = true,
+          value_parser = ["strict", "warn", "ignore", "true", "false"], value_name = "HOW")]
     validate: Option<String>,
     /// Name to record as the owner of the fields
-    #[arg(long, default_value = "kubectl-create", value_name = "NAME", hide = true)]
-    field_manager: String,
+    #[arg(long, value_name = "NAME")]
+    field_manager: Option<String>,
+    /// Keep the document in an annotation, for a later apply
+    #[arg(long)]
+    save_config: bool,
 }
 
 #[derive(Subcommand, Debug)]
@@ -63,6 +84,14 @@ enum What {
     /// Create a namespace
     #[command(visible_alias = "ns")]
     Namespace(NamedArgs),
+    Token(token::TokenArgs),
+    User(accounts::UserArgs),
+    Identity(accounts::IdentityArgs),
+    Useridentitymapping(accounts::MappingArgs),
+    #[command(visible_alias = "quota")]
+    Resourcequota(accounts::QuotaArgs),
+    #[command(visible_alias = "deploy")]
+    Deployment(workloads::DeploymentArgs),
     #[command(visible_alias = "is")]
     Imagestream(imagestream::ImageStreamArgs),
     #[command(subcommand)]
@@ -93,16 +122,17 @@ struct NamedArgs {
 }
 
 pub(crate) async fn run(args: CreateArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
-    let Some(what) = args.what else {
-        for document in args.files.read(session)? {
-            create_document(session, document, &args.options, "created").await?;
-        }
-        return Ok(ExitStatus::SUCCESS);
-    };
+    let Some(what) = args.what else { return create_documents(&args, session).await };
     let named = |api_version: &str, kind: &str, name: &str| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}});
     let (document, options) = match what {
         What::Serviceaccount(args) => (named("v1", "ServiceAccount", &args.name), args.options),
         What::Namespace(args) => (named("v1", "Namespace", &args.name), args.options),
+        What::Token(args) => return token::run(args, session).await,
+        What::User(args) => accounts::user(args),
+        What::Identity(args) => accounts::identity(args)?,
+        What::Useridentitymapping(args) => accounts::mapping(args),
+        What::Resourcequota(args) => accounts::quota(args)?,
+        What::Deployment(args) => workloads::deployment(args),
         What::Imagestream(args) => imagestream::document(args),
         What::Secret(kind) => secret::document(kind, session)?,
         What::Route(kind) => route::document(kind, session).await?,
@@ -119,16 +149,47 @@ pub(crate) async fn run(args: CreateArgs, session: &mut Session) -> anyhow::Resu
     Ok(ExitStatus::SUCCESS)
 }
 
+/// `create -f`: each document by itself; one that fails stops no other.
+async fn create_documents(args: &CreateArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    if let Some(path) = &args.raw {
+        return post_raw(&args.files, path, session).await;
+    }
+    if args.files.is_empty() {
+        bail!("must specify -f, or what to create");
+    }
+    let selector: LabelSelector = args.selector.as_deref().unwrap_or_default().parse()?;
+    let mut documents = args.files.read(session).await?;
+    documents.retain(|document| manifest::is_selected(&selector, document));
+    if args.edit {
+        documents = edit::documents(documents, session)?;
+    }
+    let mut tally = Tally::default();
+    for document in documents {
+        tally.note(create_document(session, document, &args.options, "created").await);
+    }
+    tally.finish(session)
+}
+
+/// Sends a file as it is.
+async fn post_raw(files: &FileArgs, path: &str, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    let [file] = files.filenames.as_slice() else { bail!("--raw can only use a single local file or stdin") };
+    let body = session.read_file(file)?;
+    let answer = session.client()?.send(ApiRequest::new(Method::POST, path, Bytes::from(body))).await?;
+    session.print_data(&String::from_utf8_lossy(&answer.body))?;
+    Ok(ExitStatus::SUCCESS)
+}
+
 impl CreateOptions {
     /// The query of the request.
     pub(crate) fn query(&self) -> String {
-        let validation = match self.validate.as_deref() {
-            None | Some("true" | "strict" | "Strict") => "Strict",
-            Some("warn" | "Warn") => "Warn",
+        let validation = match self.validate.as_deref().map(str::to_lowercase).as_deref() {
+            None | Some("true" | "strict") => "Strict",
+            Some("warn") => "Warn",
             Some(_) => "Ignore",
         };
         let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("fieldManager", &self.field_manager).append_pair("fieldValidation", validation);
+        let manager = self.field_manager.as_deref().unwrap_or("kubectl-create");
+        query.append_pair("fieldManager", manager).append_pair("fieldValidation", validation);
         if self.dry_run() == DryRun::Server {
             query.append_pair("dryRun", "All");
         }
@@ -142,10 +203,13 @@ impl CreateOptions {
 
     /// The same options with another name for the owner of the fields.
     pub(crate) fn managed_by(mut self, manager: &str) -> Self {
-        if self.field_manager == "kubectl-create" || self.field_manager.is_empty() {
-            manager.clone_into(&mut self.field_manager);
-        }
+        self.field_manager.get_or_insert_with(|| manager.to_owned());
         self
+    }
+
+    /// Whether the document is to be kept for a later `apply`.
+    pub(crate) const fn saves_config(&self) -> bool {
+        self.save_config
     }
 }
 
@@ -159,6 +223,9 @@ pub(crate) async fn create_document(
     let discovery = session.discovery().await?;
     let kind = discovery.of_document(&document)?.clone();
     let namespace = manifest::prepare(session, &kind, &mut document)?;
+    if options.save_config {
+        apply::remember(&mut document);
+    }
     let stored = if options.dry_run() == DryRun::Client {
         document
     } else {
@@ -192,8 +259,20 @@ pub(crate) async fn put(
     document: &Value,
     query: &str,
 ) -> Result<Value, ClientError> {
+    put_part(client, kind, namespace, document, (query, None)).await
+}
+
+/// Sends a changed object, or a subresource of it.
+pub(crate) async fn put_part(
+    client: &Client,
+    kind: &ApiKind,
+    namespace: Option<&str>,
+    document: &Value,
+    (query, subresource): (&str, Option<&str>),
+) -> Result<Value, ClientError> {
     let mark = if query.is_empty() { "" } else { "?" };
-    let path = format!("{}{mark}{query}", kind.resource().item(namespace, object::name(document), None));
+    let item = kind.resource().item(namespace, object::name(document), subresource);
+    let path = format!("{item}{mark}{query}");
     let body = serde_json::to_vec(document).map_err(ClientError::Encode)?;
     let request = ApiRequest::new(Method::PUT, path.clone(), Bytes::from(body));
     let mut stored = client.send(request).await?.json(&path)?;

@@ -20,6 +20,7 @@ use crate::{
     manifest::{self, FileArgs},
     object, resource_args,
     session::Session,
+    tally::Tally,
 };
 
 /// Delete objects by name, by label, or as named in documents
@@ -69,6 +70,12 @@ pub(crate) struct DeleteArgs {
     /// Objects that do not exist are not an error
     #[arg(long)]
     ignore_not_found: bool,
+    /// Show what would be deleted and ask first
+    #[arg(short = 'i', long)]
+    interactive: bool,
+    /// DELETE this path of the server and print the answer
+    #[arg(long, value_name = "PATH")]
+    raw: Option<String>,
     #[command(flatten)]
     dry: DryRunArgs,
     /// name: print only names
@@ -85,13 +92,22 @@ struct Victim {
 
 pub(crate) async fn run(args: DeleteArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
     let client = session.client()?;
+    if let Some(path) = &args.raw {
+        let answer = client.send(ApiRequest::new(Method::DELETE, path.as_str(), Bytes::new())).await?;
+        session.print_data(&String::from_utf8_lossy(&answer.body))?;
+        return Ok(ExitStatus::SUCCESS);
+    }
     let victims = find_victims(&args, &client, session).await?;
     if victims.is_empty() {
         session.remark("No resources found")?;
         return Ok(ExitStatus::SUCCESS);
     }
     let options = delete_options(&args)?;
-    let mut failures: Vec<ClientError> = Vec::new();
+    if args.interactive && !confirm(&victims, session)? {
+        session.say("deletion is cancelled")?;
+        return Ok(ExitStatus::SUCCESS);
+    }
+    let mut tally = Tally::default();
     let mut pending: Vec<(String, String)> = Vec::new();
     let dry_run = args.dry.dry_run;
     for victim in victims {
@@ -102,6 +118,7 @@ pub(crate) async fn run(args: DeleteArgs, session: &mut Session) -> anyhow::Resu
         };
         match deleted {
             Ok(uid) => {
+                tally.note(anyhow::Ok(()));
                 let what = victim.kind.display_name();
                 if args.output.as_deref() == Some("name") {
                     session.say(&format!("{what}/{}", victim.name))?;
@@ -119,7 +136,9 @@ pub(crate) async fn run(args: DeleteArgs, session: &mut Session) -> anyhow::Resu
                 }
             }
             Err(failure) if failure.is_not_found() && (args.ignore_not_found || args.all) => {}
-            Err(failure) => failures.push(failure),
+            Err(failure) => {
+                tally.note(Err::<(), _>(failure));
+            }
         }
     }
     if args.wait && !args.force {
@@ -133,18 +152,23 @@ pub(crate) async fn run(args: DeleteArgs, session: &mut Session) -> anyhow::Resu
         match timeout {
             Some(timeout) => match tokio::time::timeout(timeout, gone).await {
                 Ok(gone) => gone?,
-                Err(_elapsed) => bail!("timed out waiting for the condition"),
+                Err(_elapsed) => {
+                    return Err(error::TimedOut("timed out waiting for the condition".to_owned()).into());
+                }
             },
             None => gone.await?,
         }
     }
-    if failures.len() == 1 {
-        return Err(failures.remove(0).into());
+    tally.finish(session)
+}
+
+fn confirm(victims: &[Victim], session: &mut Session) -> anyhow::Result<bool> {
+    session.say("You are about to delete the following resources:")?;
+    for victim in victims {
+        session.say(&format!("  {}/{}", victim.kind.display_name(), victim.name))?;
     }
-    for failure in &failures {
-        session.remark(&error::render_client(failure))?;
-    }
-    Ok(if failures.is_empty() { ExitStatus::SUCCESS } else { ExitStatus::FAILURE })
+    let answer = session.ask("Do you want to continue? (y/N): ", false)?;
+    Ok(answer.is_some_and(|answer| matches!(answer.trim(), "y" | "Y" | "yes")))
 }
 
 async fn find_victims(
@@ -162,11 +186,8 @@ async fn find_victims(
         }
         // As kubectl does it: the labels in the documents count, not those that objects have by now.
         let selector: LabelSelector = args.selector.as_deref().unwrap_or_default().parse()?;
-        let is_selected = |document: &Value| {
-            let labels = object::string_map(document, "metadata.labels").into_iter();
-            selector.matches(&labels.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
-        };
-        for document in args.files.read(session)?.into_iter().filter(is_selected) {
+        let is_selected = |document: &Value| manifest::is_selected(&selector, document);
+        for document in args.files.read(session).await?.into_iter().filter(is_selected) {
             let kind = discovery.of_document(&document)?.clone();
             let own = object::namespace(&document).unwrap_or(&namespace).to_owned();
             let name = manifest::name_of(&document)?.to_owned();
@@ -222,11 +243,25 @@ fn delete_options(args: &DeleteArgs) -> anyhow::Result<Value> {
     Ok(options)
 }
 
-/// Deletes an object without grace; gives its uid.
-pub(super) async fn delete_now(client: &Client, path: &str) -> Result<String, ClientError> {
+/// Deletes an object, which has so many seconds to end; gives its uid.
+pub(super) async fn delete_within(client: &Client, path: &str, grace: u64) -> Result<String, ClientError> {
     let options = json!({
-        "kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", "gracePeriodSeconds": 0,
+        "kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", "gracePeriodSeconds": grace,
     });
+    delete(client, path, &options).await
+}
+
+/// Deletes an object and leaves its dependents to the server.
+pub(super) async fn delete_in_background(
+    client: &Client,
+    path: &str,
+    dry_run: DryRun,
+) -> Result<String, ClientError> {
+    let mut options =
+        json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"});
+    if dry_run == DryRun::Server {
+        options["dryRun"] = json!(["All"]);
+    }
     delete(client, path, &options).await
 }
 

@@ -37,7 +37,7 @@ pub(crate) async fn run(args: DescribeArgs, session: &mut Session) -> anyhow::Re
     let namespace = session.namespace()?;
     let mut words = args.words.clone();
     if !args.files.is_empty() {
-        for document in args.files.read(session)? {
+        for document in args.files.read(session).await? {
             let kind = discovery.of_document(&document)?;
             words.push(format!("{}/{}", kind.qualified_plural(), manifest::name_of(&document)?));
         }

@@ -11,8 +11,11 @@ use serde_json::Value;
 use super::get;
 use crate::{
     discovery::ApiKind,
+    dry_run::DryRun,
     environment::ExitStatus,
-    error, object,
+    error,
+    manifest::{self, FileArgs},
+    object,
     print::output::{OutputArgs, print_done},
     resource_args,
     session::Session,
@@ -26,11 +29,25 @@ const REMARK: &str = "\
 ";
 
 /// Change objects in an editor ($OC_EDITOR, $KUBE_EDITOR, $EDITOR, else vi)
+///
+/// Examples:
+///   edit is/myimage
+///   edit route/web -o json
+///   OC_EDITOR="code --wait" edit configmap settings
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct EditArgs {
     /// TYPE NAME… | TYPE/NAME…
-    #[arg(value_name = "TYPE", required = true)]
+    #[arg(value_name = "TYPE")]
     words: Vec<String>,
+    #[command(flatten)]
+    files: FileArgs,
+    /// Print the patch that was sent
+    #[arg(long)]
+    output_patch: bool,
+    /// Name to record as the owner of the fields
+    #[arg(long, default_value = "kubectl-edit", value_name = "NAME")]
+    field_manager: String,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -39,7 +56,14 @@ pub(crate) async fn run(args: EditArgs, session: &mut Session) -> anyhow::Result
     let discovery = session.discovery().await?;
     let (client, namespace) = (session.client()?, session.namespace()?);
     let mut objects = Vec::new();
-    for target in resource_args::parse(&discovery, &args.words)?.targets {
+    let mut words = args.words.clone();
+    if !args.files.is_empty() {
+        for document in args.files.read(session).await? {
+            let kind = discovery.of_document(&document)?;
+            words.push(format!("{}/{}", kind.qualified_plural(), manifest::name_of(&document)?));
+        }
+    }
+    for target in resource_args::parse(&discovery, &words)?.targets {
         match &target.name {
             Some(name) => {
                 let object = get::read(&client, &target.kind, &namespace, name).await?;
@@ -53,10 +77,16 @@ pub(crate) async fn run(args: EditArgs, session: &mut Session) -> anyhow::Result
         }
     }
     let mut changed = false;
+    let is_json = args.output.output.as_deref() == Some("json");
     for (kind, object) in objects {
-        if let Some(stored) = edit(&client, &kind, object, session).await? {
+        let way = Way { client: &client, kind: &kind, is_json, manager: &args.field_manager };
+        if let Some((stored, patch)) = edit(&way, object, session).await? {
             changed = true;
-            print_done(session, &args.output, &kind, &stored, "edited")?;
+            if args.output_patch {
+                session.say(&format!("Patch: {patch}"))?;
+            }
+            let done = OutputArgs::default();
+            print_done(session, if is_json { &done } else { &args.output }, &kind, &stored, "edited")?;
         }
     }
     if !changed {
@@ -65,18 +95,33 @@ pub(crate) async fn run(args: EditArgs, session: &mut Session) -> anyhow::Result
     Ok(ExitStatus::SUCCESS)
 }
 
-/// The object as stored after the edit; none if nothing was changed. What the person wrote is never lost: if it cannot
+/// How an object is shown and stored.
+struct Way<'w> {
+    client: &'w Client,
+    kind: &'w ApiKind,
+    /// Shown as JSON, not YAML.
+    is_json: bool,
+    manager: &'w str,
+}
+
+impl Way<'_> {
+    fn text(&self, object: &Value) -> String {
+        if self.is_json { format!("{object:#}\n") } else { yaml::to_string(object) }
+    }
+}
+
+/// The object as stored after the edit, and the patch; none if nothing was changed. What the person wrote is never lost: if it cannot
 /// be saved on the server, the file stays.
 async fn edit(
-    client: &Client,
-    kind: &ApiKind,
+    way: &Way<'_>,
     mut before: Value,
     session: &mut Session,
-) -> anyhow::Result<Option<Value>> {
+) -> anyhow::Result<Option<(Value, Value)>> {
     object::strip_managed_fields(&mut before);
-    let shown = yaml::to_string(&before);
-    let file = tempfile::Builder::new().prefix("edit-").suffix(".yaml").tempfile()?;
-    let edited = edit_in(file.path(), client, kind, (&before, &shown), session).await;
+    let shown = way.text(&before);
+    let suffix = if way.is_json { ".json" } else { ".yaml" };
+    let file = tempfile::Builder::new().prefix("edit-").suffix(suffix).tempfile()?;
+    let edited = edit_in(file.path(), way, (&before, &shown), session).await;
     let is_changed = |text: String| ![shown.as_str(), ""].contains(&content_of(&text).as_str());
     if edited.is_err() && fs::read_to_string(file.path()).is_ok_and(is_changed) {
         let (_, path) = file.keep()?;
@@ -92,11 +137,10 @@ fn content_of(text: &str) -> String {
 
 async fn edit_in(
     file: &Path,
-    client: &Client,
-    kind: &ApiKind,
+    way: &Way<'_>,
     (before, shown): (&Value, &str),
     session: &mut Session,
-) -> anyhow::Result<Option<Value>> {
+) -> anyhow::Result<Option<(Value, Value)>> {
     let mut text = format!("{REMARK}{shown}");
     loop {
         let edited = open_editor(file, &text, session)?;
@@ -107,7 +151,7 @@ async fn edit_in(
         if edited == text {
             bail!("edit cancelled, no valid changes were saved");
         }
-        let problem = match send(client, kind, before, &content).await {
+        let problem = match send(way, before, &content).await {
             Ok(stored) => return Ok(stored),
             Err(problem) => match problem.downcast_ref::<ClientError>() {
                 // The person can mend what the server refuses, but not a missing right or connection.
@@ -123,11 +167,11 @@ async fn edit_in(
 
 /// Sends the difference between what was read and what was written.
 async fn send(
-    client: &Client,
-    kind: &ApiKind,
+    way: &Way<'_>,
     before: &Value,
     content: &str,
-) -> anyhow::Result<Option<Value>> {
+) -> anyhow::Result<Option<(Value, Value)>> {
+    let Way { client, kind, manager, .. } = way;
     let documents = yaml::parse_documents(content).context("the edited file had a syntax error")?;
     let [after] = documents.as_slice() else { bail!("the edited file must hold one document") };
     if object::name(after) != object::name(before)
@@ -140,7 +184,7 @@ async fn send(
         return Ok(None);
     }
     let path = kind.resource().item(object::namespace(before), object::name(before), None);
-    let patch_path = format!("{path}?fieldManager=kubectl-edit");
+    let patch_path = format!("{path}?{}", DryRun::None.query_of(manager));
     let content_type = Some("application/merge-patch+json");
     let mut version = object::text(before, "metadata.resourceVersion").to_owned();
     for attempt in 1.. {
@@ -158,10 +202,22 @@ async fn send(
                 }
                 object::text(&now, "metadata.resourceVersion").clone_into(&mut version);
             }
-            answered => return Ok(Some(answered?)),
+            answered => return Ok(Some((answered?, changes))),
         }
     }
     unreachable!("the loop above ends by returning")
+}
+
+/// Documents as the person leaves them (`create --edit`).
+pub(super) fn documents(documents: Vec<Value>, session: &Session) -> anyhow::Result<Vec<Value>> {
+    let texts: Vec<String> = documents.iter().map(yaml::to_string).collect();
+    let file = tempfile::Builder::new().prefix("edit-").suffix(".yaml").tempfile()?;
+    let edited = open_editor(file.path(), &texts.join("---\n"), session)?;
+    let content = content_of(&edited);
+    if content.trim().is_empty() {
+        bail!("edit cancelled, the file is empty");
+    }
+    yaml::parse_documents(&content).context("the edited file had a syntax error")
 }
 
 /// Lets the person's editor change a text in a file that nobody else can read.

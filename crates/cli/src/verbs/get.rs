@@ -95,7 +95,7 @@ pub(crate) async fn run(args: GetArgs, session: &mut Session) -> anyhow::Result<
         resource_args::parse(&discovery, &args.words)?
     } else {
         let mut targets = Vec::new();
-        for document in args.files.read(session)? {
+        for document in args.files.read(session).await? {
             let kind = discovery.of_document(&document)?.clone();
             targets.push(Target { kind, name: Some(manifest::name_of(&document)?.to_owned()) });
         }

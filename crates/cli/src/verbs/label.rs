@@ -3,25 +3,43 @@
 use anyhow::bail;
 use clap::Args;
 use http::Method;
+use pierhead_api::patch::merge_patch;
 use serde_json::{Map, Value, json};
 
+use super::get;
 use crate::{
+    discovery::ApiKind,
+    dry_run::{DryRun, DryRunArgs},
     environment::ExitStatus,
+    manifest::{self, FileArgs},
     object,
-    print::output::{OutputArgs, print_done},
+    print::output::{Form, OutputArgs, print_done, print_objects},
     resource_args::SelectArgs,
     session::Session,
+    tally::Tally,
 };
 
 /// Set labels (key=value) or remove them (key-)
+///
+/// Examples:
+///   label is/myimage team=shop tier-
+///   label secrets --all team=shop --overwrite
+///   label pods -l app=web --list
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct LabelArgs {
     #[command(flatten)]
     change: ChangeArgs,
 }
 
 /// Set annotations (key=value) or remove them (key-)
+///
+/// Examples:
+///   annotate is/myimage description='what the shop runs'
+///   annotate is/myimage description-
+///   annotate is/myimage --list
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct AnnotateArgs {
     #[command(flatten)]
     change: ChangeArgs,
@@ -30,10 +48,23 @@ pub(crate) struct AnnotateArgs {
 #[derive(Args, Debug)]
 struct ChangeArgs {
     /// TYPE NAME… key=value… key-…
-    #[arg(value_name = "WORD", required = true)]
+    #[arg(value_name = "WORD")]
     words: Vec<String>,
     #[command(flatten)]
+    files: FileArgs,
+    #[command(flatten)]
     select: SelectArgs,
+    /// Show what there is
+    #[arg(long)]
+    list: bool,
+    /// Change the documents (-f) alone and print them: the server is not asked
+    #[arg(long)]
+    local: bool,
+    #[command(flatten)]
+    dry: DryRunArgs,
+    /// Name to record as the owner of the fields
+    #[arg(long, value_name = "NAME")]
+    field_manager: Option<String>,
     /// Values that exist may be replaced
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
     overwrite: bool,
@@ -59,25 +90,94 @@ async fn change(field: &str, args: ChangeArgs, session: &mut Session) -> anyhow:
             || word.rsplit_once('/').is_some_and(|(_, last)| last.ends_with('-'))
     };
     let (changes, words): (Vec<String>, Vec<String>) = args.words.iter().cloned().partition(is_change);
-    if changes.is_empty() {
+    if changes.is_empty() && !args.list {
         bail!("at least one {} update is required", field.trim_end_matches('s'));
     }
-    let client = session.client()?;
-    let found = args.select.objects(&words, session).await?;
-    for (kind, current) in found {
-        let (patch, done) = make_patch(field, &changes, &current, &args)?;
-        let path = kind.resource().item(object::namespace(&current), object::name(&current), None);
-        let path =
-            format!("{path}?fieldManager=kubectl-{}", if field == "labels" { "label" } else { "annotate" });
-        let after = match patch {
-            Some(patch) => {
-                client
-                    .request(Method::PATCH, &path, Some("application/merge-patch+json"), Some(&patch))
-                    .await?
-            }
-            None => current,
+    if args.local {
+        return change_documents(field, &changes, &args, session).await;
+    }
+    let mut tally = Tally::default();
+    for (kind, current) in find(&words, &args, session).await? {
+        let changed = change_one(field, &changes, (&kind, current), &args, session).await;
+        tally.note(changed);
+    }
+    tally.finish(session)
+}
+
+/// The objects that words, flags and documents mean, as they are now.
+async fn find(
+    words: &[String],
+    args: &ChangeArgs,
+    session: &mut Session,
+) -> anyhow::Result<Vec<(ApiKind, Value)>> {
+    if args.files.is_empty() {
+        return args.select.objects(words, session).await;
+    }
+    let discovery = session.discovery().await?;
+    let (client, own) = (session.client()?, session.namespace()?);
+    let mut found = Vec::new();
+    for document in args.files.read(session).await? {
+        let kind = discovery.of_document(&document)?.clone();
+        let namespace = object::namespace(&document).unwrap_or(&own);
+        let current = get::read(&client, &kind, namespace, manifest::name_of(&document)?).await?;
+        found.push((kind, current));
+    }
+    Ok(found)
+}
+
+async fn change_one(
+    field: &str,
+    changes: &[String],
+    (kind, current): (&ApiKind, Value),
+    args: &ChangeArgs,
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    if args.list {
+        for (key, value) in object::string_map(&current, &format!("metadata.{field}")) {
+            session.say(&format!("{key}={value}"))?;
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+    }
+    let (patch, done) = make_patch(field, changes, &current, args)?;
+    let dry_run = args.dry.dry_run;
+    let after = match patch {
+        None => current,
+        Some(patch) if dry_run == DryRun::Client => merge_patch(&current, &patch),
+        Some(patch) => {
+            let path = kind.resource().item(object::namespace(&current), object::name(&current), None);
+            let verb = if field == "labels" { "kubectl-label" } else { "kubectl-annotate" };
+            let query = dry_run.query_of(args.field_manager.as_deref().unwrap_or(verb));
+            let content_type = Some("application/merge-patch+json");
+            let client = session.client()?;
+            client.request(Method::PATCH, &format!("{path}?{query}"), content_type, Some(&patch)).await?
+        }
+    };
+    print_done(session, &args.output, kind, &after, &dry_run.done(done))
+}
+
+/// `--local`: documents in, documents out.
+async fn change_documents(
+    field: &str,
+    changes: &[String],
+    args: &ChangeArgs,
+    session: &mut Session,
+) -> anyhow::Result<ExitStatus> {
+    if args.files.is_empty() {
+        bail!("one or more files must be specified as -f when --local is set");
+    }
+    let form = match args.output.form(session)? {
+        Form::Table { .. } => Form::Yaml,
+        form => form,
+    };
+    for document in args.files.read(session).await? {
+        let (patch, _) = make_patch(field, changes, &document, args)?;
+        let document = match patch {
+            Some(patch) => merge_patch(&document, &patch),
+            None => document,
         };
-        print_done(session, &args.output, &kind, &after, done)?;
+        print_objects(session, &form, vec![document], false, args.output.show_managed_fields)?;
     }
     Ok(ExitStatus::SUCCESS)
 }

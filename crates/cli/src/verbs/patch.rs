@@ -3,15 +3,21 @@
 use anyhow::{Context as _, bail};
 use clap::Args;
 use http::Method;
-use pierhead_client::yaml;
+use pierhead_api::patch::{PatchSchema, json_patch, merge_patch, strategic_merge_patch};
+use pierhead_client::{Client, yaml};
+use serde_json::Value;
 
 use super::get;
 use crate::{
+    discovery::ApiKind,
+    dry_run::{DryRun, DryRunArgs},
     environment::ExitStatus,
+    manifest::{self, FileArgs},
     object,
-    print::output::{OutputArgs, print_done},
+    print::output::{Form, OutputArgs, print_done, print_objects},
     resource_args,
     session::Session,
+    tally::Tally,
 };
 
 /// Change a part of an object
@@ -23,8 +29,10 @@ use crate::{
 #[command(verbatim_doc_comment)]
 pub(crate) struct PatchArgs {
     /// TYPE NAME | TYPE/NAME
-    #[arg(value_name = "TYPE", required = true)]
+    #[arg(value_name = "TYPE")]
     words: Vec<String>,
+    #[command(flatten)]
+    files: FileArgs,
     /// The patch, JSON or YAML
     #[arg(short = 'p', long, value_name = "PATCH", allow_hyphen_values = true)]
     patch: Option<String>,
@@ -32,8 +40,16 @@ pub(crate) struct PatchArgs {
     #[arg(long, value_name = "FILE")]
     patch_file: Option<String>,
     /// json, merge or strategic
-    #[arg(long = "type", default_value = "strategic", value_name = "TYPE")]
+    #[arg(long = "type", default_value = "strategic", value_parser = ["json", "merge", "strategic"], value_name = "TYPE")]
     patch_type: String,
+    /// Print what the documents (-f) would be with it: the server is not asked
+    #[arg(long)]
+    local: bool,
+    #[command(flatten)]
+    dry: DryRunArgs,
+    /// Name to record as the owner of the fields
+    #[arg(long, default_value = "kubectl-patch", value_name = "NAME")]
+    field_manager: String,
     /// Change this subresource
     #[arg(long, value_name = "NAME")]
     subresource: Option<String>,
@@ -50,22 +66,101 @@ pub(crate) async fn run(args: PatchArgs, session: &mut Session) -> anyhow::Resul
     let content_type = match args.patch_type.as_str() {
         "json" => "application/json-patch+json",
         "merge" => "application/merge-patch+json",
-        "strategic" => "application/strategic-merge-patch+json",
-        other => bail!("--type must be one of [json merge strategic], not {other:?}"),
+        _ => "application/strategic-merge-patch+json",
     };
     let documents = yaml::parse_documents(&text).with_context(|| format!("unable to parse {text:?}"))?;
     let [patch] = documents.as_slice() else { bail!("unable to parse {text:?}: expected one document") };
+    if args.local {
+        return patch_documents(&args, patch, session).await;
+    }
+    let mut tally = Tally::default();
+    for (kind, namespace, name) in targets(&args, session).await? {
+        let client = session.client()?;
+        let patched = patch_one(&client, (&kind, &namespace, &name), content_type, patch, &args).await;
+        if let Some((after, done)) = tally.note(patched) {
+            print_done(session, &args.output, &kind, &after, &args.dry.dry_run.done(done))?;
+        }
+    }
+    tally.finish(session)
+}
+
+async fn targets(args: &PatchArgs, session: &mut Session) -> anyhow::Result<Vec<(ApiKind, String, String)>> {
     let discovery = session.discovery().await?;
-    let (kind, name) = resource_args::parse_one(&discovery, &args.words)?;
-    let namespace = session.namespace()?;
-    let client = session.client()?;
-    let before = get::read(&client, &kind, &namespace, &name).await?;
-    let path = kind.resource().item(Some(&namespace), &name, args.subresource.as_deref());
-    let query = "fieldManager=kubectl-patch";
-    let after =
-        client.request(Method::PATCH, &format!("{path}?{query}"), Some(content_type), Some(patch)).await?;
+    let own = session.namespace()?;
+    if args.files.is_empty() {
+        let (kind, name) = resource_args::parse_one(&discovery, &args.words)?;
+        return Ok(vec![(kind, own, name)]);
+    }
+    let mut found = Vec::new();
+    for document in args.files.read(session).await? {
+        let kind = discovery.of_document(&document)?.clone();
+        let namespace = object::namespace(&document).unwrap_or(&own).to_owned();
+        found.push((kind, namespace, manifest::name_of(&document)?.to_owned()));
+    }
+    Ok(found)
+}
+
+/// The object afterwards, and what to say about it.
+async fn patch_one(
+    client: &Client,
+    (kind, namespace, name): (&ApiKind, &str, &str),
+    content_type: &str,
+    patch: &Value,
+    args: &PatchArgs,
+) -> anyhow::Result<(Value, &'static str)> {
+    let before = get::read(client, kind, namespace, name).await?;
+    let dry_run = args.dry.dry_run;
+    if dry_run == DryRun::Client {
+        let after = locally(&before, kind, &args.patch_type, patch)?;
+        let done = if after == before { "patched (no change)" } else { "patched" };
+        return Ok((after, done));
+    }
+    let path = kind.resource().item(kind.scope(namespace), name, args.subresource.as_deref());
+    let path = format!("{path}?{}", dry_run.query_of(&args.field_manager));
+    let after = client.request(Method::PATCH, &path, Some(content_type), Some(patch)).await?;
     let version = |value| object::text(value, "metadata.resourceVersion").to_owned();
-    let done = if version(&before) == version(&after) { "patched (no change)" } else { "patched" };
-    print_done(session, &args.output, &kind, &after, done)?;
+    let is_same = match dry_run {
+        DryRun::None => version(&before) == version(&after),
+        _ => before == after,
+    };
+    Ok((after, if is_same { "patched (no change)" } else { "patched" }))
+}
+
+/// `--local`: documents in, documents out.
+async fn patch_documents(
+    args: &PatchArgs,
+    patch: &Value,
+    session: &mut Session,
+) -> anyhow::Result<ExitStatus> {
+    if args.files.is_empty() {
+        bail!("one or more files must be specified as -f when --local is set");
+    }
+    let form = match args.output.form(session)? {
+        Form::Table { .. } => Form::Yaml,
+        form => form,
+    };
+    for document in args.files.read(session).await? {
+        let group = object::text(&document, "apiVersion").split_once('/').map_or("", |(group, _)| group);
+        let schema = PatchSchema::of(group, object::text(&document, "kind"));
+        let after = patch_with(&document, &args.patch_type, patch, &schema)?;
+        print_objects(session, &form, vec![after], false, args.output.show_managed_fields)?;
+    }
     Ok(ExitStatus::SUCCESS)
+}
+
+fn locally(before: &Value, kind: &ApiKind, patch_type: &str, patch: &Value) -> anyhow::Result<Value> {
+    patch_with(before, patch_type, patch, &PatchSchema::of(&kind.group, &kind.kind))
+}
+
+fn patch_with(
+    before: &Value,
+    patch_type: &str,
+    patch: &Value,
+    schema: &PatchSchema,
+) -> anyhow::Result<Value> {
+    Ok(match patch_type {
+        "json" => json_patch(before, patch)?,
+        "merge" => merge_patch(before, patch),
+        _ => strategic_merge_patch(before, patch, schema)?,
+    })
 }

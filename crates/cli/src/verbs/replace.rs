@@ -3,33 +3,55 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use bytes::Bytes;
 use clap::Args;
 use http::Method;
-use pierhead_client::{Client, ClientError};
+use pierhead_client::{ApiRequest, Client, ClientError};
 use serde_json::Value;
 
 use super::{
-    create::{CreateOptions, post, put},
+    apply,
+    create::{CreateOptions, post, put_part},
     delete,
 };
 use crate::{
     discovery::ApiKind,
     dry_run::DryRun,
     environment::ExitStatus,
+    error,
     manifest::{self, FileArgs},
     object,
     print::output::print_done,
-    session::Session,
+    session::{Session, parse_timeout},
+    tally::Tally,
 };
 
 /// Replace objects by documents
+///
+/// Examples:
+///   replace -f app.yaml
+///   get is/myimage -o yaml | sed 's/local: false/local: true/' | replace -f -
+///   replace --force -f app.yaml
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct ReplaceArgs {
     #[command(flatten)]
     files: FileArgs,
     /// Delete the object and create it anew
     #[arg(long)]
     force: bool,
+    /// Seconds until the old object must be gone (with --force)
+    #[arg(long, value_name = "SECONDS")]
+    grace_period: Option<u64>,
+    /// Longest wait for the old object to go (with --force), such as 30s
+    #[arg(long, value_name = "DURATION")]
+    timeout: Option<String>,
+    /// Replace this subresource
+    #[arg(long, conflicts_with = "force", value_name = "NAME")]
+    subresource: Option<String>,
+    /// PUT the file to this path of the server and print the answer
+    #[arg(long, conflicts_with = "force", value_name = "PATH")]
+    raw: Option<String>,
     #[command(flatten)]
     options: CreateOptions,
 }
@@ -45,20 +67,63 @@ pub(crate) async fn run(args: ReplaceArgs, session: &mut Session) -> anyhow::Res
             "--dry-run=server doesn't work with --force: the new object cannot be tried while the old one is there"
         );
     }
-    for mut document in args.files.read(session)? {
-        let discovery = session.discovery().await?;
-        let kind = discovery.of_document(&document)?.clone();
-        manifest::name_of(&document)?;
-        let namespace = manifest::prepare(session, &kind, &mut document)?;
-        let (client, query) = (session.client()?, options.query());
-        let stored = match (dry_run, args.force) {
-            (DryRun::Client, _) => document,
-            (_, true) => anew(&client, &kind, namespace.as_deref(), document, &query).await?,
-            (_, false) => replace(&client, &kind, namespace.as_deref(), document, &query).await?,
+    if let Some(path) = &args.raw {
+        let [file] = args.files.filenames.as_slice() else {
+            bail!("--raw can only use a single local file or stdin")
         };
-        print_done(session, &options.output, &kind, &stored, &dry_run.done("replaced"))?;
+        let body = session.read_file(file)?;
+        let answer = session.client()?.send(ApiRequest::new(Method::PUT, path, Bytes::from(body))).await?;
+        session.print_data(&String::from_utf8_lossy(&answer.body))?;
+        return Ok(ExitStatus::SUCCESS);
     }
-    Ok(ExitStatus::SUCCESS)
+    let limit = args.timeout.as_deref().map(parse_timeout).transpose()?.flatten().unwrap_or(GONE_WITHIN);
+    let patience = Patience { grace: args.grace_period.unwrap_or(0), limit };
+    let mut tally = Tally::default();
+    for document in args.files.read(session).await? {
+        tally.note(replace_one(document, &args, &options, patience, session).await);
+    }
+    tally.finish(session)
+}
+
+/// How a deletion is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Seconds until the object must be gone.
+    grace: u64,
+    /// Longest wait.
+    limit: Duration,
+}
+
+impl Patience {
+    /// At once.
+    pub(super) const NONE: Self = Self { grace: 0, limit: GONE_WITHIN };
+}
+
+async fn replace_one(
+    mut document: Value,
+    args: &ReplaceArgs,
+    options: &CreateOptions,
+    patience: Patience,
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    let discovery = session.discovery().await?;
+    let kind = discovery.of_document(&document)?.clone();
+    manifest::name_of(&document)?;
+    let namespace = manifest::prepare(session, &kind, &mut document)?;
+    if options.saves_config() {
+        apply::remember(&mut document);
+    }
+    let dry_run = options.dry_run();
+    let (client, query, scope) = (session.client()?, options.query(), namespace.as_deref());
+    let stored = match (dry_run, args.force) {
+        (DryRun::Client, _) => document,
+        (_, true) => anew(&client, &kind, scope, document, (&query, patience)).await?,
+        (_, false) => {
+            let subresource = args.subresource.as_deref();
+            replace(&client, &kind, scope, document, (&query, subresource)).await?
+        }
+    };
+    print_done(session, &options.output, &kind, &stored, &dry_run.done("replaced"))
 }
 
 /// Puts a document in the place of an object; of the state that there is, unless the document names one.
@@ -67,7 +132,7 @@ async fn replace(
     kind: &ApiKind,
     namespace: Option<&str>,
     mut document: Value,
-    query: &str,
+    (query, subresource): (&str, Option<&str>),
 ) -> Result<Value, ClientError> {
     let path = kind.resource().item(namespace, object::name(&document), None);
     let has_version = !object::text(&document, "metadata.resourceVersion").is_empty();
@@ -79,7 +144,7 @@ async fn replace(
             let version = object::text(&current, "metadata.resourceVersion").to_owned();
             object::set_text(&mut document, "metadata.resourceVersion", &version);
         }
-        match put(client, kind, namespace, &document, query).await {
+        match put_part(client, kind, namespace, &document, (query, subresource)).await {
             Err(error) if error.code() == Some(409) && !has_version && attempts < 5 => {}
             answered => return answered,
         }
@@ -87,20 +152,23 @@ async fn replace(
 }
 
 /// Deletes the object, waits until it is gone and creates it as the document says.
-async fn anew(
+pub(super) async fn anew(
     client: &Client,
     kind: &ApiKind,
     namespace: Option<&str>,
     mut document: Value,
-    query: &str,
+    (query, patience): (&str, Patience),
 ) -> anyhow::Result<Value> {
     let path = kind.resource().item(namespace, object::name(&document), None);
-    match delete::delete_now(client, &path).await {
+    match delete::delete_within(client, &path, patience.grace).await {
         Ok(uid) => {
             let gone = delete::wait_until_gone(client, &path, &uid);
-            match tokio::time::timeout(GONE_WITHIN, gone).await {
+            match tokio::time::timeout(patience.limit, gone).await {
                 Ok(gone) => gone?,
-                Err(_elapsed) => bail!("timed out waiting for {:?} to be deleted", object::name(&document)),
+                Err(_elapsed) => {
+                    let text = format!("timed out waiting for {:?} to be deleted", object::name(&document));
+                    return Err(error::TimedOut(text).into());
+                }
             }
         }
         Err(error) if error.is_not_found() => {}

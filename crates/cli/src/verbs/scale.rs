@@ -13,10 +13,11 @@ use crate::{
     deployments::number,
     discovery::ApiKind,
     environment::ExitStatus,
+    error,
     manifest::{self, FileArgs},
     object,
     print::output::{OutputArgs, print_done},
-    resource_args::SelectArgs,
+    resource_args::{Named, SelectArgs},
     session::{Session, parse_timeout},
 };
 
@@ -55,8 +56,10 @@ pub(crate) async fn run(args: ScaleArgs, session: &mut Session) -> anyhow::Resul
     let discovery = session.discovery().await?;
     let (client, namespace) = (session.client()?, session.namespace()?);
     let mut targets = Vec::new();
-    for document in if args.files.is_empty() { Vec::new() } else { args.files.read(session)? } {
-        targets.push((discovery.of_document(&document)?.clone(), manifest::name_of(&document)?.to_owned()));
+    for document in if args.files.is_empty() { Vec::new() } else { args.files.read(session).await? } {
+        let kind = discovery.of_document(&document)?.clone();
+        let own = object::namespace(&document).unwrap_or(&namespace).to_owned();
+        targets.push(Named { kind, namespace: own, name: manifest::name_of(&document)?.to_owned() });
     }
     if !args.words.is_empty() {
         targets.extend(args.select.names(&args.words, session).await?);
@@ -64,22 +67,22 @@ pub(crate) async fn run(args: ScaleArgs, session: &mut Session) -> anyhow::Resul
     if targets.is_empty() {
         bail!("no objects passed to scale");
     }
-    for (kind, name) in &targets {
-        let scaled = scale(&client, kind, &namespace, name, &args).await?;
+    for Named { kind, namespace, name } in &targets {
+        let scaled = scale(&client, kind, namespace, name, &args).await?;
         let mut shown = scaled.clone();
         object::set_text(&mut shown, "metadata.name", name);
         print_done(session, &args.output, kind, &shown, "scaled")?;
     }
     if let Some(limit) = args.timeout.as_deref().map(parse_timeout).transpose()?.flatten() {
         let waiting = async {
-            for (kind, name) in &targets {
+            for Named { kind, namespace, name } in &targets {
                 wait(&client, kind, &namespace, name, args.replicas).await?;
             }
             Ok::<(), ClientError>(())
         };
         match tokio::time::timeout(limit, waiting).await {
             Ok(ended) => ended?,
-            Err(_elapsed) => bail!("timed out waiting for the condition"),
+            Err(_elapsed) => return Err(error::TimedOut("timed out waiting for the condition".to_owned()).into()),
         }
     }
     Ok(ExitStatus::SUCCESS)

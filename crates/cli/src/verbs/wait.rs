@@ -7,7 +7,6 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::{
-    discovery::ApiKind,
     environment::ExitStatus,
     follow::Followed,
     manifest::{self, FileArgs},
@@ -16,7 +15,7 @@ use crate::{
         jsonpath::{JsonPath, write_value},
         output::say_done,
     },
-    resource_args::SelectArgs,
+    resource_args::{Named, SelectArgs},
     session::{Session, parse_timeout},
 };
 
@@ -66,7 +65,7 @@ pub(crate) async fn run(args: WaitArgs, session: &mut Session) -> anyhow::Result
     }
     let client = session.client()?;
     let mut late = false;
-    for (kind, namespace, name) in targets {
+    for Named { kind, namespace, name } in targets {
         let mut followed = Followed::new(&client, &kind.resource(), kind.scope(&namespace), &name);
         let waiting = async {
             let mut first = true;
@@ -107,23 +106,23 @@ pub(crate) async fn run(args: WaitArgs, session: &mut Session) -> anyhow::Result
             },
         )?;
     }
-    Ok(if late { ExitStatus::FAILURE } else { ExitStatus::SUCCESS })
+    Ok(if late { ExitStatus::TIMED_OUT } else { ExitStatus::SUCCESS })
 }
 
-async fn targets(args: &WaitArgs, session: &mut Session) -> anyhow::Result<Vec<(ApiKind, String, String)>> {
+async fn targets(args: &WaitArgs, session: &mut Session) -> anyhow::Result<Vec<Named>> {
     let discovery = session.discovery().await?;
     let namespace = session.namespace()?;
     if !args.files.is_empty() {
         let mut found = Vec::new();
-        for document in args.files.read(session)? {
+        for document in args.files.read(session).await? {
             let kind = discovery.of_document(&document)?.clone();
             let own = object::namespace(&document).unwrap_or(&namespace).to_owned();
-            found.push((kind, own, manifest::name_of(&document)?.to_owned()));
+            let name = manifest::name_of(&document)?.to_owned();
+            found.push(Named { kind, namespace: own, name });
         }
         return Ok(found);
     }
-    let named = args.select.names(&args.words, session).await?;
-    Ok(named.into_iter().map(|(kind, name)| (kind, namespace.clone(), name)).collect())
+    args.select.names(&args.words, session).await
 }
 
 fn parse(what: &str) -> anyhow::Result<Goal> {

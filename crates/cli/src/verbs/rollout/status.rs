@@ -8,6 +8,7 @@ use super::ConfigWords;
 use crate::{
     deployments::{self, latest_version, number},
     environment::ExitStatus,
+    error,
     follow::Followed,
     object,
     session::{Session, parse_timeout},
@@ -81,7 +82,7 @@ pub(crate) async fn run(args: StatusArgs, session: &mut Session) -> anyhow::Resu
         None => following.await,
         Some(deadline) => match tokio::time::timeout(deadline, following).await {
             Ok(ended) => ended,
-            Err(_elapsed) => bail!("timed out waiting for the condition"),
+            Err(_elapsed) => return Err(error::TimedOut("timed out waiting for the condition".to_owned()).into()),
         },
     }
 }
