@@ -216,7 +216,7 @@ impl<'a> Request<'a> {
         let method = parameters.get("code_challenge_method").unwrap_or_default();
         match parameters.get("code_challenge").map(|challenge| Pkce::parse(challenge, method)) {
             Some(None) => return Err(request.refuse("invalid_request", "code_challenge invalid (rfc7636)")),
-            None if response_type == ResponseType::Code && client.is_public() => {
+            None if response_type == ResponseType::Code && client.needs_proof_key() => {
                 let text = "code_challenge (rfc7636) required for public clients";
                 return Err(request.refuse("invalid_request", text));
             }

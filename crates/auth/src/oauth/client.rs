@@ -110,6 +110,13 @@ impl Client {
         self.secrets.is_empty()
     }
 
+    /// Whether a code is given out only for a proof key (RFC 7636): to clients that cannot prove themselves. One that is
+    /// challenged reads the code from the answer to its own request, where nobody else sees it, and some of these
+    /// clients ask without a proof key.
+    pub fn needs_proof_key(&self) -> bool {
+        self.is_public() && !self.responds_with_challenges
+    }
+
     /// Whether `secret` is one of the client's. A public client proves nothing: its secret is the empty one.
     pub fn accepts_secret(&self, secret: &str) -> bool {
         if self.is_public() {

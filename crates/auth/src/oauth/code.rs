@@ -238,7 +238,7 @@ impl Presented<'_> {
         match pkce {
             Some(pkce) if !pkce.accepts(self.verifier) => Some("the code verifier is wrong"),
             None if !stored.code_challenge.is_empty() => Some("its challenge cannot be read"),
-            None if self.client.is_public() => Some("the client must use a proof key"),
+            None if self.client.needs_proof_key() => Some("the client must use a proof key"),
             _ => None,
         }
     }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use jiff::SignedDuration;
 use pierhead_auth::oauth::{
-    BROWSER_CLIENT, CHALLENGING_CLIENT, CodeRequest, LoginError, Pkce, Redemption, User, parse_scopes,
+    BROWSER_CLIENT, CHALLENGING_CLIENT, CLI_CLIENT, CodeRequest, LoginError, Pkce, Redemption, User,
+    parse_scopes,
 };
 use pierhead_auth::password::{Htpasswd, IdentityProvider, ProviderKind};
 use pierhead_auth::{Attributes, Auth, Config, oauth_object_name};
@@ -201,12 +202,30 @@ async fn a_code_is_redeemed_once_by_who_asked_for_it() {
         "the redirect URI is another",
     )
     .await;
-    check(None, &client, &|_| {}, "the client must use a proof key").await;
 
     let late = code(pkce()).await;
     cluster.clock.advance(SignedDuration::from_secs(300));
     let refused = auth.redeem_code(&client, good(redirect_uri, &late)).await.unwrap_err();
     assert_eq!(refused.to_string(), "the code is not valid: its time is over");
+}
+
+#[tokio::test]
+async fn only_who_reads_the_code_from_its_own_answer_needs_no_proof_key() {
+    let cluster = open_cluster().await;
+    let auth = &cluster.auth;
+    let user = auth.login("dev", "x", None).await.unwrap();
+    for (name, redeemed) in [(CHALLENGING_CLIENT, true), (CLI_CLIENT, false)] {
+        let client = auth.oauth_client(name).unwrap().unwrap();
+        let redirect_uri = "http://127.0.0.1/callback";
+        let redirect_uri = client.redirect_uri(None).unwrap_or(redirect_uri).to_owned();
+        let (scopes, state) = (vec!["user:full".to_owned()], String::new());
+        let request = CodeRequest { scopes, redirect_uri: redirect_uri.clone(), state, pkce: None };
+        let code = auth.grant_code(&client, &user, request).await.unwrap().into_exposed();
+        let answer = auth.redeem_code(&client, good(&redirect_uri, &code)).await;
+        let text = "the code is not valid: the client must use a proof key";
+        let expected = if redeemed { Ok(()) } else { Err(text.to_owned()) };
+        assert_eq!(answer.map(|_| ()).map_err(|error| error.to_string()), expected, "{name}");
+    }
 }
 
 #[tokio::test]
