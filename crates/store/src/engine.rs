@@ -126,6 +126,11 @@ pub(crate) trait Engine: Send + Sync {
     /// Calls `look` exactly once, with the newest state or with a view that only fails.
     fn read(&self, look: &mut dyn FnMut(&dyn View));
 
+    /// Whether all sealed records have the first key's wrapping.
+    fn is_resealed(&self) -> bool {
+        true
+    }
+
     /// No more reading and writing after this; what is open is closed, what is locked is released.
     fn close(&self);
 }

@@ -91,6 +91,23 @@ pub enum StoreError {
         #[source]
         source: Arc<RecordError>,
     },
+    /// The database is sealed with a key that was not given, or not this one.
+    #[error(
+        "{path} is sealed with the key {key}, which is not among the given ones; \
+         name the file that has it, or what is sealed is lost"
+    )]
+    SealKeyMissing {
+        /// The database file.
+        path: PathBuf,
+        /// The key's name.
+        key: String,
+    },
+    /// A record cannot be unsealed: it was changed on the disk, moved to another row, or its key is gone.
+    #[error("a record of the table `{table}` cannot be unsealed")]
+    Sealed {
+        /// The table's name.
+        table: String,
+    },
     /// There is no room on the disk. Nothing was written, reading goes on, and writing does once there is room.
     #[error("the disk is full")]
     Full,

@@ -213,6 +213,12 @@ impl KeyRange {
         Self { start, end }
     }
 
+    /// The keys whose encoding begins with these bytes.
+    pub(crate) fn of_prefix(start: Vec<u8>) -> Self {
+        let end = first_beyond(&start);
+        Self { start, end }
+    }
+
     /// The part of this range that comes after `key`: how a listing goes on from its last row.
     #[must_use]
     pub fn after(self, key: &impl Key) -> Self {

@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn changes_beyond_so_many_bytes_go_from_the_disk() {
         let directory = tempfile::tempdir().unwrap();
-        let (_engine, writer, _) = SqliteEngine::open(directory.path(), &[NOTES.name()]).unwrap();
+        let (_engine, writer, _) = SqliteEngine::open(directory.path(), &[NOTES.name()], None).unwrap();
         check(writer);
     }
 }

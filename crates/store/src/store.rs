@@ -18,6 +18,7 @@ use crate::objects::OBJECTS;
 use crate::published::Published;
 use crate::retention::Retention;
 use crate::revision::Revision;
+use crate::seal::Sealing;
 use crate::table::{Change, TableName};
 use crate::transaction::{ReadTx, WriteTx};
 use crate::writer::{Job, QUEUE, Write, WriterThread};
@@ -43,11 +44,34 @@ impl Store {
     /// [`OBJECTS`] is always among them. Only one process can have a directory open. Fails on network file
     /// systems, on a database that is not ours, and where a store was and its database is gone.
     pub fn open(directory: &Path, clock: SharedClock, tables: &[TableName]) -> Result<Self, StoreError> {
+        Self::open_with(directory, clock, tables, None)
+    }
+
+    /// As [`Store::open`]; some records are sealed on the disk. What was stored before in the clear is sealed first,
+    /// which may take a while; what another key wraps is wrapped by the first one in the background.
+    ///
+    /// # Errors
+    /// Also [`StoreError::SealKeyMissing`]: something is sealed with a key that is not given.
+    pub fn open_sealed(
+        directory: &Path,
+        clock: SharedClock,
+        tables: &[TableName],
+        sealing: Sealing,
+    ) -> Result<Self, StoreError> {
+        Self::open_with(directory, clock, tables, Some(sealing))
+    }
+
+    fn open_with(
+        directory: &Path,
+        clock: SharedClock,
+        tables: &[TableName],
+        sealing: Option<Sealing>,
+    ) -> Result<Self, StoreError> {
         let mut tables = tables.to_vec();
         tables.push(OBJECTS.name());
         tables.sort_unstable();
         tables.dedup();
-        let (engine, writer, marks) = SqliteEngine::open(directory, &tables)?;
+        let (engine, writer, marks) = SqliteEngine::open(directory, &tables, sealing)?;
         let published = Arc::new(Published::new(marks));
         engine.start_checkpoints(Arc::clone(&published))?;
         Self::start(Box::new(engine), writer, published, marks, clock)
@@ -194,6 +218,11 @@ impl Store {
     /// Whether a commit failed and all writes are refused.
     pub fn is_poisoned(&self) -> bool {
         self.shared.published.is_poisoned()
+    }
+
+    /// Whether all sealed records have the first key's wrapping: no other key is needed any more.
+    pub fn is_resealed(&self) -> bool {
+        self.shared.engine.is_resealed()
     }
 
     /// Finishes the writes that are queued, refuses later ones and releases the directory.

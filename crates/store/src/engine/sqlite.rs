@@ -6,6 +6,7 @@
 mod checkpoint;
 mod open;
 mod pool;
+mod reseal;
 mod statements;
 
 use std::fs::File;
@@ -21,12 +22,14 @@ use crate::engine::sqlite::statements::{SqliteView, Statements};
 use crate::engine::{Batch, CommitError, Engine, FailedView, Marks, View, Writer};
 use crate::error::StoreError;
 use crate::published::Published;
+use crate::seal::Sealing;
 use crate::table::TableName;
 
 /// The readers' side.
 pub(crate) struct SqliteEngine {
     pool: Arc<Pool>,
     checkpoints: Mutex<Option<Checkpoints>>,
+    resealing: Mutex<Option<reseal::Background>>,
     /// Held open, and so locked, as long as the store is.
     lock: Mutex<Option<File>>,
 }
@@ -36,15 +39,24 @@ impl SqliteEngine {
     pub(crate) fn open(
         directory: &Path,
         tables: &[TableName],
+        sealing: Option<Sealing>,
     ) -> Result<(Self, SqliteWriter, Marks), StoreError> {
         open::refuse_old_engine()?;
-        let opened = open::open(directory, tables)?;
-        let statements = Arc::new(Statements::new(tables));
+        let sealing = sealing.map(Arc::new);
+        let opened = open::open(directory, tables, sealing.as_deref())?;
+        let resealing = match &sealing {
+            Some(sealing) if opened.to_reseal => {
+                Some(reseal::Background::start(&opened.database, Arc::clone(sealing))?)
+            }
+            _ => None,
+        };
+        let statements = Arc::new(Statements::new(tables, sealing));
         statements.prepare_for(&opened.connection);
         let pool = Arc::new(Pool::new(opened.database, Arc::clone(&statements), opened.marks));
         let engine = Self {
             pool: Arc::clone(&pool),
             checkpoints: Mutex::new(None),
+            resealing: Mutex::new(resealing),
             lock: Mutex::new(Some(opened.lock)),
         };
         let marks = opened.marks;
@@ -69,7 +81,12 @@ impl Engine for SqliteEngine {
         }
     }
 
+    fn is_resealed(&self) -> bool {
+        self.resealing.lock().as_ref().is_none_or(reseal::Background::is_done)
+    }
+
     fn close(&self) {
+        drop(self.resealing.lock().take());
         drop(self.checkpoints.lock().take());
         self.pool.close();
         drop(self.lock.lock().take());
@@ -172,7 +189,7 @@ mod tests {
     #[test]
     fn a_transaction_that_stays_open_is_not_built_on() {
         let directory = tempfile::tempdir().unwrap();
-        let (_engine, mut writer, _) = SqliteEngine::open(directory.path(), &[]).unwrap();
+        let (_engine, mut writer, _) = SqliteEngine::open(directory.path(), &[], None).unwrap();
         writer.begin().unwrap();
         let again = writer.begin();
         assert!(matches!(again, Err(CommitError::Unknown(_))), "{again:?}");

@@ -126,8 +126,8 @@ async fn foreign_files_are_refused() {
     check(&sql("CREATE TABLE cargo (id INTEGER)"), "it belongs to application 0x0");
     check(&sql("PRAGMA application_id = 7; CREATE TABLE a (b)"), "it belongs to application 0x7");
     check(
-        &sql("PRAGMA application_id = 1349084530; PRAGMA user_version = 3; CREATE TABLE a (b)"),
-        "its layout is 3, known is 2",
+        &sql("PRAGMA application_id = 1349084530; PRAGMA user_version = 4; CREATE TABLE a (b)"),
+        "its layout is 4, known is 3",
     );
 }
 

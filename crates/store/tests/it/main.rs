@@ -4,6 +4,7 @@
 
 mod conformance;
 mod disk;
+mod sealing;
 
 use std::sync::Arc;
 

@@ -204,8 +204,8 @@ mod tests {
     use crate::engine::sqlite::statements::Statements;
 
     fn pool(directory: &Path) -> (Pool, Connection) {
-        let opened = open::open(directory, &[]).unwrap();
-        let pool = Pool::new(opened.database, Arc::new(Statements::new(&[])), opened.marks);
+        let opened = open::open(directory, &[], None).unwrap();
+        let pool = Pool::new(opened.database, Arc::new(Statements::new(&[], None)), opened.marks);
         (pool, opened.connection)
     }
 

@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use crate::engine::Marks;
 use crate::engine::sqlite::statements::{self, SCHEMA};
-use crate::engine::sqlite::{checkpoint, failed};
+use crate::engine::sqlite::{checkpoint, failed, reseal};
 use crate::error::StoreError;
+use crate::seal::Sealing;
 use crate::table::TableName;
 
 const DATABASE: &str = "metadata.db";
@@ -25,8 +26,9 @@ const LOCK: &str = "metadata.lock";
 /// `PRAGMA application_id`: "Pier".
 const APPLICATION: i64 = 0x5069_6572;
 /// `PRAGMA user_version`: the layout this release writes. In the first, `marks` had the newest revision after every
-/// commit; now the log has it, so that releases that know only the first must not open it.
-const LAYOUT: i64 = 2;
+/// commit; since the second the log has it. In the third, records may be sealed. Releases that know only earlier ones
+/// must not open it.
+const LAYOUT: i64 = 3;
 const OLDEST_LAYOUT: i64 = 1;
 const OLDEST_ENGINE: i32 = 3_051_003;
 /// How long a statement waits for another connection's lock.
@@ -40,6 +42,8 @@ pub(super) struct Opened {
     pub(super) database: PathBuf,
     pub(super) connection: Connection,
     pub(super) marks: Marks,
+    /// Whether another key than the first wraps some records.
+    pub(super) to_reseal: bool,
 }
 
 /// Versions before 3.51.3 can corrupt the database when the log starts over (dependencies.md 9, row 5).
@@ -50,7 +54,11 @@ pub(super) fn refuse_old_engine() -> Result<(), StoreError> {
     Ok(())
 }
 
-pub(super) fn open(directory: &Path, tables: &[TableName]) -> Result<Opened, StoreError> {
+pub(super) fn open(
+    directory: &Path,
+    tables: &[TableName],
+    sealing: Option<&Sealing>,
+) -> Result<Opened, StoreError> {
     for table in tables {
         let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
         if table.name.is_empty() || !table.name.bytes().all(allowed) {
@@ -74,6 +82,13 @@ pub(super) fn open(directory: &Path, tables: &[TableName]) -> Result<Opened, Sto
     let connection = connect(&database)?;
     refuse_foreign(&connection, &database)?;
     let marks = migrate(&connection, tables)?;
+    let mut to_reseal = reseal::check(&connection, sealing, &database)?;
+    if let Some(sealing) = sealing.filter(|_| to_reseal)
+        && reseal::has_clear(&connection)?
+    {
+        reseal::seal_clear(&connection, sealing)?;
+        to_reseal = false;
+    }
     if !was_made {
         // The database is on the disk with its directory entry before the lock file vouches for it.
         sync_directory(directory)?;
@@ -81,7 +96,7 @@ pub(super) fn open(directory: &Path, tables: &[TableName]) -> Result<Opened, Sto
         writeln!(lock, "{}", marks.history).and_then(|()| lock.sync_all()).map_err(file("write", &path))?;
         sync_directory(directory)?;
     }
-    Ok(Opened { lock, database, connection, marks })
+    Ok(Opened { lock, database, connection, marks, to_reseal })
 }
 
 fn file<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StoreError + 'a {

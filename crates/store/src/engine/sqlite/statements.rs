@@ -1,5 +1,6 @@
 //! The schema, and every statement that reads or changes rows.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::engine::{Batch, LogPart, Marks, Order, Row, View};
 use crate::error::StoreError;
 use crate::key::KeyRange;
 use crate::revision::Revision;
+use crate::seal::{self, Sealing};
 use crate::table::{Change, TableName};
 
 /// Tables every store has. `marks` has one row.
@@ -23,6 +25,10 @@ pub(super) const SCHEMA: &str = "
         revision INTEGER NOT NULL,
         compacted INTEGER NOT NULL,
         history TEXT NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS seals (
+        key_id TEXT PRIMARY KEY,
+        proof BLOB NOT NULL
     );
     CREATE TABLE IF NOT EXISTS change_log (
         revision INTEGER PRIMARY KEY,
@@ -101,14 +107,37 @@ impl TableStatements {
 /// The statements of a store's tables.
 pub(super) struct Statements {
     tables: HashMap<&'static str, TableStatements>,
+    sealing: Option<Arc<Sealing>>,
 }
 
 /// What failed, and how.
 type Failure = (&'static str, rusqlite::Error);
 
 impl Statements {
-    pub(super) fn new(tables: &[TableName]) -> Self {
-        Self { tables: tables.iter().map(|table| (table.name, TableStatements::new(*table))).collect() }
+    pub(super) fn new(tables: &[TableName], sealing: Option<Arc<Sealing>>) -> Self {
+        let tables = tables.iter().map(|table| (table.name, TableStatements::new(*table))).collect();
+        Self { tables, sealing }
+    }
+
+    /// A record as it goes to the disk.
+    fn written<'r>(
+        &self,
+        table: &str,
+        key: &[u8],
+        record: &'r [u8],
+    ) -> Result<Cow<'r, [u8]>, rusqlite::Error> {
+        match self.sealing.as_deref().filter(|sealing| sealing.covers(table, key)) {
+            None => Ok(Cow::Borrowed(record)),
+            Some(sealing) => sealing
+                .seal(table, key, record)
+                .map(Cow::Owned)
+                .map_err(|source| rusqlite::Error::ToSqlConversionFailure(Box::new(source))),
+        }
+    }
+
+    /// A record as it was before it went to the disk.
+    fn read(&self, table: &str, key: &[u8], record: Bytes) -> Result<Bytes, StoreError> {
+        seal::opened(self.sealing.as_deref(), table, key, record)
     }
 
     /// Makes room on a connection for all of them, so that none is parsed twice.
@@ -131,38 +160,50 @@ impl Statements {
             let mut delete = connection.prepare_cached(&statements.delete).map_err(during)?;
             for (key, value) in rows {
                 match value {
-                    Some(value) => put.execute(params![&key[..], &value[..]]),
+                    Some(value) => self
+                        .written(table.name, key, value)
+                        .and_then(|value| put.execute(params![&key[..], &value[..]])),
                     None => delete.execute([&key[..]]),
                 }
                 .map_err(during)?;
             }
         }
-        log_changes(connection, batch, marks).map_err(|source| ("write the change log", source))
+        self.log_changes(connection, batch, marks).map_err(|source| ("write the change log", source))
     }
-}
 
-fn log_changes(connection: &Connection, batch: &Batch, marks: Marks) -> Result<(), rusqlite::Error> {
-    if !batch.changes.is_empty() {
-        let mut add = connection.prepare_cached(ADD_CHANGE)?;
-        let at = batch.at.as_millisecond();
-        for change in &batch.changes {
-            let (value, previous) = (change.value.as_deref(), change.previous.as_deref());
-            add.execute(params![
-                number(change.revision),
-                at,
-                &*change.table,
-                &change.key[..],
-                value,
-                previous
-            ])?;
+    fn log_changes(
+        &self,
+        connection: &Connection,
+        batch: &Batch,
+        marks: Marks,
+    ) -> Result<(), rusqlite::Error> {
+        if !batch.changes.is_empty() {
+            let mut add = connection.prepare_cached(ADD_CHANGE)?;
+            let at = batch.at.as_millisecond();
+            for change in &batch.changes {
+                let written = |record: &Option<Bytes>| {
+                    let written =
+                        record.as_ref().map(|record| self.written(&change.table, &change.key, record));
+                    written.transpose().map(|written| written.map(Cow::into_owned))
+                };
+                let (value, previous) = (written(&change.value)?, written(&change.previous)?);
+                add.execute(params![
+                    number(change.revision),
+                    at,
+                    &*change.table,
+                    &change.key[..],
+                    value,
+                    previous
+                ])?;
+            }
         }
+        if let Some(compact_to) = batch.compact_to.filter(|compact_to| *compact_to > marks.compacted) {
+            connection.prepare_cached(DROP_CHANGES)?.execute([number(compact_to)])?;
+            let newest = batch.changes.last().map_or(marks.revision, |change| change.revision);
+            connection.prepare_cached(SET_COMPACTED)?.execute([number(compact_to), number(newest)])?;
+        }
+        Ok(())
     }
-    if let Some(compact_to) = batch.compact_to.filter(|compact_to| *compact_to > marks.compacted) {
-        connection.prepare_cached(DROP_CHANGES)?.execute([number(compact_to)])?;
-        let newest = batch.changes.last().map_or(marks.revision, |change| change.revision);
-        connection.prepare_cached(SET_COMPACTED)?.execute([number(compact_to), number(newest)])?;
-    }
-    Ok(())
 }
 
 /// Runs a statement without parameters and rows, which is parsed once.
@@ -251,6 +292,15 @@ impl<'a> SqliteView<'a> {
         }
         Ok(changes)
     }
+
+    fn clear(&self, mut change: Change) -> Result<Change, StoreError> {
+        for record in [&mut change.value, &mut change.previous] {
+            if let Some(sealed) = record.take() {
+                *record = Some(self.statements.read(&change.table, &change.key, sealed)?);
+            }
+        }
+        Ok(change)
+    }
 }
 
 fn sql_limit(limit: usize) -> i64 {
@@ -269,7 +319,8 @@ impl View for SqliteView<'_> {
     fn get(&self, table: TableName, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let sql = &self.statements.of(table)?.get;
         let read = || self.connection.prepare_cached(sql)?.query_row([key], |row| bytes(row, 0)).optional();
-        read().map_err(|source| failed("read a row", source))
+        let found = read().map_err(|source| failed("read a row", source))?;
+        found.map(|record| self.statements.read(table.name, key, record)).transpose()
     }
 
     fn has(&self, table: TableName, key: &[u8]) -> Result<bool, StoreError> {
@@ -292,7 +343,13 @@ impl View for SqliteView<'_> {
             (Order::Descending, Some(_)) => &statements.descending,
             (Order::Descending, None) => &statements.descending_from_end,
         };
-        self.rows(sql, range, sql_limit(limit)).map_err(|source| failed("read a range of rows", source))
+        let rows = self.rows(sql, range, sql_limit(limit));
+        let rows = rows.map_err(|source| failed("read a range of rows", source))?;
+        let clear = |(key, record): Row| {
+            let record = self.statements.read(table.name, &key, record)?;
+            Ok((key, record))
+        };
+        rows.into_iter().map(clear).collect()
     }
 
     fn count(&self, table: TableName, range: &KeyRange) -> Result<u64, StoreError> {
@@ -311,7 +368,9 @@ impl View for SqliteView<'_> {
     }
 
     fn log(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
-        self.changes(after, sql_limit(limit)).map_err(|source| failed("read the change log", source))
+        let changes = self.changes(after, sql_limit(limit));
+        let changes = changes.map_err(|source| failed("read the change log", source))?;
+        changes.into_iter().map(|change| self.clear(change)).collect()
     }
 
     fn log_part(&self, after: Revision, wanted: LogPart) -> Result<LogPart, StoreError> {
