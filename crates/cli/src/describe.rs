@@ -20,6 +20,7 @@ mod route;
 mod secret;
 mod service;
 mod service_account;
+mod user;
 
 use jiff::Timestamp;
 use pierhead_client::{Client, ClientError};
@@ -45,6 +46,8 @@ pub(crate) struct Context<'c> {
     pub(crate) discovery: &'c Discovery,
     pub(crate) now: Timestamp,
     pub(crate) era: Era,
+    /// Whether the events about an object are part of its description.
+    pub(crate) show_events: bool,
 }
 
 impl Context<'_> {
@@ -78,6 +81,9 @@ pub(crate) async fn describe(
         ("", "configmaps") => config_map::describe(object),
         ("", "endpoints") => service::describe_endpoints(object),
         ("" | "events.k8s.io", "events") => event::describe(object, context.now),
+        ("user.openshift.io", "users") => user::user(object, context.now),
+        ("user.openshift.io", "groups") => user::group(object, context.now),
+        ("user.openshift.io", "identities") => user::identity(object, context.now),
         ("", "namespaces") => project::namespace(object),
         ("project.openshift.io", "projects") => project::describe(object, context.now),
         ("route.openshift.io", "routes") => route::describe(context, object).await,
@@ -98,11 +104,12 @@ pub(crate) async fn describe(
         _ => fields::describe(object),
     };
     let mut text = tabwriter::align(&text, tabwriter::DESCRIPTION);
-    let has_events = matches!(
-        (kind.group.as_str(), kind.plural.as_str()),
-        ("", "services" | "pods" | "replicationcontrollers" | "nodes" | "configmaps" | "endpoints")
-            | (deployments::GROUP, "deploymentconfigs")
-    );
+    let has_events = context.show_events
+        && matches!(
+            (kind.group.as_str(), kind.plural.as_str()),
+            ("", "services" | "pods" | "replicationcontrollers" | "nodes" | "configmaps" | "endpoints")
+                | (deployments::GROUP, "deploymentconfigs")
+        );
     if has_events {
         if kind.group == deployments::GROUP {
             text.push('\n');

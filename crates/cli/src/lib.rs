@@ -14,6 +14,7 @@ mod follow;
 mod globals;
 mod manifest;
 mod object;
+mod plugins;
 mod print;
 mod registry_host;
 mod remarks;
@@ -30,6 +31,7 @@ use anyhow::Result;
 use clap::{ArgMatches, Command, FromArgMatches as _};
 
 pub use environment::{Environment, ExitStatus};
+pub use plugins::run_plugin;
 
 use session::Session;
 use verbs::{Cli, Verb};
@@ -41,13 +43,13 @@ pub fn command(name: &'static str) -> Command {
     <Cli as clap::CommandFactory>::command().name(name).bin_name(name)
 }
 
-/// Runs the client verb that `matches` (of [`command`]) holds.
-pub async fn dispatch(matches: &ArgMatches, environment: Environment) -> ExitStatus {
+/// Runs the client verb that `matches` (of [`command`]) holds; `name` is what the user typed.
+pub async fn dispatch(name: &'static str, matches: &ArgMatches, environment: Environment) -> ExitStatus {
     let cli = match Cli::from_arg_matches(matches) {
         Ok(cli) => cli,
         Err(error) => return usage(&error, environment),
     };
-    let mut session = Session::new(cli.globals, environment);
+    let mut session = Session::new(name, cli.globals, environment);
     let outcome = match session.match_server_version().await {
         Ok(()) => run_verb(cli.verb, &mut session).await,
         Err(error) => Err(error),
@@ -64,10 +66,14 @@ fn run_verb(verb: Verb, session: &mut Session) -> Pin<Box<dyn Future<Output = Re
 pub async fn run(
     name: &'static str,
     arguments: impl IntoIterator<Item = OsString>,
-    environment: Environment,
+    mut environment: Environment,
 ) -> ExitStatus {
-    match command(name).try_get_matches_from(arguments) {
-        Ok(matches) => dispatch(&matches, environment).await,
+    let (command, arguments) = (command(name), arguments.into_iter().collect::<Vec<_>>());
+    if let Some(status) = run_plugin(&command, &arguments, &mut environment) {
+        return status;
+    }
+    match command.try_get_matches_from(arguments) {
+        Ok(matches) => dispatch(name, &matches, environment).await,
         Err(error) => usage(&error, environment),
     }
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use clap::Args;
 use bytes::Bytes;
+use clap::Args;
 use http::{HeaderMap, Method, Uri, header};
 use pierhead_api::selector::LabelSelector;
 use pierhead_client::{HttpClient, Trust, yaml};

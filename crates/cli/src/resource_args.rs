@@ -80,11 +80,7 @@ impl SelectArgs {
     }
 
     /// Their names. Those that are in the words are not looked for.
-    pub(crate) async fn names(
-        &self,
-        words: &[String],
-        session: &mut Session,
-    ) -> anyhow::Result<Vec<Named>> {
+    pub(crate) async fn names(&self, words: &[String], session: &mut Session) -> anyhow::Result<Vec<Named>> {
         let own = session.namespace()?;
         let mut found = Vec::new();
         for Target { kind, name } in self.targets(words, session).await? {

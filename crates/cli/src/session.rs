@@ -29,6 +29,8 @@ environment variable\n  3. In your home directory as ~/.kube/config\n\nTo view o
 
 /// One run of a verb.
 pub(crate) struct Session {
+    /// What the user typed to start us: `pierhead` or `oc`.
+    pub(crate) name: &'static str,
     pub(crate) globals: Globals,
     pub(crate) environment: Environment,
     kubeconfig: Option<Kubeconfig>,
@@ -38,8 +40,16 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(globals: Globals, environment: Environment) -> Self {
-        Self { globals, environment, kubeconfig: None, client: None, discovery: None, remarks: Remarks::default() }
+    pub(crate) fn new(name: &'static str, globals: Globals, environment: Environment) -> Self {
+        Self {
+            name,
+            globals,
+            environment,
+            kubeconfig: None,
+            client: None,
+            discovery: None,
+            remarks: Remarks::default(),
+        }
     }
 
     /// Prints what went wrong and says how the process should end.
@@ -112,18 +122,24 @@ impl Session {
 
     fn write_remark(&mut self, line: &str) -> io::Result<()> {
         let line = sanitize(line);
-        let colourful = colour::wanted(
-            self.globals.color,
-            &self.environment,
-            self.environment.stderr_is_terminal,
-        );
+        let colourful =
+            colour::wanted(self.globals.color, &self.environment, self.environment.stderr_is_terminal);
         let line = if colourful { colour::remark(&line) } else { line };
         writeln!(self.environment.stderr, "{line}")
     }
 
-    /// Whether standard output takes colours.
-    pub(crate) fn is_colourful(&self) -> bool {
-        colour::wanted(self.globals.color, &self.environment, self.environment.stdout_is_terminal)
+    /// Writes a table whose first line, unless it has none, is its heading.
+    pub(crate) fn print_table(&mut self, text: &str, has_heading: bool) -> io::Result<()> {
+        let is_terminal = self.environment.stdout_is_terminal;
+        let colourful = colour::wanted(self.globals.color, &self.environment, is_terminal);
+        match text.split_once('\n') {
+            Some((heading, rows)) if colourful && has_heading => {
+                self.tell_remarks()?;
+                writeln!(self.environment.stdout, "{}", colour::heading(&sanitize(heading)))?;
+                self.print(rows)
+            }
+            _ => self.print(text),
+        }
     }
 
     /// Fails where the server is another version than this program (`--match-server-version`).

@@ -2,14 +2,20 @@
 
 mod adm;
 mod api_resources;
+mod api_versions;
 mod apply;
 mod auth;
+mod cluster_info;
+mod completion;
+mod concepts;
 mod config;
 mod create;
 mod delete;
 mod deploy;
 mod describe;
+mod diff;
 mod edit;
+mod events;
 mod explain;
 mod expose;
 mod extract;
@@ -19,8 +25,11 @@ mod label;
 mod login;
 mod logout;
 mod logs;
+mod man;
 mod new_project;
+mod options;
 mod patch;
+mod plugin;
 mod policy;
 mod project;
 mod registry;
@@ -74,9 +83,11 @@ pub(crate) enum Verb {
     Patch(patch::PatchArgs),
     Label(label::LabelArgs),
     Annotate(label::AnnotateArgs),
+    Diff(diff::DiffArgs),
     Edit(edit::EditArgs),
     Delete(delete::DeleteArgs),
     Wait(wait::WaitArgs),
+    Events(events::EventsArgs),
     Extract(extract::ExtractArgs),
     Status(status::StatusArgs),
     Run(run::RunArgs),
@@ -98,6 +109,15 @@ pub(crate) enum Verb {
     Config(config::ConfigArgs),
     Explain(explain::ExplainArgs),
     ApiResources(api_resources::ApiResourcesArgs),
+    ApiVersions(api_versions::ApiVersionsArgs),
+    ClusterInfo(cluster_info::ClusterInfoArgs),
+    Types(concepts::TypesArgs),
+    Options(options::OptionsArgs),
+    Plugin(plugin::PluginArgs),
+    Completion(completion::CompletionArgs),
+    Man(man::ManArgs),
+    #[command(name = "__complete")]
+    Complete(completion::CompleteArgs),
     Version(version::VersionArgs),
 }
 
@@ -142,6 +162,16 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> anyhow::Result<Exi
         Verb::Config(args) => config::run(args, session),
         Verb::Explain(args) => explain::run(args, session).await,
         Verb::ApiResources(args) => api_resources::run(args, session).await,
+        Verb::ApiVersions(args) => api_versions::run(args, session).await,
+        Verb::ClusterInfo(args) => cluster_info::run(args, session).await,
+        Verb::Types(args) => concepts::run(args, session),
+        Verb::Options(args) => options::run(args, session),
+        Verb::Plugin(args) => plugin::run(args, session),
+        Verb::Completion(args) => completion::run(args, session),
+        Verb::Man(args) => man::run(args, session),
+        Verb::Complete(args) => completion::complete(args, session).await,
+        Verb::Diff(args) => diff::run(args, session).await,
+        Verb::Events(args) => events::run(args, session).await,
         Verb::Version(args) => version::run(args, session).await,
     }
 }

@@ -3,8 +3,8 @@
 mod config;
 mod data;
 mod demo;
-mod endless;
 mod health;
+mod issuers;
 mod maintenance;
 mod passwords;
 mod pki;
@@ -38,6 +38,12 @@ fn main() -> ExitCode {
     let name = if Path::new(&typed).file_name().is_some_and(|name| name == "oc") { "oc" } else { "pierhead" };
     let arguments: Vec<OsString> = [OsString::from(name)].into_iter().chain(arguments).collect();
     let ours = arguments.get(1).is_some_and(|verb| [SERVE, CHECK_CONFIG, DEMO].iter().any(|own| verb == own));
+    if !ours {
+        let known = listing(pierhead_cli::command(name));
+        if let Some(status) = pierhead_cli::run_plugin(&known, &arguments, &mut environment()) {
+            return status.into();
+        }
+    }
     let command = if ours { server_command(name) } else { listing(pierhead_cli::command(name)) };
     let matches = match command.try_get_matches_from(arguments) {
         Ok(matches) => matches,
@@ -51,7 +57,7 @@ fn main() -> ExitCode {
             .map_err(Into::into)
             .and_then(|args| serve::check_config(&args, &surroundings(), &mut std::io::stdout())),
         Some((DEMO, matches)) => DemoArgs::from_arg_matches(matches).map_err(Into::into).and_then(tell),
-        _ => client(&matches),
+        _ => client(name, &matches),
     };
     match outcome {
         Ok(code) => code,
@@ -93,10 +99,10 @@ fn server_verbs() -> [Command; 3] {
     ]
 }
 
-fn client(matches: &clap::ArgMatches) -> Result<ExitCode> {
+fn client(name: &'static str, matches: &clap::ArgMatches) -> Result<ExitCode> {
     pierhead_runtime::tls::install_provider();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(pierhead_cli::dispatch(matches, environment())).into())
+    Ok(runtime.block_on(pierhead_cli::dispatch(name, matches, environment())).into())
 }
 
 fn surroundings() -> Surroundings {

@@ -80,7 +80,9 @@ pub(crate) async fn run(args: ApplyArgs, session: &mut Session) -> anyhow::Resul
         bail!("must specify -f");
     }
     if args.prune && args.selector.is_none() && !args.all {
-        bail!("all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector");
+        bail!(
+            "all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all flag. If you did not mean to prune all resources, specify a label selector"
+        );
     }
     if args.server_side && args.options.dry_run() == DryRun::Client {
         bail!("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)");
@@ -100,7 +102,11 @@ pub(crate) async fn run(args: ApplyArgs, session: &mut Session) -> anyhow::Resul
     }
     // With a failure it is not known what belongs to the set.
     if args.prune && !tally.has_failures() {
-        let set = prune::Set { applied: &applied, selector: args.selector.as_deref(), kinds: &args.prune_allowlist };
+        let set = prune::Set {
+            applied: &applied,
+            selector: args.selector.as_deref(),
+            kinds: &args.prune_allowlist,
+        };
         prune::prune(&set, &options, session).await?;
     }
     tally.finish(session)
@@ -238,4 +244,24 @@ fn schema_of(kind: &ApiKind) -> Option<PatchSchema> {
     let is_known = kind.group.is_empty()
         || matches!(kind.group.as_str(), "apps.openshift.io" | "image.openshift.io" | "project.openshift.io");
     is_known.then(|| PatchSchema::of(&kind.group, &kind.kind))
+}
+
+/// The patches that make an object be as a document says, the best first.
+pub(super) fn patches(kind: &ApiKind, document: &Value, current: &Value) -> Vec<(&'static str, Value)> {
+    let before = last_applied(current);
+    let mut patches = Vec::new();
+    if let Some(schema) = schema_of(kind) {
+        let patch = three_way::patch(before.as_ref(), document, current, Some(&schema));
+        patches.push(("application/strategic-merge-patch+json", patch));
+    }
+    let patch = three_way::patch(before.as_ref(), document, current, None);
+    patches.push(("application/merge-patch+json", patch));
+    patches
+}
+
+/// Takes the note of what was applied last away.
+pub(super) fn forget(object: &mut Value) {
+    if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.remove(LAST_APPLIED);
+    }
 }

@@ -257,8 +257,7 @@ pub(super) async fn delete_in_background(
     path: &str,
     dry_run: DryRun,
 ) -> Result<String, ClientError> {
-    let mut options =
-        json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"});
+    let mut options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"});
     if dry_run == DryRun::Server {
         options["dryRun"] = json!(["All"]);
     }

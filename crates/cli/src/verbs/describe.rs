@@ -6,8 +6,9 @@ use super::get;
 use crate::{
     describe::{self, Context},
     environment::ExitStatus,
-    error, manifest, object, resource_args,
+    manifest, object, resource_args,
     session::Session,
+    tally::Tally,
 };
 
 /// Show objects in detail
@@ -29,6 +30,9 @@ pub(crate) struct DescribeArgs {
     /// Look into all projects
     #[arg(short = 'A', long)]
     all_namespaces: bool,
+    /// Show the events about them
+    #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
+    show_events: bool,
 }
 
 pub(crate) async fn run(args: DescribeArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
@@ -43,7 +47,7 @@ pub(crate) async fn run(args: DescribeArgs, session: &mut Session) -> anyhow::Re
         }
     }
     let mut found = Vec::new();
-    let mut failures = Vec::new();
+    let mut tally = Tally::default();
     for target in resource_args::parse(&discovery, &words)?.targets {
         let kind = target.kind;
         let Some(name) = target.name else {
@@ -56,7 +60,10 @@ pub(crate) async fn run(args: DescribeArgs, session: &mut Session) -> anyhow::Re
             continue;
         };
         match get::read(&client, &kind, &namespace, &name).await {
-            Ok(object) => found.push((kind, object)),
+            Ok(object) => {
+                tally.note(anyhow::Ok(()));
+                found.push((kind, object));
+            }
             Err(failure) if failure.is_not_found() => {
                 // Half a name is enough to describe.
                 let all = get::read_all(&client, &kind, Some(&namespace), &[]).await.unwrap_or_default();
@@ -65,13 +72,15 @@ pub(crate) async fn run(args: DescribeArgs, session: &mut Session) -> anyhow::Re
                     all.into_iter().filter(|object| object::name(object).starts_with(name.as_str()));
                 found.extend(matching.map(|object| (kind.clone(), object)));
                 if found.len() == before {
-                    failures.push(failure);
+                    tally.note(Err::<(), _>(failure));
                 }
             }
-            Err(failure) => failures.push(failure),
+            Err(failure) => {
+                tally.note(Err::<(), _>(failure));
+            }
         }
     }
-    if found.is_empty() && failures.is_empty() {
+    if found.is_empty() && !tally.has_failures() {
         session.remark(&format!("No resources found in {namespace} namespace."))?;
     }
     let context = Context {
@@ -79,6 +88,7 @@ pub(crate) async fn run(args: DescribeArgs, session: &mut Session) -> anyhow::Re
         discovery: &discovery,
         now: (session.environment.now)(),
         era: session.era(),
+        show_events: args.show_events,
     };
     for (position, (kind, object)) in found.iter().enumerate() {
         let text = describe::describe(&context, kind, object).await?;
@@ -87,11 +97,5 @@ pub(crate) async fn run(args: DescribeArgs, session: &mut Session) -> anyhow::Re
         }
         session.print(&text)?;
     }
-    if failures.len() == 1 {
-        return Err(failures.remove(0).into());
-    }
-    for failure in &failures {
-        session.remark(&error::render_client(failure))?;
-    }
-    Ok(if failures.is_empty() { ExitStatus::SUCCESS } else { ExitStatus::FAILURE })
+    tally.finish(session)
 }

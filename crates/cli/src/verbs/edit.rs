@@ -166,11 +166,7 @@ async fn edit_in(
 }
 
 /// Sends the difference between what was read and what was written.
-async fn send(
-    way: &Way<'_>,
-    before: &Value,
-    content: &str,
-) -> anyhow::Result<Option<(Value, Value)>> {
+async fn send(way: &Way<'_>, before: &Value, content: &str) -> anyhow::Result<Option<(Value, Value)>> {
     let Way { client, kind, manager, .. } = way;
     let documents = yaml::parse_documents(content).context("the edited file had a syntax error")?;
     let [after] = documents.as_slice() else { bail!("the edited file must hold one document") };

@@ -3,14 +3,14 @@
 use anyhow::{Context as _, bail};
 use clap::Args;
 use http::Method;
-use pierhead_api::meta::Table;
+use pierhead_api::meta::{Table, TableColumnDefinition};
 use pierhead_client::{ApiRequest, Client, ClientError, WatchEventKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     discovery::ApiKind,
     environment::ExitStatus,
-    error, manifest, object,
+    manifest, object,
     print::{
         jsonpath::JsonPath,
         output::{Form, OutputArgs, print_objects},
@@ -18,6 +18,7 @@ use crate::{
     },
     resource_args::{self, Selection, Target},
     session::Session,
+    tally::Tally,
 };
 
 const AS_TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,\
@@ -34,7 +35,7 @@ application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct GetArgs {
-    /// TYPE [NAME…] | TYPE/NAME… | TYPE,TYPE
+    /// TYPE [NAME…] | TYPE/NAME… | TYPE,TYPE | all
     #[arg(value_name = "TYPE")]
     words: Vec<String>,
     #[command(flatten)]
@@ -71,6 +72,15 @@ pub(crate) struct GetArgs {
     /// Show changes only
     #[arg(long)]
     watch_only: bool,
+    /// Say of each change whether the object is new, changed or gone
+    #[arg(long)]
+    output_watch_events: bool,
+    /// Let the server make the tables
+    #[arg(long, default_value_t = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_name = "BOOL")]
+    server_print: bool,
+    /// Show this subresource
+    #[arg(long, value_name = "NAME")]
+    subresource: Option<String>,
     /// Ask for so many objects at once
     #[arg(long, default_value_t = 500, value_name = "N")]
     chunk_size: usize,
@@ -126,7 +136,7 @@ impl View {
         let namespace = (!self.args.all_namespaces).then_some(self.namespace.as_str());
         if let Some(name) = &target.name {
             let query = if extra.is_empty() { String::new() } else { format!("?{extra}") };
-            return format!("{}{query}", resource.item(namespace, name, None));
+            return format!("{}{query}", resource.item(namespace, name, self.args.subresource.as_deref()));
         }
         let mut query = form_urlencoded::Serializer::new(extra.to_owned());
         for (key, value) in
@@ -160,6 +170,11 @@ impl View {
         }
     }
 
+    /// What is asked for where a table is shown.
+    const fn table_type(&self) -> &'static str {
+        if self.args.server_print { AS_TABLE } else { "application/json" }
+    }
+
     fn style(&self, wide: bool, kind: &ApiKind, several_kinds: bool) -> TableStyle {
         TableStyle {
             wide,
@@ -178,12 +193,13 @@ impl View {
         session: &mut Session,
     ) -> anyhow::Result<ExitStatus> {
         let now = (session.environment.now)();
-        let mut failures = Vec::new();
+        let mut tally = Tally::default();
         let mut groups: Vec<(ApiKind, Vec<Table>)> = Vec::new();
         let extra = if self.args.sort_by.is_some() { "includeObject=Object" } else { "" };
         for target in &selection.targets {
-            match self.fetch(target, AS_TABLE, extra).await {
+            match self.fetch(target, self.table_type(), extra).await {
                 Ok(pages) => {
+                    tally.note(anyhow::Ok(()));
                     let tables = pages.iter().map(|page| table::of_answer(page, &target.kind.kind, now));
                     match groups.last_mut().filter(|(kind, _)| *kind == target.kind) {
                         Some((_, group)) => group.extend(tables),
@@ -191,7 +207,9 @@ impl View {
                     }
                 }
                 Err(error) if self.args.ignore_not_found && error.is_not_found() => {}
-                Err(error) => failures.push(error),
+                Err(error) => {
+                    tally.note(Err::<(), _>(error));
+                }
             }
         }
         groups.retain(|(_, tables)| tables.iter().any(|table| !table.rows.is_empty()));
@@ -203,9 +221,9 @@ impl View {
                 sort_rows(tables, path)?;
             }
             let style = self.style(wide, kind, selection.several_kinds);
-            session.print(&table::render(kind, tables, &style))?;
+            session.print_table(&table::render(kind, tables, &style), !style.no_headers)?;
         }
-        if groups.is_empty() && failures.is_empty() && !self.args.ignore_not_found {
+        if groups.is_empty() && !tally.has_failures() && !self.args.ignore_not_found {
             let namespaced = selection.targets.iter().any(|target| target.kind.namespaced);
             if namespaced && !self.args.all_namespaces {
                 session.remark(&format!("No resources found in {} namespace.", self.namespace))?;
@@ -213,32 +231,35 @@ impl View {
                 session.remark("No resources found")?;
             }
         }
-        finish(failures, session)
+        tally.finish(session)
     }
 
     async fn show_objects(&self, selection: &Selection, session: &mut Session) -> anyhow::Result<ExitStatus> {
-        let mut failures = Vec::new();
+        let mut tally = Tally::default();
         let mut objects = Vec::new();
         for target in &selection.targets {
             match self.fetch(target, "application/json", "").await {
                 Ok(pages) => {
+                    tally.note(anyhow::Ok(()));
                     for page in pages {
                         collect(&target.kind, page, &mut objects);
                     }
                 }
                 Err(error) if self.args.ignore_not_found && error.is_not_found() => {}
-                Err(error) => failures.push(error),
+                Err(error) => {
+                    tally.note(Err::<(), _>(error));
+                }
             }
         }
         if let Some(path) = &self.args.sort_by {
             sort_objects(&mut objects, path)?;
         }
         let single = matches!(selection.targets.as_slice(), [Target { name: Some(_), .. }]);
-        let nothing_to_show = objects.is_empty() && (single || !failures.is_empty());
+        let nothing_to_show = objects.is_empty() && (single || tally.has_failures());
         if !nothing_to_show {
             print_objects(session, &self.form, objects, !single, self.args.output.show_managed_fields)?;
         }
-        finish(failures, session)
+        tally.finish(session)
     }
 
     async fn watch(&self, selection: &Selection, session: &mut Session) -> anyhow::Result<ExitStatus> {
@@ -248,7 +269,7 @@ impl View {
         let now = session.environment.now;
         let wide = matches!(self.form, Form::Table { wide: true });
         let is_table = matches!(self.form, Form::Table { .. });
-        let accept = if is_table { AS_TABLE } else { "application/json" };
+        let accept = if is_table { self.table_type() } else { "application/json" };
         let mut style = self.style(wide, &target.kind, false);
         let mut version = String::new();
         let mut columns = Vec::new();
@@ -256,12 +277,16 @@ impl View {
             for page in self.fetch(target, accept, "").await? {
                 object::text(&page, "metadata.resourceVersion").clone_into(&mut version);
                 if is_table {
-                    let table = table::of_answer(&page, &target.kind.kind, now());
+                    let mut table = table::of_answer(&page, &target.kind.kind, now());
+                    columns.clone_from(&table.column_definitions);
+                    if self.args.output_watch_events {
+                        add_event_column(&mut table, WatchEventKind::Added);
+                    }
                     if !table.rows.is_empty() {
-                        session.print(&table::render(&target.kind, std::slice::from_ref(&table), &style))?;
+                        let shown = table::render(&target.kind, std::slice::from_ref(&table), &style);
+                        session.print_table(&shown, !style.no_headers)?;
                         style.no_headers = true;
                     }
-                    columns = table.column_definitions;
                 } else {
                     let mut objects = Vec::new();
                     collect(&target.kind, page, &mut objects);
@@ -295,8 +320,14 @@ impl View {
                 } else {
                     columns.clone_from(&table.column_definitions);
                 }
-                session.print(&table::render(&target.kind, &[table], &style))?;
+                if self.args.output_watch_events {
+                    add_event_column(&mut table, event.kind);
+                }
+                session.print_table(&table::render(&target.kind, &[table], &style), !style.no_headers)?;
                 style.no_headers = true;
+            } else if self.args.output_watch_events {
+                let shown = json!({"type": event_name(event.kind), "object": event.object});
+                self.print_each(vec![shown], session)?;
             } else {
                 self.print_each(vec![event.object], session)?;
             }
@@ -310,6 +341,25 @@ impl View {
             print_objects(session, &self.form, vec![object], false, self.args.output.show_managed_fields)?;
         }
         Ok(())
+    }
+}
+
+fn event_name(kind: WatchEventKind) -> &'static str {
+    match kind {
+        WatchEventKind::Added => "ADDED",
+        WatchEventKind::Modified => "MODIFIED",
+        WatchEventKind::Deleted => "DELETED",
+        WatchEventKind::Bookmark => "BOOKMARK",
+        WatchEventKind::Error => "ERROR",
+    }
+}
+
+/// What happened, before everything else (`--output-watch-events`).
+fn add_event_column(table: &mut Table, kind: WatchEventKind) {
+    let column = TableColumnDefinition { name: "Event".to_owned(), ..TableColumnDefinition::default() };
+    table.column_definitions.insert(0, column);
+    for row in &mut table.rows {
+        row.cells.insert(0, Value::from(event_name(kind)));
     }
 }
 
@@ -372,17 +422,6 @@ fn compare(a: Option<&Value>, b: Option<&Value>) -> std::cmp::Ordering {
         (Some(Value::String(a)), Some(Value::String(b))) => a.cmp(b),
         (a, b) => a.is_some().cmp(&b.is_some()),
     }
-}
-
-/// One failure is the command's; several are printed one by one.
-fn finish(mut failures: Vec<ClientError>, session: &mut Session) -> anyhow::Result<ExitStatus> {
-    if failures.len() == 1 {
-        return Err(failures.remove(0).into());
-    }
-    for failure in &failures {
-        session.remark(&error::render_client(failure))?;
-    }
-    Ok(if failures.is_empty() { ExitStatus::SUCCESS } else { ExitStatus::FAILURE })
 }
 
 /// Reads one object as the server sends it.

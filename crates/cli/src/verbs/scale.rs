@@ -82,7 +82,9 @@ pub(crate) async fn run(args: ScaleArgs, session: &mut Session) -> anyhow::Resul
         };
         match tokio::time::timeout(limit, waiting).await {
             Ok(ended) => ended?,
-            Err(_elapsed) => return Err(error::TimedOut("timed out waiting for the condition".to_owned()).into()),
+            Err(_elapsed) => {
+                return Err(error::TimedOut("timed out waiting for the condition".to_owned()).into());
+            }
         }
     }
     Ok(ExitStatus::SUCCESS)

@@ -97,7 +97,11 @@ async fn of_document(document: &Value, session: &mut Session) -> anyhow::Result<
 /// The document that was applied last.
 fn note_of(kind: &ApiKind, object: &Value) -> anyhow::Result<Value> {
     let Some(text) = remembered(object) else {
-        bail!("no last-applied-configuration annotation found on resource: {}/{}", kind.plural, object::name(object));
+        bail!(
+            "no last-applied-configuration annotation found on resource: {}/{}",
+            kind.plural,
+            object::name(object)
+        );
     };
     serde_json::from_str(text).context("the note of what was applied last is not JSON")
 }

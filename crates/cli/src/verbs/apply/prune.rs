@@ -102,8 +102,7 @@ fn kinds(discovery: &Discovery, named: &[String]) -> anyhow::Result<Vec<ApiKind>
         let [group, version, kind] = parts.as_slice() else {
             bail!("invalid GroupVersionKind format: {name}, please follow <group/version/kind>");
         };
-        let api_version =
-            if *group == "core" { (*version).to_owned() } else { format!("{group}/{version}") };
+        let api_version = if *group == "core" { (*version).to_owned() } else { format!("{group}/{version}") };
         kinds.push(discovery.of_kind(&api_version, kind)?.clone());
     }
     Ok(kinds)

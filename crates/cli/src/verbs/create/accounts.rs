@@ -80,7 +80,8 @@ pub(super) fn user(args: UserArgs) -> (Value, CreateOptions) {
 }
 
 pub(super) fn identity(args: IdentityArgs) -> anyhow::Result<(Value, CreateOptions)> {
-    let Some((provider, name)) = args.name.split_once(':').filter(|(a, b)| !a.is_empty() && !b.is_empty()) else {
+    let Some((provider, name)) = args.name.split_once(':').filter(|(a, b)| !a.is_empty() && !b.is_empty())
+    else {
         bail!("identity name in the format <PROVIDER_NAME>:<PROVIDER_USER_NAME> is required");
     };
     let identity = json!({

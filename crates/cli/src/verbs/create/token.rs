@@ -49,7 +49,9 @@ pub(super) async fn run(args: TokenArgs, session: &mut Session) -> anyhow::Resul
     let (client, namespace) = (session.client()?, session.namespace()?);
     let mut spec = json!({"audiences": args.audience});
     if let Some(duration) = &args.duration {
-        let Some(duration) = parse_timeout(duration)? else { bail!("--duration must be greater than or equal to 0") };
+        let Some(duration) = parse_timeout(duration)? else {
+            bail!("--duration must be greater than or equal to 0")
+        };
         spec["expirationSeconds"] = json!(duration.as_secs());
     }
     if let (Some(kind), Some(name)) = (&args.bound_object_kind, &args.bound_object_name) {
