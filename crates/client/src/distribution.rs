@@ -8,6 +8,7 @@ mod challenge;
 mod error;
 mod known_hosts;
 mod ping;
+mod push;
 mod tags;
 mod token;
 
@@ -23,11 +24,14 @@ use pierhead_oci::{Algorithm, Digest, MAX_MANIFEST_BYTES, Manifest, Reference};
 use tokio::sync::Mutex;
 
 pub use error::RemoteError;
+pub use push::SourceError;
+
 pub(crate) use known_hosts::KnownHosts;
 
 use crate::egress::{Egress, EgressBody, Incomer, Lane};
 use crate::keyring::{Keyring, RegistryCredential, is_docker_hub};
 use asking::Ask;
+use challenge::Challenge;
 use token::Authorization;
 
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -69,6 +73,8 @@ struct Shared {
     keyring: Keyring,
     /// Who is asked as, in this order; `None` is nobody.
     candidates: Vec<Option<RegistryCredential>>,
+    /// What tokens are asked for.
+    scopes: Vec<String>,
     access: Mutex<Access>,
 }
 
@@ -77,6 +83,8 @@ struct Shared {
 struct Access {
     /// Which one got an answer last.
     preferred: Option<usize>,
+    /// What the registry wanted of them.
+    challenge: Option<Challenge>,
     authorizations: HashMap<usize, Authorization>,
 }
 
@@ -123,6 +131,22 @@ impl RemoteRepository {
     /// Asks nothing yet. A name that is none is an error of every question.
     #[must_use]
     pub fn new(egress: &Egress, name: RemoteName, keyring: Keyring) -> Self {
+        Self::with_actions(egress, name, keyring, "pull", &[])
+    }
+
+    /// The same, to push to. Blobs may be mounted from the repositories at the same registry that `sources` names.
+    #[must_use]
+    pub fn to_push(egress: &Egress, name: RemoteName, keyring: Keyring, sources: &[String]) -> Self {
+        Self::with_actions(egress, name, keyring, "pull,push", sources)
+    }
+
+    fn with_actions(
+        egress: &Egress,
+        name: RemoteName,
+        keyring: Keyring,
+        actions: &str,
+        sources: &[String],
+    ) -> Self {
         let hub = is_docker_hub(&name.host.to_ascii_lowercase());
         let path = match name.repository.as_str() {
             official if hub && !official.contains('/') => format!("library/{official}"),
@@ -131,7 +155,10 @@ impl RemoteRepository {
         let found = keyring.candidates(&name.host, &path);
         let candidates = found.into_iter().map(Some).chain([None]).collect();
         let egress = egress.clone();
-        let shared = Shared { egress, name, path, keyring, candidates, access: Mutex::default() };
+        let readable = sources.iter().filter(|source| **source != path);
+        let readable = readable.map(|source| format!("repository:{source}:pull"));
+        let scopes = [format!("repository:{path}:{actions}")].into_iter().chain(readable).collect();
+        let shared = Shared { egress, name, path, keyring, candidates, scopes, access: Mutex::default() };
         Self { shared: Arc::new(shared), retries: true }
     }
 
@@ -186,7 +213,7 @@ impl RemoteRepository {
     /// [`RemoteError`].
     pub async fn blob(&self, digest: &Digest) -> Result<RemoteBlob, RemoteError> {
         let path = self.path(&format!("blobs/{digest}"));
-        let ask = Ask { method: Method::GET, path: &path, accept: None, lane: Lane::Blob };
+        let ask = Ask { lane: Lane::Blob, ..Ask::small(Method::GET, &path, None) };
         let Incomer { body, .. } = self.patiently(&ask).await?;
         Ok(RemoteBlob { size: body.length(), body })
     }

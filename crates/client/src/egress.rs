@@ -6,11 +6,13 @@
 //! nothing of registries: that is `distribution`.
 
 mod address;
+mod ask;
 mod authorities;
 mod body;
 mod connector;
 mod error;
 mod target;
+mod upload;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,9 +20,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION, USER_AGENT};
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, USER_AGENT,
+};
 use http::{HeaderMap, Method, Request, StatusCode};
-use http_body_util::Empty;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -28,6 +33,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use address::{AddressPolicy, ForbiddenAddress, Network, NetworkError};
+pub use ask::{Ask, Asked};
 pub use authorities::Authorities;
 pub use connector::{OwnHosts, Resolver};
 pub use error::EgressError;
@@ -35,6 +41,7 @@ pub use error::EgressError;
 pub(crate) use body::EgressBody;
 pub(crate) use connector::Mode;
 pub(crate) use target::{Origin, Scheme, Target};
+pub(crate) use upload::Upload;
 
 use authorities::TlsConfigs;
 use connector::Connector;
@@ -128,7 +135,9 @@ impl fmt::Debug for EgressConfig {
 #[derive(Clone)]
 pub struct Egress(Arc<Shared>);
 
-type HttpClient = Client<Connector, Empty<Bytes>>;
+/// What is sent: nothing, a manifest, or a blob as it comes from elsewhere.
+type RequestBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+type HttpClient = Client<Connector, RequestBody>;
 
 struct Shared {
     config: EgressConfig,
@@ -136,6 +145,8 @@ struct Shared {
     insecure: HttpClient,
     own: HttpClient,
     turns: Mutex<HashMap<(Origin, Lane), Arc<Semaphore>>>,
+    /// Ways out that trust more authorities, for questions to single servers.
+    trusting: Mutex<HashMap<Arc<str>, Egress>>,
     known: crate::distribution::KnownHosts,
 }
 
@@ -163,6 +174,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) home: &'a Home,
     pub(crate) authorization: Option<&'a HeaderValue>,
     pub(crate) accept: Option<HeaderValue>,
+    /// What is sent, and its type.
+    pub(crate) body: Option<(HeaderValue, Bytes)>,
     pub(crate) lane: Lane,
 }
 
@@ -205,6 +218,7 @@ impl Egress {
             insecure: client(Mode::Insecure),
             own: client(Mode::Own),
             turns: Mutex::default(),
+            trusting: Mutex::default(),
             known: crate::distribution::KnownHosts::default(),
             config,
         }))
@@ -226,21 +240,25 @@ impl Egress {
     /// Sends a request and follows its redirects. Credentials are sent to their home only, and are gone for good after
     /// the first hop away from it.
     pub(crate) async fn send(&self, outgoing: Outgoing<'_>) -> Result<Incomer, EgressError> {
-        let Outgoing { method, mut target, home, mut authorization, accept, lane } = outgoing;
+        let Outgoing { method, mut target, home, mut authorization, accept, body, lane } = outgoing;
         for _ in 0..=MAX_REDIRECTS {
             let at_home = target.origin == home.origin;
             if !at_home {
                 authorization = None;
             }
             let mode = if at_home { home.mode } else { Mode::Verified };
-            let mut request = Request::new(Empty::new());
-            *request.method_mut() = method.clone();
+            let (content_type, content) = body.clone().unzip();
+            let length = content.as_ref().map_or(0, Bytes::len);
+            let mut request = new_request(&method, authorization, Full::from(content.unwrap_or_default()));
             let headers = request.headers_mut();
-            headers.insert(USER_AGENT, HeaderValue::from_static("pierhead"));
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
             headers.extend(accept.clone().map(|accept| (http::header::ACCEPT, accept)));
-            headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
-            let answer = self.exchange(mode, &target, request, lane).await?;
+            headers.extend(content_type.map(|value| (CONTENT_TYPE, value)));
+            if matches!(method, Method::POST | Method::PUT) {
+                // Some registries refuse those of unknown length, the empty ones too.
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            let limit = self.0.config.head_timeout;
+            let answer = self.exchange(mode, &target, request, (lane, limit)).await?;
             if !is_redirect(answer.status) {
                 return Ok(answer);
             }
@@ -276,8 +294,8 @@ impl Egress {
         &self,
         mode: Mode,
         target: &Target,
-        mut request: Request<Empty<Bytes>>,
-        lane: Lane,
+        mut request: Request<RequestBody>,
+        (lane, limit): (Lane, Duration),
     ) -> Result<Incomer, EgressError> {
         let uri = target.to_string().parse::<http::Uri>();
         *request.uri_mut() = uri.map_err(|error| EgressError::classify(target, error))?;
@@ -287,7 +305,6 @@ impl Egress {
             Mode::Insecure => &self.0.insecure,
             Mode::Own => &self.0.own,
         };
-        let limit = self.0.config.head_timeout;
         let answer: http::Response<Incoming> =
             match tokio::time::timeout(limit, client.request(request)).await {
                 Ok(answer) => answer.map_err(|error| EgressError::classify(target, error))?,
@@ -319,6 +336,20 @@ impl Egress {
             Err(_elapsed) => Err(EgressError::timeout(target, limit)),
         }
     }
+}
+
+fn new_request<B>(method: &Method, authorization: Option<&HeaderValue>, body: B) -> Request<RequestBody>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut request = Request::new(body.map_err(Into::into).boxed_unsync());
+    *request.method_mut() = method.clone();
+    let headers = request.headers_mut();
+    headers.insert(USER_AGENT, HeaderValue::from_static("pierhead"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
+    request
 }
 
 fn is_redirect(status: StatusCode) -> bool {

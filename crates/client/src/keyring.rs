@@ -78,6 +78,38 @@ impl Keyring {
         Self(Arc::new(inner))
     }
 
+    /// The credentials of a file of docker or podman: `{"auths": {…}}`, or the old form without that. `source` names it.
+    ///
+    /// # Errors
+    /// When it is not such a file; single entries that cannot be read are named by [`Keyring::problems`].
+    pub fn from_docker_config(content: &[u8], source: &str) -> Result<Self, KeyringProblem> {
+        let failed = |error: &serde_json::Error| KeyringProblem {
+            secret: source.to_owned(),
+            message: format!("it cannot be read at line {} column {}", error.line(), error.column()),
+        };
+        let mut document: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(content).map_err(|error| failed(&error))?;
+        let auths = match document.remove("auths") {
+            Some(auths) => auths,
+            // The old form has nothing but registries.
+            None if document.values().all(|entry| entry.get("auth").is_some()) => document.into(),
+            None => serde_json::Value::Null,
+        };
+        let entries: Option<BTreeMap<String, RawEntry>> =
+            serde_json::from_value(auths).map_err(|error| failed(&error))?;
+        let mut inner = Inner::default();
+        inner.add_entries(source, entries.unwrap_or_default());
+        inner.entries.sort_by(|left, right| right.key.text.cmp(&left.key.text));
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// One credential, for all of `host`.
+    #[must_use]
+    pub fn of_host(host: &str, credential: RegistryCredential) -> Self {
+        let entries = vec![Entry { key: Key::parse(host), credential }];
+        Self(Arc::new(Inner { entries, problems: Vec::new() }))
+    }
+
     /// What could not be read.
     #[must_use]
     pub fn problems(&self) -> &[KeyringProblem] {
@@ -135,13 +167,17 @@ impl Inner {
             Ok(entries) => entries,
             Err(message) => return self.problems.push(KeyringProblem { secret: name.clone(), message }),
         };
+        self.add_entries(name, entries);
+    }
+
+    fn add_entries(&mut self, name: &str, entries: BTreeMap<String, RawEntry>) {
         for (key, entry) in entries {
             match entry.credential(name) {
                 Ok(None) => {}
                 Ok(Some(credential)) => self.entries.push(Entry { key: Key::parse(&key), credential }),
                 Err(problem) => {
                     let message = format!("the entry for {key:?} {problem}");
-                    self.problems.push(KeyringProblem { secret: name.clone(), message });
+                    self.problems.push(KeyringProblem { secret: name.to_owned(), message });
                 }
             }
         }

@@ -24,13 +24,22 @@ pub(super) struct Ask<'a> {
     /// Path and query.
     pub(super) path: &'a str,
     pub(super) accept: Option<HeaderValue>,
+    /// What is sent, and its type.
+    pub(super) body: Option<(HeaderValue, Bytes)>,
+    /// Where to instead of `path` at the registry: uploads are told where to go on.
+    pub(super) target: Option<Target>,
     pub(super) lane: Lane,
 }
 
 impl<'a> Ask<'a> {
+    /// Whether it changes something: then people are told what the registry says against it.
+    fn is_push(&self) -> bool {
+        !matches!(self.method, Method::GET | Method::HEAD)
+    }
+
     /// For an answer that is read as a whole.
     pub(super) const fn small(method: Method, path: &'a str, accept: Option<HeaderValue>) -> Self {
-        Self { method, path, accept, lane: Lane::Small }
+        Self { method, path, accept, body: None, target: None, lane: Lane::Small }
     }
 }
 
@@ -84,7 +93,9 @@ impl RemoteRepository {
         for index in order {
             match self.try_candidate(ask, &base, &mut challenge, index).await {
                 Ok(Attempt::Answered(incomer)) => {
-                    self.shared.access.lock().await.preferred = Some(index);
+                    let mut access = self.shared.access.lock().await;
+                    access.preferred = Some(index);
+                    access.challenge = challenge;
                     return Ok(*incomer);
                 }
                 Ok(Attempt::Withheld { realm }) => verdict.realm = Some(realm),
@@ -118,10 +129,11 @@ impl RemoteRepository {
             let incomer = egress
                 .send(Outgoing {
                     method: ask.method.clone(),
-                    target: Target::at(&base.home.origin, ask.path),
+                    target: ask.target.clone().unwrap_or_else(|| Target::at(&base.home.origin, ask.path)),
                     home: &base.home,
                     authorization: authorization.as_ref(),
                     accept: ask.accept.clone(),
+                    body: ask.body.clone(),
                     lane: ask.lane,
                 })
                 .await?;
@@ -133,9 +145,14 @@ impl RemoteRepository {
             let asked = challenge::preferred(&incomer.headers).filter(|_| at_home);
             let status = incomer.status;
             // Reading the rest of a short error keeps the connection.
-            if let Err(error) = incomer.body.gather(MAX_ERROR).await {
-                tracing::trace!(%error, "An error page was not read to its end");
-            }
+            let error = match incomer.body.gather(MAX_ERROR).await {
+                Ok(page) if at_home && ask.is_push() => error.told(status, &page),
+                Ok(_) => error,
+                Err(unread) => {
+                    tracing::trace!(error = %unread, "An error page was not read to its end");
+                    error
+                }
+            };
             if status != StatusCode::UNAUTHORIZED {
                 return Err(error);
             }
@@ -160,7 +177,7 @@ impl RemoteRepository {
         index: usize,
         fresh: bool,
     ) -> Result<Option<Permission>, RemoteError> {
-        let Shared { egress, keyring, path, candidates, access, .. } = &*self.shared;
+        let Shared { egress, keyring, scopes, candidates, access, .. } = &*self.shared;
         let credential = candidates[index].as_ref();
         let (realm, service) = match challenge {
             None => return Ok(None),
@@ -174,8 +191,7 @@ impl RemoteRepository {
         if let Some(known) = access.authorizations.get(&index).filter(valid).filter(|_| !fresh) {
             return Ok(Some(Permission::Header(known.header.clone())));
         }
-        let request =
-            TokenRequest { egress, home: &base.home, keyring, realm, service, repository: path, credential };
+        let request = TokenRequest { egress, home: &base.home, keyring, realm, service, scopes, credential };
         Ok(Some(match request.send().await? {
             TokenOutcome::Withheld { realm } => Permission::Withheld { realm },
             TokenOutcome::Token(authorization) => {
@@ -184,6 +200,23 @@ impl RemoteRepository {
                 Permission::Header(header)
             }
         }))
+    }
+
+    /// What to send with a request of the one who was answered last, for content that can be sent once only.
+    pub(super) async fn known_authorization(&self) -> Result<Option<HeaderValue>, RemoteError> {
+        let base = self.base().await?;
+        let (index, challenge) = {
+            let access = self.shared.access.lock().await;
+            (
+                access.preferred.unwrap_or_default(),
+                access.challenge.clone().or_else(|| base.challenge.clone()),
+            )
+        };
+        match self.authorization(&base, challenge.as_ref(), index, false).await? {
+            Some(Permission::Header(header)) => Ok(Some(header)),
+            Some(Permission::Withheld { realm }) => Err(RemoteError::UntrustedRealm { realm }),
+            None => Ok(None),
+        }
     }
 
     fn failure(&self, incomer: &Incomer, user: &str) -> RemoteError {
@@ -220,6 +253,7 @@ enum Permission {
 #[derive(Default)]
 struct Verdict {
     realm: Option<String>,
+    rejected: Option<RemoteError>,
     found_nothing: bool,
     refused: usize,
     wrong_passwords: usize,
@@ -232,6 +266,9 @@ impl Verdict {
     fn add(&mut self, error: RemoteError) {
         match error {
             RemoteError::NotFound => self.found_nothing = true,
+            RemoteError::Rejected { .. } => {
+                self.rejected.get_or_insert(error);
+            }
             RemoteError::Unauthorized { had_credentials, wrong_password } => {
                 self.refused += usize::from(had_credentials);
                 self.wrong_passwords += usize::from(wrong_password);
@@ -246,6 +283,9 @@ impl Verdict {
     fn into_error(self, had_credentials: bool) -> RemoteError {
         if let Some(retry_after) = self.rests {
             return RemoteError::TooManyRequests { retry_after };
+        }
+        if let Some(rejected) = self.rejected {
+            return rejected;
         }
         match self.realm {
             _ if self.found_nothing => RemoteError::NotFound,

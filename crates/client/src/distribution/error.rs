@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use pierhead_oci::{Digest, ManifestError};
+use serde::Deserialize;
+use serde_json::Value;
 use serde_json::error::Category;
 
 use crate::egress::EgressError;
 
-/// Why a registry did not give what was asked for. No text holds anything that the registry wrote.
+/// Why a registry did not give what was asked for. No text holds anything that the registry wrote, but for
+/// [`RemoteError::Rejected`], which only pushes end with.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// The registry says that there is no such thing.
@@ -52,6 +56,14 @@ pub enum RemoteError {
     Unexpected {
         /// Below 500.
         status: u16,
+    },
+    /// The registry does not take what was pushed, and says why.
+    #[error("{message}")]
+    Rejected {
+        /// 400 to 499.
+        status: u16,
+        /// What the registry says, shortened.
+        message: String,
     },
     /// Our own rules forbid it: an address, a redirect, a name that is none.
     #[error("{reason}")]
@@ -102,6 +114,22 @@ pub enum RemoteError {
     },
 }
 
+#[derive(Deserialize)]
+struct ErrorPage {
+    #[serde(default)]
+    errors: Vec<ErrorEntry>,
+}
+
+#[derive(Deserialize)]
+struct ErrorEntry {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    detail: Value,
+}
+
 fn unauthorized(had_credentials: bool, wrong_password: bool) -> &'static str {
     match (had_credentials, wrong_password) {
         (_, true) => "incorrect username or password",
@@ -138,7 +166,30 @@ fn unusable(error: &ManifestError) -> String {
 impl RemoteError {
     /// Whether asking somebody else as, or somewhere else, may help.
     pub(super) const fn depends_on_who_asks(&self) -> bool {
-        matches!(self, Self::NotFound | Self::Unauthorized { .. } | Self::TooManyRequests { .. })
+        matches!(
+            self,
+            Self::NotFound
+                | Self::Unauthorized { .. }
+                | Self::TooManyRequests { .. }
+                | Self::Rejected { status: 401 | 403, .. }
+        )
+    }
+
+    /// The same error in the words of the registry's answer, if they are in the protocol's form.
+    pub(super) fn told(self, status: StatusCode, page: &[u8]) -> Self {
+        const MAX_MESSAGE: usize = 1_000;
+        if !status.is_client_error() || matches!(self, Self::TooManyRequests { .. }) {
+            return self;
+        }
+        let Ok(page) = serde_json::from_slice::<ErrorPage>(page) else { return self };
+        let Some(first) = page.errors.into_iter().next() else { return self };
+        let detail = match &first.detail {
+            Value::String(detail) if !detail.is_empty() => format!(": {detail}"),
+            _ => String::new(),
+        };
+        let code = first.code.to_lowercase().replace('_', " ");
+        let message = format!("{code}: {}{detail}", first.message);
+        Self::Rejected { status: status.as_u16(), message: message.chars().take(MAX_MESSAGE).collect() }
     }
 
     pub(super) fn refused(reason: impl Into<String>) -> Self {
@@ -156,7 +207,7 @@ impl From<ManifestError> for RemoteError {
 impl From<EgressError> for RemoteError {
     fn from(error: EgressError) -> Self {
         match error {
-            EgressError::Forbidden { .. } | EgressError::Redirect { .. } => {
+            EgressError::Forbidden { .. } | EgressError::NotHttps { .. } | EgressError::Redirect { .. } => {
                 Self::Refused { reason: error.to_string(), source: Some(Box::new(error)) }
             }
             EgressError::PlainHttp { .. } => Self::HttpOnly,

@@ -63,6 +63,7 @@ impl RemoteRepository {
             home: &home,
             authorization: None,
             accept: None,
+            body: None,
             lane: Lane::Small,
         };
         let (status, headers, _, origin) = match self.shared.egress.fetch(outgoing, MAX_ERROR).await {

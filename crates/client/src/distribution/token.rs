@@ -64,7 +64,8 @@ pub(super) struct TokenRequest<'a> {
     pub(super) keyring: &'a Keyring,
     pub(super) realm: &'a str,
     pub(super) service: Option<&'a str>,
-    pub(super) repository: &'a str,
+    /// What the token is to allow, such as `repository:a/b:pull`.
+    pub(super) scopes: &'a [String],
     pub(super) credential: Option<&'a RegistryCredential>,
 }
 
@@ -87,7 +88,9 @@ impl TokenRequest<'_> {
         {
             return Ok(TokenOutcome::Withheld { realm: target.origin.to_string() });
         }
-        let mut query = format!("scope={}", escaped(&format!("repository:{}:pull", self.repository)));
+        let scopes: Vec<String> =
+            self.scopes.iter().map(|scope| format!("scope={}", escaped(scope))).collect();
+        let mut query = scopes.join("&");
         if let Some(service) = self.service {
             query = format!("service={}&{query}", escaped(service));
         }
@@ -100,6 +103,7 @@ impl TokenRequest<'_> {
             home: &home,
             authorization: authorization.as_ref(),
             accept: Some(HeaderValue::from_static("application/json")),
+            body: None,
             lane: Lane::Small,
         };
         let (status, headers, body, _) = self.egress.fetch(outgoing, MAX_ANSWER).await?;
