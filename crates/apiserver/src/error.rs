@@ -78,12 +78,15 @@ impl From<StreamError> for ApiError {
             }
             StreamError::Conflict { resource, name, .. } => Status::modified(resource, IMAGES, name).into(),
             StreamError::Invalid { kind, name, errors } => Status::invalid(kind, IMAGES, name, errors).into(),
+            StreamError::Forbidden { resource, name, why } => {
+                Status::forbidden(resource, IMAGES, name, why).into()
+            }
             StreamError::BadRequest { message } => Status::bad_request(message.as_str()).into(),
             StreamError::Precondition { resource, name, .. } => {
                 Status::conflict(resource, IMAGES, name, &error).into()
             }
             StreamError::Store(source) => Self::store(source),
-            StreamError::Bytes(_) => Self::internal(&error),
+            StreamError::Bytes(_) | StreamError::Quota(_) => Self::internal(&error),
         }
     }
 }

@@ -25,7 +25,7 @@ impl Images {
             if !edit.remove_tag(tag.as_str())? && !wanted {
                 return Err(DeleteError::TagUnknown { tag: tag.clone() });
             }
-            edit.finish()?;
+            edit.finish_smaller()?;
             Ok(())
         })
         .await
@@ -60,7 +60,7 @@ impl Images {
                 edit.tx.put(&DELETED_MANIFESTS, &(repository, key), &())?;
             }
             edit.mark();
-            edit.finish()?;
+            edit.finish_smaller()?;
             Ok(())
         })
         .await

@@ -1,8 +1,9 @@
 //! What can go wrong, in the words of streams, tags and images. Statuses and codes are the servers' business.
 
-use pierhead_api::field::FieldErrors;
+use pierhead_api::field::{FieldErrors, FieldProblem};
 use pierhead_blobs::{BlobError, UploadId};
 use pierhead_oci::{Digest, Tag};
+use pierhead_quota::{ChargeError, LimitExceeded};
 use pierhead_store::StoreError;
 
 /// Why something could not be read from a repository.
@@ -91,6 +92,15 @@ pub enum PushError {
         /// How many levels are taken.
         limit: u8,
     },
+    /// A quota or a limit of the namespace does not allow it; the text is theirs.
+    #[error("{reason}")]
+    Refused {
+        /// What they say.
+        reason: String,
+    },
+    /// Looking at quotas failed.
+    #[error("charging quotas")]
+    Quota(#[source] ChargeError),
     /// Storing a large manifest failed.
     #[error("storing the manifest as a blob")]
     Blob(#[from] BlobError),
@@ -102,7 +112,7 @@ pub enum PushError {
     Store(#[from] StoreError),
 }
 
-/// Why a stream was not made.
+/// Why a stream was not made, or not changed as somebody wanted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotMade {
     /// Its namespace is gone, or going.
@@ -113,17 +123,55 @@ pub(crate) enum NotMade {
         /// The stream.
         name: String,
     },
+    /// A quota does not allow another stream.
+    #[error("stream {name}: {error}")]
+    Charged {
+        /// The stream.
+        name: String,
+        /// What the quota says, or what failed.
+        error: ChargeError,
+    },
+    /// The stream would have more than a limit allows.
+    #[error("stream {name}: {exceeded}")]
+    Limited {
+        /// The stream.
+        name: String,
+        /// More of what.
+        exceeded: LimitExceeded,
+    },
     /// Writing rows failed.
     #[error("storing a stream")]
     Store(#[from] StoreError),
+}
+
+impl NotMade {
+    /// As writes of a stream's spec tell it: there a limit makes the object invalid (images 3.2).
+    pub(crate) fn of_spec(self) -> StreamError {
+        let Self::Limited { name, exceeded } = self else { return self.into() };
+        let mut errors = FieldErrors::new();
+        let detail = format!("imagestreams \"{name}\" is forbidden: {exceeded}");
+        errors.push("[]", FieldProblem::Internal { detail });
+        StreamError::Invalid { kind: "ImageStream", name, errors }
+    }
 }
 
 impl From<NotMade> for PushError {
     fn from(error: NotMade) -> Self {
         match error {
             NotMade::NoNamespace { namespace, name } => Self::StreamMissing { namespace, name },
+            NotMade::Charged { error: ChargeError::Refused(refusal), .. } => {
+                Self::Refused { reason: refusal.to_string() }
+            }
+            NotMade::Charged { error, .. } => Self::Quota(error),
+            NotMade::Limited { exceeded, .. } => exceeded.into(),
             NotMade::Store(error) => Self::Store(error),
         }
+    }
+}
+
+impl From<LimitExceeded> for PushError {
+    fn from(exceeded: LimitExceeded) -> Self {
+        Self::Refused { reason: exceeded.to_string() }
     }
 }
 
@@ -132,6 +180,13 @@ impl From<NotMade> for StreamError {
         match error {
             NotMade::NoNamespace { namespace, .. } => {
                 Self::NotFound { resource: "namespaces", name: namespace }
+            }
+            NotMade::Charged { name, error: ChargeError::Refused(refusal) } => {
+                Self::Forbidden { resource: "imagestreams", name, why: refusal.to_string() }
+            }
+            NotMade::Charged { error, .. } => Self::Quota(error),
+            NotMade::Limited { name, exceeded } => {
+                Self::Forbidden { resource: "imagestreams", name, why: exceeded.to_string() }
             }
             NotMade::Store(error) => Self::Store(error),
         }
@@ -195,6 +250,15 @@ pub enum UploadError {
         /// The stream.
         name: String,
     },
+    /// A quota or a limit of the namespace does not allow it; the text is theirs.
+    #[error("{reason}")]
+    Refused {
+        /// What they say.
+        reason: String,
+    },
+    /// Looking at quotas failed.
+    #[error("charging quotas")]
+    Quota(#[source] ChargeError),
     /// The caller has as many unfinished uploads as one may have.
     #[error("there are {limit} unfinished uploads already")]
     TooMany {
@@ -286,6 +350,19 @@ pub enum StreamError {
         /// What is wrong.
         errors: FieldErrors,
     },
+    /// A quota or a limit of the namespace does not allow it (403).
+    #[error("{resource} \"{name}\" is forbidden: {why}")]
+    Forbidden {
+        /// Plural of the object.
+        resource: &'static str,
+        /// Its name.
+        name: String,
+        /// What they say.
+        why: String,
+    },
+    /// Looking at quotas failed.
+    #[error("charging quotas")]
+    Quota(#[source] ChargeError),
     /// The request makes no sense (400).
     #[error("{message}")]
     BadRequest {

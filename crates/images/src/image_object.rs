@@ -17,6 +17,7 @@ use tracing::debug;
 use crate::Images;
 use crate::error::StreamError;
 use crate::image_metadata::{describe, pushed_image};
+use crate::limits::image_limits;
 use crate::links::{Giver, adopt, has_all_parts, taking_refusal};
 use crate::manifest_record::{INLINE_LIMIT, ManifestRecord, child_depth};
 use crate::push::created_now;
@@ -241,7 +242,13 @@ impl Images {
             if may_map == MayMap::Pushable && !new.is_pushable(tx, head.repository)? {
                 return Err(not_pushable(&stream, &name));
             }
-            let existed = tx.row(&IMAGES, &name)?.is_some();
+            let stored = tx.row(&IMAGES, &name)?.map(|record| record.image);
+            let existed = stored.is_some();
+            let size = stored.as_ref().unwrap_or(&new.image).docker_image().map_or(0, |image| image.size);
+            if let Err(exceeded) = image_limits(tx, &namespace)?.check_size(size) {
+                let (resource, name) = ("imagestreammappings", stream.clone());
+                return Err(StreamError::Forbidden { resource, name, why: exceeded.to_string() });
+            }
             if !existed && may_map == MayMap::Pushable && new.manifest.is_none() {
                 return Err(not_pushable(&stream, &name));
             }

@@ -15,6 +15,7 @@ use tracing::{debug, info};
 use crate::Images;
 use crate::error::PushError;
 use crate::image_metadata::pushed_image;
+use crate::limits::{image_bytes, image_limits};
 use crate::links::{RENEW_AFTER_S, hold, link, refer, referrer};
 use crate::manifest_record::ManifestRecord;
 use crate::rows::{Rows, obtain_repository, stream_key, takes_streams};
@@ -193,6 +194,7 @@ impl PushPlan {
         let child_depth = self.check_children(tx, repository)?;
         let record = ManifestRecord::new(&self.manifest, child_depth);
         self.check_blobs(tx, repository, &record)?;
+        image_limits(tx, &self.namespace)?.check_size(image_bytes(&record.header))?;
         self.store_manifest(tx, repository, &record)?;
         // An image that exists stays as it is, also if it came by an import (images 11, 51).
         if let Some(image) = image.filter(|_| !image_is_there) {
@@ -201,7 +203,7 @@ impl PushPlan {
             tx.put(&IMAGES, &digest, &ImageRecord { image })?;
         }
         let mut edit = match head {
-            Some(head) => StreamEdit::of(tx, &self.namespace, &self.name, head, &self.by),
+            Some(head) => StreamEdit::of(tx, &self.namespace, &self.name, head, &self.by)?,
             None => {
                 let mut stream = empty_stream();
                 images.config().mark_checked(&mut stream.metadata, self.by.now);

@@ -3,6 +3,7 @@
 //! Numbers of repositories are never used twice, so rows that are still there belong to nobody.
 
 use pierhead_oci::Digest;
+use pierhead_quota::{Mode, charge_stream};
 use pierhead_store::{Key, KeyRange, OBJECTS, ObjectKey, Record, StoreError, Table, WriteTx};
 use tracing::warn;
 
@@ -28,7 +29,9 @@ pub(crate) fn bury(
     name: &str,
 ) -> Result<Option<RepositoryId>, StoreError> {
     let key = stream_key(namespace, name);
-    tx.delete(&HEADS, &key)?;
+    if tx.delete(&HEADS, &key)? {
+        release_charge(tx, namespace);
+    }
     tx.delete(&STREAMS, &key)?;
     let repository = tx.repository(namespace, name)?;
     if let Some(repository) = repository {
@@ -37,6 +40,13 @@ pub(crate) fn bury(
         tx.put(&DEAD_REPOSITORIES, &repository, &())?;
     }
     Ok(repository)
+}
+
+/// The end of a stream is never refused: a quota that cannot be read is counted anew when it is written.
+fn release_charge(tx: &mut WriteTx<'_>, namespace: &str) {
+    if let Err(error) = charge_stream(tx, namespace, Mode::Record) {
+        warn!(namespace, %error, "A quota still counts a deleted stream: {error}");
+    }
 }
 
 /// Makes a repository unreachable that nobody needs: its namespace is gone, or it has neither a stream nor a blob.

@@ -107,6 +107,11 @@ impl Rows for WriteTx<'_> {
     }
 }
 
+/// How many streams a namespace has.
+pub fn count_streams(tx: &WriteTx<'_>, namespace: &str) -> Result<usize, StoreError> {
+    Ok(tx.rows(&HEADS, &KeyRange::prefix(&namespace), ALL)?.len())
+}
+
 /// Whether `namespace` is there and not being deleted.
 pub(crate) fn takes_streams(rows: &impl Rows, namespace: &str) -> Result<bool, StoreError> {
     let key = ObjectKey::new(Namespace::PLURAL, "", namespace);

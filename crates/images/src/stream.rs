@@ -11,7 +11,7 @@ use pierhead_oci::Digest;
 use pierhead_store::{Change, KeyRange, Revision, StoreError, WriteTx};
 
 use crate::Images;
-use crate::error::StreamError;
+use crate::error::{NotMade, StreamError};
 use crate::images::Config;
 use crate::links::taking_refusal;
 use crate::rows::{ALL, Rows, stream_key};
@@ -154,7 +154,7 @@ impl Images {
             let wishes =
                 stream.spec.tags.iter().cloned().map(|tag| TagWish { old: None, new: tag }).collect();
             SpecEdit { edit: &mut edit, config: &shared.config, permissions: &permissions }.put(wishes)?;
-            edit.finish()?;
+            edit.finish().map_err(NotMade::of_spec)?;
             Ok(())
         })
         .await
@@ -194,7 +194,7 @@ impl Images {
                 StreamPart::Spec => write_spec(&mut edit, &stream, &permissions, &shared.config)?,
                 StreamPart::Status => write_status(&mut edit, &stream, &shared.config)?,
             }
-            edit.finish()?;
+            edit.finish().map_err(NotMade::of_spec)?;
             Ok(())
         })
         .await

@@ -9,9 +9,11 @@ use jiff::Timestamp;
 use pierhead_api::image::{TagEventCondition, TagReference};
 use pierhead_api::meta::ObjectMeta;
 use pierhead_oci::Digest;
+use pierhead_quota::{ImageLimits, Mode, charge_stream};
 use pierhead_store::{KeyRange, StoreError, WriteTx};
 
 use crate::error::NotMade;
+use crate::limits::{Counts, image_limits};
 use crate::links::{Giver, adopt};
 use crate::rows::{ALL, Rows, obtain_repository, stream_key, takes_streams};
 use crate::tables::{
@@ -38,6 +40,10 @@ pub(crate) struct StreamEdit<'t, 'a> {
     spec_changed: bool,
     /// Whether something changed that no API object shows.
     touched: bool,
+    /// What the namespace allows.
+    pub(crate) limits: ImageLimits,
+    /// What the stream had before, where that is limited.
+    before: Option<Counts>,
 }
 
 impl<'t, 'a> StreamEdit<'t, 'a> {
@@ -49,7 +55,7 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
         by: &Authorship,
     ) -> Result<Option<Self>, StoreError> {
         let head = tx.head(namespace, name)?;
-        Ok(head.map(|head| Self::of(tx, namespace, name, head, by)))
+        head.map(|head| Self::of(tx, namespace, name, head, by)).transpose()
     }
 
     /// Edits the stream whose head was read in this transaction.
@@ -59,8 +65,11 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
         name: &str,
         head: HeadRecord,
         by: &Authorship,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, StoreError> {
+        let limits = image_limits(tx, namespace)?;
+        let limited = limits.limits_streams();
+        let before = limited.then(|| Counts::of(tx, head.repository)).transpose()?;
+        Ok(Self {
             tx,
             namespace: namespace.to_owned(),
             name: name.to_owned(),
@@ -69,7 +78,9 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
             changed_tags: BTreeSet::new(),
             spec_changed: false,
             touched: false,
-        }
+            limits,
+            before,
+        })
     }
 
     /// Makes a stream, unless its namespace ended meanwhile. The caller has seen that there is none.
@@ -84,6 +95,9 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
             let (namespace, name) = stream_key(namespace, name);
             return Err(NotMade::NoNamespace { namespace, name });
         }
+        charge_stream(tx, namespace, Mode::Enforce)
+            .map_err(|error| NotMade::Charged { name: name.to_owned(), error })?;
+        let limits = image_limits(tx, namespace)?;
         let repository = obtain_repository(tx, namespace, name)?;
         let uid = uuid::Uuid::new_v4().to_string();
         record.metadata = ObjectMeta {
@@ -117,6 +131,8 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
             changed_tags: BTreeSet::new(),
             spec_changed: true,
             touched: false,
+            limits,
+            before: limits.limits_streams().then(Counts::default),
         })
     }
 
@@ -345,8 +361,19 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
         self.touched = true;
     }
 
-    /// Tells watchers, if there is anything to tell.
-    pub(crate) fn finish(mut self) -> Result<HeadRecord, StoreError> {
+    /// Tells watchers, if there is anything to tell, unless the stream grew beyond what its namespace allows.
+    pub(crate) fn finish(self) -> Result<HeadRecord, NotMade> {
+        if let Some(before) = &self.before {
+            let after = Counts::of(self.tx, self.head.repository)?;
+            after
+                .check(before, &self.limits)
+                .map_err(|exceeded| NotMade::Limited { name: self.name.clone(), exceeded })?;
+        }
+        Ok(self.finish_smaller()?)
+    }
+
+    /// Tells watchers of a change that adds nothing.
+    pub(crate) fn finish_smaller(mut self) -> Result<HeadRecord, StoreError> {
         if self.changed_tags.is_empty() && !self.spec_changed && !self.touched {
             return Ok(self.head);
         }

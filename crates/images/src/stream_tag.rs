@@ -13,7 +13,7 @@ use pierhead_auth::{Api, Permit};
 use pierhead_store::{KeyRange, StoreError, WriteTx};
 
 use crate::Images;
-use crate::error::StreamError;
+use crate::error::{NotMade, StreamError};
 use crate::images::Config;
 use crate::push::empty_stream;
 use crate::rows::{ALL, Rows, stream_key};
@@ -275,7 +275,7 @@ impl Images {
                 return Err(StreamError::AlreadyExists { resource: STREAM_TAGS, name });
             }
             edit.put(&mut stream)?;
-            stream.finish()?;
+            stream.finish().map_err(NotMade::of_spec)?;
             edit.shown(tx)
         })
         .await
@@ -383,7 +383,7 @@ impl Images {
             if !edit.remove_tag(&tag)? && !wanted {
                 return Err(StreamError::not_found(STREAM_TAGS, &name));
             }
-            edit.finish()?;
+            edit.finish().map_err(NotMade::of_spec)?;
             Ok(())
         })
         .await
@@ -497,7 +497,7 @@ impl TagEdit {
         }
         let mut edit = self.open_or_create(tx)?;
         let created = self.put(&mut edit)?;
-        edit.finish()?;
+        edit.finish().map_err(NotMade::of_spec)?;
         Ok(created)
     }
 
@@ -508,7 +508,7 @@ impl TagEdit {
         if edit.delete_spec_tag(&self.tag)? {
             edit.head.generation += 1;
         }
-        edit.finish()?;
+        edit.finish().map_err(NotMade::of_spec)?;
         Ok(())
     }
 

@@ -1,14 +1,19 @@
 //! Blobs arrive: uploads bound to their repository and principal, and mounts from other repositories.
 
 use bytes::Bytes;
+use pierhead_api::Object as _;
+use pierhead_api::core::ResourceQuota;
+use pierhead_api::quota::ClusterResourceQuota;
 use pierhead_auth::{Permit, Pull, Push};
 use pierhead_blobs::{Committed, Upload, UploadId, UploadOwner};
 use pierhead_oci::Digest;
-use pierhead_store::{KeyRange, StoreError, WriteTx};
+use pierhead_quota::{ChargeError, ImageLimits, LimitExceeded, Mode, charge_stream};
+use pierhead_store::{KeyRange, OBJECTS, StoreError, WriteTx};
 use tracing::info;
 
 use crate::Images;
 use crate::error::UploadError;
+use crate::limits::image_limits;
 use crate::links::link;
 use crate::rows::{Rows, obtain_repository, stream_key, takes_streams};
 use crate::small_blobs::SMALL_BYTES;
@@ -24,6 +29,8 @@ pub struct OpenUpload {
     namespace: String,
     name: String,
     upload: Upload,
+    /// What the namespace allows.
+    limits: ImageLimits,
 }
 
 impl OpenUpload {
@@ -38,7 +45,15 @@ impl OpenUpload {
         if self.upload.offset().saturating_add(bytes.len() as u64) > limit {
             return Err(UploadError::TooLarge { limit });
         }
+        self.check_size(self.upload.offset().saturating_add(bytes.len() as u64))?;
         Ok(self.upload.append(bytes).await?)
+    }
+
+    /// No image may have a blob that is larger than an image may be.
+    fn check_size(&self, bytes: u64) -> Result<(), UploadError> {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let refuse = |exceeded: LimitExceeded| UploadError::Refused { reason: exceeded.to_string() };
+        self.limits.check_size(bytes).map_err(refuse)
     }
 
     /// Lets go of the upload with all its bytes written; says how many there are.
@@ -49,7 +64,11 @@ impl OpenUpload {
     /// Ends the upload: verified, on disk, and linked to the repository when this answers. An error if the namespace
     /// ended meanwhile.
     pub async fn commit(self, digest: &Digest) -> Result<Committed, UploadError> {
-        let Self { images, namespace, name, upload } = self;
+        if let Err(refused) = self.check_size(self.upload.offset()) {
+            self.upload.cancel().await?;
+            return Err(refused);
+        }
+        let Self { images, namespace, name, upload, limits: _ } = self;
         let at = (namespace, name);
         if upload.offset() <= SMALL_BYTES {
             let content = upload.into_content(digest).await?;
@@ -94,6 +113,7 @@ impl Images {
     /// longest, so that interrupted uploads lock nobody out; if all of them move, there is no further one.
     pub async fn start_upload(&self, permit: &Permit<Push>) -> Result<UploadId, UploadError> {
         self.expect_repository(permit.namespace(), permit.name())?;
+        self.expect_room(permit.namespace(), permit.name()).await?;
         let limit = self.config().max_open_uploads;
         let principal = principal_tag(permit);
         let theirs = |owner: &UploadOwner| owner.as_str().starts_with(&principal);
@@ -112,7 +132,8 @@ impl Images {
         self.upload_offset(permit, id)?;
         let upload = self.blobs().upload(id).await?;
         let (namespace, name) = stream_key(permit.namespace(), permit.name());
-        Ok(OpenUpload { images: self.clone(), namespace, name, upload })
+        let limits = self.store().read(|tx| image_limits(tx, &namespace))?;
+        Ok(OpenUpload { images: self.clone(), namespace, name, upload, limits })
     }
 
     /// How many bytes an upload has received, without waiting for whoever writes to it.
@@ -161,6 +182,25 @@ impl Images {
             }
             let (namespace, name) = stream_key(namespace, name);
             Err(UploadError::StreamMissing { namespace, name })
+        })
+    }
+
+    /// Refuses early what a quota would refuse in the end: bytes for a stream that may not be made.
+    async fn expect_room(&self, namespace: &str, name: &str) -> Result<(), UploadError> {
+        let is_asked = self.store().read(|tx| {
+            let counted = || has_quotas(tx, namespace);
+            Ok::<_, StoreError>(tx.head(namespace, name)?.is_none() && counted()?)
+        })?;
+        if !is_asked {
+            return Ok(());
+        }
+        let namespace = namespace.to_owned();
+        let tried: Result<(), ChargeError> =
+            self.store().write(move |tx| charge_stream(tx, &namespace, Mode::Try)).await;
+        tried.map_err(|error| match error {
+            ChargeError::Refused(refusal) => UploadError::Refused { reason: refusal.to_string() },
+            ChargeError::Store(error) => UploadError::Store(error),
+            other => UploadError::Quota(other),
         })
     }
 
@@ -251,6 +291,13 @@ impl Images {
         let before = self.0.clock.now() - self.config().upload_life;
         Ok(self.blobs().reap_uploads(before).await?.len())
     }
+}
+
+/// Whether any quota could count in a namespace.
+fn has_quotas(rows: &impl Rows, namespace: &str) -> Result<bool, StoreError> {
+    let own = KeyRange::prefix(&(ResourceQuota::PLURAL, namespace));
+    let shared = KeyRange::prefix(&(ClusterResourceQuota::qualified_resource().as_str(),));
+    Ok(!rows.rows(&OBJECTS, &own, 1)?.is_empty() || !rows.rows(&OBJECTS, &shared, 1)?.is_empty())
 }
 
 fn link_with_content(

@@ -80,6 +80,14 @@ impl RegistryError {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, vec![item])
     }
 
+    /// A quota or a limit of the project. Clients print the message and not the detail, so it is the message that says
+    /// which.
+    fn refused(reason: &str) -> Self {
+        let mut item = ErrorItem::new(ErrorCode::Denied, Value::Null);
+        item.message = reason.into();
+        Self::new(status(ErrorCode::Denied), vec![item])
+    }
+
     fn challenged(mut self, challenge: Challenge) -> Self {
         self.0.challenge = Some(challenge);
         self
@@ -220,12 +228,13 @@ impl RegistryError {
         match &error.cause {
             Cause::Storing(UploadError::OutOfSpace) => Some(Self::no_space(error)),
             Cause::Storing(UploadError::Store(source)) if source.is_full() => Some(Self::no_space(error)),
-            Cause::Storing(UploadError::Blob(_) | UploadError::Store(_))
+            Cause::Storing(UploadError::Blob(_) | UploadError::Store(_) | UploadError::Quota(_))
             | Cause::Credentials(_)
             | Cause::Look(_) => Some(Self::internal(error)),
             Cause::Storing(
                 UploadError::Unknown { .. }
                 | UploadError::StreamMissing { .. }
+                | UploadError::Refused { .. }
                 | UploadError::Busy { .. }
                 | UploadError::TooMany { .. }
                 | UploadError::TooLarge { .. }
@@ -361,6 +370,7 @@ impl From<PushError> for RegistryError {
     fn from(error: PushError) -> Self {
         match &error {
             PushError::StreamMissing { .. } => Self::client(ErrorCode::Denied, &error),
+            PushError::Refused { reason } => Self::refused(reason),
             PushError::MissingBlobs { digests } | PushError::MissingManifests { digests } => {
                 let item =
                     |digest| ErrorItem::new(ErrorCode::ManifestBlobUnknown, json!({ "digest": digest }));
@@ -374,7 +384,9 @@ impl From<PushError> for RegistryError {
             PushError::Blob(BlobError::OutOfSpace)
             | PushError::Bytes(BytesError::Blob(BlobError::OutOfSpace)) => Self::no_space(&error),
             PushError::Store(source) if source.is_full() => Self::no_space(&error),
-            PushError::Blob(_) | PushError::Bytes(_) | PushError::Store(_) => Self::internal(&error),
+            PushError::Blob(_) | PushError::Bytes(_) | PushError::Store(_) | PushError::Quota(_) => {
+                Self::internal(&error)
+            }
         }
     }
 }
@@ -398,6 +410,7 @@ impl From<UploadError> for RegistryError {
         match &error {
             UploadError::Unknown { .. } => Self::client(ErrorCode::BlobUploadUnknown, &error),
             UploadError::StreamMissing { .. } => Self::client(ErrorCode::Denied, &error),
+            UploadError::Refused { reason } => Self::refused(reason),
             UploadError::Busy { .. } | UploadError::TooMany { .. } => {
                 Self::client(ErrorCode::TooManyRequests, &error)
                     .with_header(RETRY_AFTER, HeaderValue::from_static("1"))
@@ -408,7 +421,7 @@ impl From<UploadError> for RegistryError {
             UploadError::DigestMismatch { .. } => Self::client(ErrorCode::DigestInvalid, &error),
             UploadError::OutOfSpace => Self::no_space(&error),
             UploadError::Store(source) if source.is_full() => Self::no_space(&error),
-            UploadError::Blob(_) | UploadError::Store(_) => Self::internal(&error),
+            UploadError::Blob(_) | UploadError::Store(_) | UploadError::Quota(_) => Self::internal(&error),
         }
     }
 }
@@ -438,7 +451,8 @@ impl From<StreamError> for RegistryError {
             StreamError::Invalid { .. } | StreamError::BadRequest { .. } => Self::signature_invalid(&error),
             StreamError::Bytes(BytesError::Blob(BlobError::OutOfSpace)) => Self::no_space(&error),
             StreamError::Store(source) if source.is_full() => Self::no_space(&error),
-            StreamError::Bytes(_) | StreamError::Store(_) => Self::internal(&error),
+            StreamError::Forbidden { why, .. } => Self::refused(why),
+            StreamError::Bytes(_) | StreamError::Store(_) | StreamError::Quota(_) => Self::internal(&error),
         }
     }
 }

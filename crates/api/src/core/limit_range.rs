@@ -201,19 +201,13 @@ impl LimitRangeItem {
             invalid("maxLimitRequestRatio", ratio, format!("ratio {ratio} is less than 1"));
         }
         if let Some((max, min)) = max.zip(min).filter(|(_, min)| min.nano_value() > 0) {
-            let possible = ratio_of(max, min);
-            if ratio_of(ratio, Quantity::whole(1)) > possible {
+            let possible = max.in_units_of(min);
+            if ratio.in_units_of(Quantity::whole(1)) > possible {
                 let detail = format!("ratio {ratio} is greater than max/min = {possible:.6}");
                 invalid("maxLimitRequestRatio", ratio, detail);
             }
         }
     }
-}
-
-/// One amount in terms of another, as exact as it is shown.
-#[expect(clippy::cast_precision_loss, reason = "shown with six digits and compared with round numbers")]
-pub(crate) fn ratio_of(amount: Quantity, unit: Quantity) -> f64 {
-    amount.nano_value() as f64 / unit.nano_value() as f64
 }
 
 #[cfg(test)]

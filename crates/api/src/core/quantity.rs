@@ -66,6 +66,12 @@ impl Quantity {
         self.nanos
     }
 
+    /// How many times `unit` it is, as exact as ratios are shown.
+    #[expect(clippy::cast_precision_loss, reason = "shown with six digits and compared with round numbers")]
+    pub fn in_units_of(&self, unit: Self) -> f64 {
+        self.nanos as f64 / unit.nanos as f64
+    }
+
     fn rounded_up(&self, unit: i128) -> i128 {
         let down = self.nanos.div_euclid(unit);
         if self.nanos.rem_euclid(unit) == 0 { down } else { down + 1 }
