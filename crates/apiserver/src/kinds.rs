@@ -32,11 +32,13 @@ mod openshift_roles;
 mod pod_accounts;
 mod pod_bindings;
 mod pod_images;
+mod pod_limits;
 mod pod_output;
 mod pods;
 mod policies;
 pub(crate) mod project_requests;
 mod projects;
+mod quotas;
 mod rbac_bindings;
 mod rbac_roles;
 mod replication_controllers;
@@ -57,6 +59,7 @@ pub(crate) fn all(images: &Images, auth: &Auth) -> Vec<Kind> {
     // Kube's kinds.
     let mut kinds = vec![pod_bindings::kind(), config_maps::kind(), namespaces::kind(), nodes::kind()];
     kinds.extend([pods::kind(), replication_controllers::kind(), service_accounts::kind()]);
+    kinds.extend(quotas::of_kube());
     kinds.extend([endpoints::kind(), events::kind(), secrets::kind(), services::kind()]);
     kinds.extend([rbac_roles::roles(), rbac_roles::cluster_roles()]);
     kinds.extend([rbac_bindings::role_bindings(), rbac_bindings::cluster_role_bindings()]);
@@ -75,6 +78,7 @@ pub(crate) fn all(images: &Images, auth: &Auth) -> Vec<Kind> {
     kinds.extend(image_tags::kinds(images, auth));
     kinds.extend(images::kinds(images));
     kinds.extend([project_requests::kind(), projects::kind()]);
+    kinds.extend(quotas::of_openshift());
     kinds.push(routes::kind());
     kinds.extend([oauth_clients::kind(), oauth_client_authorizations::kind()]);
     kinds.extend([oauth_tokens::access_tokens(), oauth_tokens::authorize_tokens()]);

@@ -22,6 +22,7 @@ pub(crate) mod image_objects;
 pub(crate) mod image_streams;
 pub(crate) mod image_tags;
 pub(crate) mod objects;
+mod quotas;
 pub(crate) mod references;
 
 pub(crate) use objects::ObjectStorage;

@@ -17,6 +17,7 @@ mod core;
 mod images;
 mod oauth;
 mod projects;
+mod quotas;
 mod routes;
 mod users;
 mod workloads;
@@ -38,6 +39,7 @@ pub(crate) fn columns_of(qualified: &str) -> &'static dyn Columns {
         users::SETS,
         oauth::SETS,
         projects::SETS,
+        quotas::SETS,
         routes::SETS,
         images::SETS,
         workloads::SETS,
@@ -188,6 +190,7 @@ pub(crate) mod tests {
             super::users::SETS,
             super::oauth::SETS,
             super::projects::SETS,
+            super::quotas::SETS,
             super::routes::SETS,
             super::images::SETS,
             super::workloads::SETS,

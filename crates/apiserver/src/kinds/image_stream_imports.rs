@@ -72,7 +72,8 @@ impl Imports {
         };
         let keyring = keyring(call)?;
         let fetcher = Fetcher::new(egress, keyring, stream.as_ref(), &call.server.config, self.room.clone());
-        let found = fetcher.run(&import.spec).await;
+        let mut found = fetcher.run(&import.spec).await;
+        refuse_sizes(call, &mut found)?;
         fill_statuses(&mut import, &found, call);
         if import.spec.import {
             let write = write_of(&import, &found);
@@ -141,6 +142,20 @@ fn refuse_registries(call: &Call, import: &ImageStreamImport, errors: &mut Field
             errors.forbidden(field, refusal);
         }
     }
+}
+
+/// Images that are larger than the project's limits allow have failed, like those that are not there.
+fn refuse_sizes(call: &Call, found: &mut Found) -> Result<(), ApiError> {
+    let of_repository = found.repository.iter_mut().flat_map(|repository| &mut repository.images);
+    for fetched in found.images.iter_mut().chain(of_repository.map(|(_, image)| image)) {
+        let Ok(image) = fetched else { continue };
+        let refused = call.server.images.size_refusal(call.namespace(), image)?;
+        if let Some(exceeded) = refused {
+            let name = image.manifest.digest().to_string();
+            *fetched = Err(Box::new(Status::forbidden("images", GROUP, &name, exceeded)));
+        }
+    }
+    Ok(())
 }
 
 /// The stream to import into, if it is there and the one that the caller saw.

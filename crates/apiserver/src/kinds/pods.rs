@@ -12,7 +12,7 @@ use pierhead_api::field::FieldErrors;
 use pierhead_api::meta::{Status, StatusReason};
 use serde_json::Value;
 
-use super::{pod_accounts, pod_bindings, pod_images, pod_output};
+use super::{pod_accounts, pod_bindings, pod_images, pod_limits, pod_output};
 use crate::call::{Answer, Call};
 use crate::error::ApiError;
 use crate::kind::{Connect, GroupVersionKind, Kind, SubBehaviour, Subresource, Verb};
@@ -36,6 +36,7 @@ pub(crate) fn kind() -> Kind {
         .waits_until(pod_accounts::is_ready)
         .admit(pod_accounts::admit)
         .admit(pod_images::resolve_pod)
+        .admit(pod_limits::admit)
         .subresource(pod_output::subresource())
         .subresource(pod_bindings::binding())
         .subresource(pod_bindings::eviction());

@@ -12,6 +12,8 @@ pub(super) fn message_of(api_version: &str, kind: &str) -> Option<Message> {
         ("v1", "Secret") => SECRET,
         ("v1", "ServiceAccount") => SERVICE_ACCOUNT,
         ("v1", "ConfigMap") => CONFIG_MAP,
+        ("v1", "LimitRange") => LIMIT_RANGE,
+        ("v1", "ResourceQuota") => RESOURCE_QUOTA,
         ("v1", "Namespace") => NAMESPACE,
         ("v1", "Service") => SERVICE,
         ("v1", "Endpoints") => ENDPOINTS,
@@ -71,6 +73,34 @@ static OBJECT_META: Message = &[
     (13, "ownerReferences", Field::Messages(&OWNER_REFERENCE)),
     (14, "finalizers", Field::Texts),
     (17, "managedFields", Field::Messages(&MANAGED_FIELDS_ENTRY)),
+];
+static LIMIT_RANGE_ITEM: Message = &[
+    (1, "type", Field::Text),
+    (2, "max", Field::QuantityMap),
+    (3, "min", Field::QuantityMap),
+    (4, "default", Field::QuantityMap),
+    (5, "defaultRequest", Field::QuantityMap),
+    (6, "maxLimitRequestRatio", Field::QuantityMap),
+];
+static LIMIT_RANGE_SPEC: Message = &[(1, "limits", Field::Messages(&LIMIT_RANGE_ITEM))];
+static LIMIT_RANGE: Message = &[
+    (1, "metadata", Field::Message(&OBJECT_META)),
+    (2, "spec", Field::Message(&LIMIT_RANGE_SPEC)),
+];
+static SCOPE_EXPRESSION: Message =
+    &[(1, "scopeName", Field::Text), (2, "operator", Field::Text), (3, "values", Field::Texts)];
+static SCOPE_SELECTOR: Message = &[(1, "matchExpressions", Field::Messages(&SCOPE_EXPRESSION))];
+static RESOURCE_QUOTA_SPEC: Message = &[
+    (1, "hard", Field::QuantityMap),
+    (2, "scopes", Field::Texts),
+    (3, "scopeSelector", Field::Message(&SCOPE_SELECTOR)),
+];
+static RESOURCE_QUOTA_STATUS: Message =
+    &[(1, "hard", Field::QuantityMap), (2, "used", Field::QuantityMap)];
+static RESOURCE_QUOTA: Message = &[
+    (1, "metadata", Field::Message(&OBJECT_META)),
+    (2, "spec", Field::Message(&RESOURCE_QUOTA_SPEC)),
+    (3, "status", Field::Message(&RESOURCE_QUOTA_STATUS)),
 ];
 static SECRET: Message = &[
     (1, "metadata", Field::Message(&OBJECT_META)),

@@ -12,6 +12,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use pierhead_api::meta::Status;
 use pierhead_auth::{Api, Permit};
+use pierhead_quota::Mode;
 use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
 use pierhead_store::{Change, KeyPrefix as _, KeyRange, ReadTx, Revision, Store, StoreError, WriteTx};
 use serde_json::Value;
@@ -23,7 +24,7 @@ use crate::kind::View;
 use crate::kinds::services;
 use crate::query::DryRun;
 use crate::server::NamespaceState;
-use crate::storage::{Document, Event, Head, Key, Listed, Outcome, Scan, Seen, Storage, references};
+use crate::storage::{Document, Event, Head, Key, Listed, Outcome, Scan, Seen, Storage, quotas, references};
 
 /// Changes a list of the past may reach back over; beyond, the client starts anew.
 const MAX_REWIND: u64 = 50_000;
@@ -308,11 +309,22 @@ fn keep(
     if let Some(address) = references::taken_from_another(tx, key, before, &bytes)? {
         return Err(services::in_use(&object, &address));
     }
+    let mode = if dry_run == DryRun::All { Mode::Try } else { Mode::Enforce };
+    let charged = quotas::follow(tx, key, (before, Some(&bytes)), mode)?;
+    let counted = quotas::count(tx, key, &mut object)?;
     if dry_run == DryRun::All {
         return Ok(Outcome::Done(object));
     }
+    let bytes = if charged || counted {
+        // Quotas that were charged were written first, and took revisions.
+        set_resource_version(&mut object, tx.next_revision());
+        Bytes::from(serde_json::to_vec(&object)?)
+    } else {
+        bytes
+    };
     references::follow(tx, key, before, Some(&bytes))?;
-    tx.put(&OBJECTS, key, &ObjectRecord(bytes))?;
+    tx.put(&OBJECTS, key, &ObjectRecord(bytes.clone()))?;
+    quotas::regroup(tx, key, (before, Some(&bytes)))?;
     Ok(Outcome::Done(object))
 }
 
@@ -320,9 +332,16 @@ fn keep(
 pub(crate) fn put(tx: &mut WriteTx<'_>, key: &ObjectKey, mut object: Value) -> Result<Value, ApiError> {
     set_resource_version(&mut object, tx.next_revision());
     let bytes = Bytes::from(serde_json::to_vec(&object)?);
-    let before = tx.get(&OBJECTS, key)?;
-    references::follow(tx, key, before.as_ref().map(|record| &record.0), Some(&bytes))?;
-    tx.put(&OBJECTS, key, &ObjectRecord(bytes))?;
+    let before = tx.get(&OBJECTS, key)?.map(|record| record.0);
+    let bytes = if quotas::follow(tx, key, (before.as_ref(), Some(&bytes)), Mode::Record)? {
+        set_resource_version(&mut object, tx.next_revision());
+        Bytes::from(serde_json::to_vec(&object)?)
+    } else {
+        bytes
+    };
+    references::follow(tx, key, before.as_ref(), Some(&bytes))?;
+    tx.put(&OBJECTS, key, &ObjectRecord(bytes.clone()))?;
+    quotas::regroup(tx, key, (before.as_ref(), Some(&bytes)))?;
     Ok(object)
 }
 
@@ -331,6 +350,8 @@ pub(crate) fn erase(tx: &mut WriteTx<'_>, key: &ObjectKey) -> Result<(), ApiErro
     let Some(ObjectRecord(before)) = tx.get(&OBJECTS, key)? else { return Ok(()) };
     references::follow(tx, key, Some(&before), None)?;
     tx.delete(&OBJECTS, key)?;
+    quotas::follow(tx, key, (Some(&before), None), Mode::Record)?;
+    quotas::regroup(tx, key, (Some(&before), None))?;
     if key.resource == "namespaces" {
         // Repositories without a stream are nobody's API object, and must not be the next namespace's of that name.
         pierhead_images::bury_namespace(tx, &key.name)?;
