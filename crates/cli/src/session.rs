@@ -321,6 +321,14 @@ impl Session {
         Ok(namespace.filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| "default".to_owned()))
     }
 
+    /// Whether the project to work in was chosen, by a flag or before.
+    pub(crate) fn has_chosen_project(&mut self) -> anyhow::Result<bool> {
+        let overrides = self.overrides();
+        let context = self.kubeconfig()?.config.chosen_context(&overrides)?;
+        let of_context = context.and_then(|(_, context)| context.namespace.clone());
+        Ok(self.globals.namespace.is_some() || of_context.is_some_and(|namespace| !namespace.is_empty()))
+    }
+
     /// URL of the server, for messages.
     pub(crate) fn server(&mut self) -> anyhow::Result<String> {
         let client = self.client()?;

@@ -5,8 +5,16 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{create::post, policy};
-use crate::{environment::ExitStatus, object, session::Session};
+use super::{
+    create::{CreateOptions, create_document, post},
+    policy,
+};
+use crate::{
+    dry_run::{DryRun, DryRunArgs},
+    environment::ExitStatus,
+    object,
+    session::Session,
+};
 
 /// Administer the cluster
 #[derive(Args, Debug)]
@@ -19,7 +27,7 @@ pub(crate) struct AdmArgs {
 enum AdmVerb {
     /// Grant, withdraw and look up roles
     #[command(subcommand)]
-    Policy(policy::PolicyVerb),
+    Policy(policy::AdmPolicyVerb),
     /// Make a project for somebody
     NewProject(NewProjectArgs),
     /// Make groups and change who is in them
@@ -43,6 +51,9 @@ struct NewProjectArgs {
     /// What it is for
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
+    /// Labels of the nodes that its pods may run on
+    #[arg(long, value_name = "SELECTOR")]
+    node_selector: Option<String>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -53,6 +64,8 @@ enum GroupsVerb {
         name: String,
         /// Users in it
         users: Vec<String>,
+        #[command(flatten)]
+        options: Box<CreateOptions>,
     },
     /// Add users to a group
     AddUsers {
@@ -61,6 +74,8 @@ enum GroupsVerb {
         /// Users to add
         #[arg(required = true)]
         users: Vec<String>,
+        #[command(flatten)]
+        dry: DryRunArgs,
     },
     /// Remove users from a group
     RemoveUsers {
@@ -69,12 +84,14 @@ enum GroupsVerb {
         /// Users to remove
         #[arg(required = true)]
         users: Vec<String>,
+        #[command(flatten)]
+        dry: DryRunArgs,
     },
 }
 
 pub(crate) async fn run(args: AdmArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
     match args.verb {
-        AdmVerb::Policy(verb) => policy::run_verb(verb, session).await,
+        AdmVerb::Policy(verb) => policy::run_adm(verb, session).await,
         AdmVerb::NewProject(args) => new_project(args, session).await,
         AdmVerb::Groups(verb) => groups(verb, session).await,
     }
@@ -88,16 +105,20 @@ async fn new_project(args: NewProjectArgs, session: &mut Session) -> anyhow::Res
         ("openshift.io/display-name", &args.display_name),
         ("openshift.io/description", &args.description),
         ("openshift.io/requester", &args.admin),
+        ("openshift.io/node-selector", &args.node_selector),
     ] {
         if let Some(value) = value {
             annotations.insert(key.to_owned(), Value::from(value.as_str()));
         }
     }
+    let projects = match discovery.known("project.openshift.io", "projects") {
+        Ok(projects) => projects,
+        Err(_) => discovery.known("", "namespaces")?,
+    };
     let project = json!({
-        "apiVersion": "project.openshift.io/v1", "kind": "Project",
+        "apiVersion": projects.api_version(), "kind": projects.kind,
         "metadata": {"name": args.name, "annotations": annotations},
     });
-    let projects = discovery.known("project.openshift.io", "projects")?;
     post(&client, projects, None, &project, "").await?;
     session.say(&format!("Created project {}", args.name))?;
     if let Some(admin) = &args.admin {
@@ -119,17 +140,16 @@ async fn groups(verb: GroupsVerb, session: &mut Session) -> anyhow::Result<ExitS
     let discovery = session.discovery().await?;
     let client = session.client()?;
     let kind = discovery.known("user.openshift.io", "groups")?.clone();
-    let (name, users, done) = match verb {
-        GroupsVerb::New { name, users } => {
+    let (name, users, done, dry_run) = match verb {
+        GroupsVerb::New { name, users, options } => {
             let group = json!({
                 "apiVersion": kind.api_version(), "kind": "Group", "metadata": {"name": name}, "users": users,
             });
-            post(&client, &kind, None, &group, "").await?;
-            session.say(&format!("{}/{name} created", kind.display_name()))?;
+            create_document(session, group, &options, "created").await?;
             return Ok(ExitStatus::SUCCESS);
         }
-        GroupsVerb::AddUsers { name, users } => (name, users, "added"),
-        GroupsVerb::RemoveUsers { name, users } => (name, users, "removed"),
+        GroupsVerb::AddUsers { name, users, dry } => (name, users, "added", dry.dry_run),
+        GroupsVerb::RemoveUsers { name, users, dry } => (name, users, "removed", dry.dry_run),
     };
     let path = kind.resource().item(None, &name, None);
     let mut group = client.request(Method::GET, &path, None, None).await?;
@@ -143,7 +163,11 @@ async fn groups(verb: GroupsVerb, session: &mut Session) -> anyhow::Result<ExitS
         }
     }
     group["users"] = Value::Array(members);
-    client.request(Method::PUT, &path, None, Some(&group)).await?;
+    if dry_run != DryRun::Client {
+        let path = format!("{path}?{}", dry_run.query());
+        client.request(Method::PUT, path.trim_end_matches('?'), None, Some(&group)).await?;
+    }
+    let done = dry_run.done(done);
     let names: Vec<String> = users.iter().map(|user| format!("{user:?}")).collect();
     session.say(&format!("{}/{name} {done}: {}", kind.display_name(), names.join(" ")))?;
     Ok(ExitStatus::SUCCESS)

@@ -5,7 +5,13 @@ use clap::Args;
 use crate::{environment::ExitStatus, print::tabwriter, session::Session};
 
 /// List the kinds that the server has
+///
+/// Examples:
+///   api-resources
+///   api-resources --api-group=image.openshift.io -o wide
+///   api-resources --namespaced=false --verbs=list -o name
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct ApiResourcesArgs {
     /// Only kinds of this group
     #[arg(long, value_name = "GROUP")]
@@ -16,6 +22,15 @@ pub(crate) struct ApiResourcesArgs {
     /// Only kinds with all of these verbs
     #[arg(long, value_delimiter = ',', value_name = "VERB")]
     verbs: Vec<String>,
+    /// Only kinds of this category, such as all
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    categories: Vec<String>,
+    /// Sort by name or kind
+    #[arg(long, value_parser = ["name", "kind"], value_name = "FIELD")]
+    sort_by: Option<String>,
+    /// Ask the server anew, which is always done
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    cached: Option<bool>,
     /// Leave out the header line
     #[arg(long)]
     no_headers: bool,
@@ -34,8 +49,14 @@ pub(crate) async fn run(args: ApiResourcesArgs, session: &mut Session) -> anyhow
         .filter(|kind| args.api_group.as_ref().is_none_or(|group| *group == kind.group))
         .filter(|kind| args.namespaced.is_none_or(|namespaced| namespaced == kind.namespaced))
         .filter(|kind| args.verbs.iter().all(|verb| kind.can(verb)))
+        .filter(|kind| args.categories.iter().all(|name| kind.categories.contains(name)))
         .collect();
     kinds.sort_by(|a, b| (&a.group, &a.plural).cmp(&(&b.group, &b.plural)));
+    match args.sort_by.as_deref() {
+        Some("name") => kinds.sort_by(|a, b| a.plural.cmp(&b.plural)),
+        Some("kind") => kinds.sort_by(|a, b| a.kind.cmp(&b.kind)),
+        _ => {}
+    }
     if args.output.as_deref() == Some("name") {
         for kind in kinds {
             session.say(&kind.qualified_plural())?;

@@ -56,6 +56,41 @@ pub(crate) async fn run(args: PolicyArgs, session: &mut Session) -> anyhow::Resu
     run_verb(args.verb, session).await
 }
 
+/// `adm policy` knows of constraints as well.
+#[derive(Subcommand, Debug)]
+pub(crate) enum AdmPolicyVerb {
+    #[command(flatten)]
+    Common(PolicyVerb),
+    /// Let the pods of users or service accounts run as a security context constraint permits
+    AddSccToUser(GrantArgs),
+    /// Let the pods of groups run as a security context constraint permits
+    AddSccToGroup(GrantArgs),
+    /// Withdraw a security context constraint from users or service accounts
+    RemoveSccFromUser(GrantArgs),
+    /// Withdraw a security context constraint from groups
+    RemoveSccFromGroup(GrantArgs),
+}
+
+pub(crate) async fn run_adm(verb: AdmPolicyVerb, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    use AdmPolicyVerb as Verb;
+    let project = Scope::Project;
+    match verb {
+        Verb::Common(verb) => run_verb(verb, session).await,
+        Verb::AddSccToUser(args) => {
+            grant::add(args.of_constraint(), SubjectKind::User, project, session).await
+        }
+        Verb::AddSccToGroup(args) => {
+            grant::add(args.of_constraint(), SubjectKind::Group, project, session).await
+        }
+        Verb::RemoveSccFromUser(args) => {
+            grant::remove(args.of_constraint(), SubjectKind::User, project, session).await
+        }
+        Verb::RemoveSccFromGroup(args) => {
+            grant::remove(args.of_constraint(), SubjectKind::Group, project, session).await
+        }
+    }
+}
+
 pub(crate) async fn run_verb(verb: PolicyVerb, session: &mut Session) -> anyhow::Result<ExitStatus> {
     use PolicyVerb as Verb;
     match verb {

@@ -14,7 +14,13 @@ use crate::{environment::ExitStatus, error::Silent, object, session::Session};
 const PROJECTS: &str = "/apis/project.openshift.io/v1/projects";
 
 /// Show the current project, or switch to another one
+///
+/// Examples:
+///   project
+///   project pushed
+///   project pushed/api-example-com:8443/ed
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct ProjectArgs {
     /// Project (or context) to switch to
     name: Option<String>,
@@ -24,7 +30,12 @@ pub(crate) struct ProjectArgs {
 }
 
 /// List the projects you may see
+///
+/// Examples:
+///   projects
+///   projects -q
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct ProjectsArgs {
     /// Print only the names
     #[arg(short = 'q', long)]
@@ -40,7 +51,13 @@ pub(crate) async fn names(client: &Client) -> Result<Vec<String>, ClientError> {
 }
 
 async fn list(client: &Client) -> Result<Vec<Value>, ClientError> {
-    let answer = client.request(Method::GET, PROJECTS, None, None).await?;
+    let answer = match client.request(Method::GET, PROJECTS, None, None).await {
+        // Kubernetes has namespaces only, which not everybody may list.
+        Err(error) if error.is_not_found() => {
+            client.request(Method::GET, "/api/v1/namespaces", None, None).await?
+        }
+        answered => answered?,
+    };
     Ok(object::list(&answer, "items").to_vec())
 }
 

@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::create::{CreateOptions, create_document};
-use crate::{environment::ExitStatus, globals::Era, session::Session};
+use crate::{deployments, environment::ExitStatus, globals::Era, session::Session};
 
 /// Run an image
 ///
@@ -55,7 +55,9 @@ pub(crate) async fn run(args: RunArgs, session: &mut Session) -> anyhow::Result<
     let labels = labels(&args)?;
     let spec = pod_spec(&args)?;
     let is_pod = match args.generator.as_deref() {
-        None => session.era() == Era::V4 || args.restart != "Always",
+        None if session.era() == Era::V4 || args.restart != "Always" => true,
+        // Kubernetes has no deployment configs.
+        None => session.discovery().await?.known(deployments::GROUP, "deploymentconfigs").is_err(),
         Some("run-pod/v1") => true,
         Some("run/v1" | "deploymentconfig/v1") => false,
         Some(other) => bail!("generator {other:?} not found"),

@@ -2,10 +2,10 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use pierhead_client::Client;
+use pierhead_client::{Client, ClientError};
 use serde_json::Value;
 
-use super::get;
+use super::{get, project};
 use crate::{
     deployments::{self, number},
     describe,
@@ -21,11 +21,20 @@ use crate::{
 const SHOWN_DEPLOYMENTS: usize = 3;
 
 /// Show what the project is made of, and how it is
+///
+/// Examples:
+///   status
+///   status --suggest
+///   status --all-namespaces
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct StatusArgs {
     /// Say what might be wrong, too
     #[arg(long)]
     suggest: bool,
+    /// All projects that you may see
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
 }
 
 /// The objects of a project.
@@ -42,37 +51,57 @@ struct Overview {
 pub(crate) async fn run(args: StatusArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
     let (client, namespace, server) = (session.client()?, session.namespace()?, session.server()?);
     let discovery = session.discovery().await?;
-    let title = project_title(&client, &discovery, &namespace).await?;
-    let overview = Overview {
-        services: read(&client, &discovery, "", "services", &namespace).await?,
-        routes: read(&client, &discovery, "route.openshift.io", "routes", &namespace).await?,
-        configs: read(&client, &discovery, deployments::GROUP, "deploymentconfigs", &namespace).await?,
-        controllers: read(&client, &discovery, "", "replicationcontrollers", &namespace).await?,
-        pods: read(&client, &discovery, "", "pods", &namespace).await?,
-        streams: read(&client, &discovery, "image.openshift.io", "imagestreams", &namespace).await?,
-        now: (session.environment.now)(),
-    };
-    session.say(&format!("In project {title} on server {server}\n"))?;
-    let groups = overview.groups();
-    if groups.is_empty() {
-        session.say(
-            "You have no services, deployment configs, or build configs.\nRun 'oc new-app' to create an application.",
-        )?;
-        return Ok(ExitStatus::SUCCESS);
+    let mut problems = Vec::new();
+    let mut is_empty = true;
+    if args.all_namespaces {
+        session.say(&format!("Showing all projects on server {server}\n"))?;
+        for name in project::names(&client).await? {
+            let overview = Overview::read(&client, &discovery, &name, session).await?;
+            let groups = overview.groups();
+            if !groups.is_empty() {
+                session.say(&format!("Project {}:\n", project_title(&client, &discovery, &name).await?))?;
+                is_empty = false;
+            }
+            show_groups(&groups, session)?;
+            problems.extend(overview.problems());
+        }
+    } else {
+        let title = match project_title(&client, &discovery, &namespace).await {
+            Ok(title) => title,
+            Err(error) => return without_project(error, &namespace, session).await,
+        };
+        let overview = Overview::read(&client, &discovery, &namespace, session).await?;
+        session.say(&format!("In project {title} on server {server}\n"))?;
+        let groups = overview.groups();
+        is_empty = groups.is_empty();
+        show_groups(&groups, session)?;
+        problems = overview.problems();
     }
-    for group in &groups {
+    finish(is_empty, &problems, args.suggest, session)
+}
+
+fn show_groups(groups: &[Vec<String>], session: &mut Session) -> anyhow::Result<()> {
+    for group in groups {
         session.say(&group.join("\n"))?;
         session.say("")?;
     }
-    let problems = overview.problems();
-    if args.suggest && !problems.is_empty() {
+    Ok(())
+}
+
+fn finish(
+    is_empty: bool,
+    problems: &[String],
+    suggest: bool,
+    session: &mut Session,
+) -> anyhow::Result<ExitStatus> {
+    if suggest && !problems.is_empty() {
         session.say("Warnings:")?;
-        for problem in &problems {
+        for problem in problems {
             session.say(&format!("  * {problem}"))?;
         }
         session.say("")?;
     }
-    if !args.suggest && !problems.is_empty() {
+    if !suggest && !problems.is_empty() {
         let plural = if problems.len() == 1 { "" } else { "s" };
         session.say(&format!(
             "{} warning{plural} identified, use 'oc status --suggest' to see details.",
@@ -80,9 +109,43 @@ pub(crate) async fn run(args: StatusArgs, session: &mut Session) -> anyhow::Resu
         ))?;
         return Ok(ExitStatus::SUCCESS);
     }
+    if is_empty {
+        session.say(
+            "You have no services, deployment configs, or build configs.\nRun 'oc new-app' to create an application.",
+        )?;
+        return Ok(ExitStatus::SUCCESS);
+    }
     let list = if session.era() == Era::V4 { "list resources" } else { "list everything" };
     session
         .say(&format!("View details with 'oc describe <resource>/<name>' or {list} with 'oc get all'."))?;
+    Ok(ExitStatus::SUCCESS)
+}
+
+/// The project is not there, or not for this user. Whoever chose none is told which there are.
+async fn without_project(
+    error: anyhow::Error,
+    namespace: &str,
+    session: &mut Session,
+) -> anyhow::Result<ExitStatus> {
+    let is_refused = error
+        .downcast_ref::<ClientError>()
+        .is_some_and(|error| error.is_forbidden() || error.is_not_found());
+    if !is_refused || session.has_chosen_project()? {
+        return Err(error);
+    }
+    let (client, server) = (session.client()?, session.server()?);
+    let names = project::names(&client).await?;
+    if names.is_empty() {
+        session.say(
+            "You don't have any projects. You can try to create a new project, by running\n\n    oc new-project <projectname>\n",
+        )?;
+        return Ok(ExitStatus::SUCCESS);
+    }
+    session.say(&format!("You have access to the following projects on server {server}, and {namespace} is none of them:\n"))?;
+    for name in names {
+        session.say(&format!("  * {name}"))?;
+    }
+    session.say("\nUse 'oc project <projectname>' to choose one.")?;
     Ok(ExitStatus::SUCCESS)
 }
 
@@ -117,6 +180,23 @@ async fn read(
 }
 
 impl Overview {
+    async fn read(
+        client: &Client,
+        discovery: &Discovery,
+        namespace: &str,
+        session: &Session,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            services: read(client, discovery, "", "services", namespace).await?,
+            routes: read(client, discovery, "route.openshift.io", "routes", namespace).await?,
+            configs: read(client, discovery, deployments::GROUP, "deploymentconfigs", namespace).await?,
+            controllers: read(client, discovery, "", "replicationcontrollers", namespace).await?,
+            pods: read(client, discovery, "", "pods", namespace).await?,
+            streams: read(client, discovery, "image.openshift.io", "imagestreams", namespace).await?,
+            now: (session.environment.now)(),
+        })
+    }
+
     /// What belongs together, as lines: services with what they lead to, then what no service leads to.
     fn groups(&self) -> Vec<Vec<String>> {
         let mut groups = Vec::new();

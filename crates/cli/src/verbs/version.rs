@@ -12,7 +12,12 @@ use crate::{
 };
 
 /// Show the versions of client and server
+///
+/// Examples:
+///   version
+///   version --client -o json
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct VersionArgs {
     /// Only the client's
     #[arg(long)]
@@ -38,6 +43,11 @@ pub(crate) async fn run(args: VersionArgs, session: &mut Session) -> anyhow::Res
         return Ok(ExitStatus::SUCCESS);
     }
     session.say(&format!("Client Version: {own}"))?;
+    if server.is_some()
+        && let Ok(openshift) = session.client()?.request(Method::GET, "/version/openshift", None, None).await
+    {
+        session.say(&format!("Server Version: {}", object::text(&openshift, "gitVersion").trim_start_matches('v')))?;
+    }
     if let Some(server) = server {
         session.say(&format!("Kubernetes Version: {}", object::text(&server, "gitVersion")))?;
     }

@@ -6,11 +6,16 @@ use http::Method;
 use pierhead_client::{Client, ClientError, Credentials};
 use serde_json::json;
 
-use crate::{environment::ExitStatus, object, session::Session};
+use crate::{environment::ExitStatus, error::Usage, object, session::Session};
 
 /// Show who you are
+///
+/// Examples:
+///   whoami
+///   whoami -t
+///   whoami --show-server
 #[derive(Args, Debug)]
-#[command(alias = "whoam")]
+#[command(alias = "whoam", verbatim_doc_comment)]
 pub(crate) struct WhoamiArgs {
     /// Print the token of the session
     #[arg(short = 't', long)]
@@ -24,6 +29,9 @@ pub(crate) struct WhoamiArgs {
 }
 
 pub(crate) async fn run(args: WhoamiArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    if [args.show_token, args.show_context, args.show_server].iter().filter(|one| **one).count() > 1 {
+        return Err(Usage("--show-token, --show-context and --show-server each stand alone".to_owned()).into());
+    }
     if args.show_token {
         let Credentials::Token(token) = session.connect_options()?.credentials else {
             bail!("no token is currently in use for this session");

@@ -26,6 +26,7 @@ pub(crate) struct Api {
     broken: Arc<Mutex<BTreeMap<String, u32>>>,
     lingering: Arc<Mutex<BTreeMap<String, u32>>>,
     logs: Arc<Mutex<BTreeMap<String, String>>>,
+    warning: Arc<Mutex<Option<String>>>,
 }
 
 /// What a run of the command line left behind.
@@ -120,6 +121,11 @@ impl Api {
         self.logs.lock().unwrap().insert(request.to_owned(), text.to_owned());
     }
 
+    /// Every answer warns of this.
+    pub(crate) fn warns(&self, text: &str) {
+        *self.warning.lock().unwrap() = Some(text.to_owned());
+    }
+
     /// Requests that change something, in order.
     pub(crate) fn changes(&self) -> Vec<String> {
         let requests = self.requests.lock().unwrap();
@@ -145,7 +151,10 @@ impl Api {
                 if count_down(&api.broken, path) {
                     return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset));
                 }
-                let ready = Response::builder();
+                let mut ready = Response::builder();
+                if let Some(text) = &*api.warning.lock().unwrap() {
+                    ready = ready.header("warning", format!("299 - {text:?}"));
+                }
                 if let Some(text) = api.logs.lock().unwrap().get(&format!("{path}?{query}")) {
                     let body = Full::new(Bytes::from(text.clone()));
                     return Ok(ready.header("content-type", "text/plain").body(body).unwrap());
@@ -283,7 +292,13 @@ impl Outcome {
     /// Stderr of a run that must have failed with 1.
     #[track_caller]
     pub(crate) fn failed(self) -> String {
-        assert_eq!(self.code, 1, "{} {}", self.stdout, self.stderr);
+        self.ended_with(1)
+    }
+
+    /// Stderr of a run that must have ended with this code.
+    #[track_caller]
+    pub(crate) fn ended_with(self, code: u8) -> String {
+        assert_eq!(self.code, code, "{} {}", self.stdout, self.stderr);
         self.stderr
     }
 }

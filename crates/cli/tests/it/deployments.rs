@@ -247,7 +247,7 @@ async fn the_history_and_the_way_back() {
     );
     assert_eq!(
         api.run("rollout undo dc/web --dry-run=sever").await.code,
-        1,
+        2,
         "what is no dry run is not done either"
     );
     assert_eq!(

@@ -218,6 +218,6 @@ async fn a_server_that_is_not_there_is_named() {
             "The connection to the server {address} was refused - did you specify the right host or port?\n"
         )
     );
-    let error = server.run(home.path(), &["get", "is"]).await.failed();
+    let error = server.run(home.path(), &["get", "is"]).await.ended_with(4);
     assert!(error.starts_with("error: Missing or incomplete configuration info."), "{error}");
 }

@@ -12,4 +12,5 @@ mod read;
 mod seed;
 mod session;
 mod set;
+mod verbs;
 mod write;

@@ -119,7 +119,7 @@ async fn nothing_found_and_refusals() {
     let (code, refusal) = status(403, "Forbidden", "services is forbidden: no");
     api.answer(&format!("GET {SERVICES}"), code, refusal);
     let outcome = api.run("get svc,is").await;
-    assert_eq!(outcome.code, 1);
+    assert_eq!(outcome.code, 3);
     assert!(outcome.stdout.contains("imagestream.image.openshift.io/a"), "{}", outcome.stdout);
     assert_eq!(outcome.stderr, "Error from server (Forbidden): services is forbidden: no\n");
     assert_eq!(api.run("get is -o fancy").await.code, 1);

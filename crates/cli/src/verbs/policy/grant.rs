@@ -4,15 +4,17 @@ use anyhow::bail;
 use bytes::Bytes;
 use clap::Args;
 use http::Method;
-use pierhead_client::{ApiRequest, Client};
+use pierhead_client::{ApiRequest, Client, ClientError};
 use serde_json::{Value, json};
 
 use crate::{
     discovery::{ApiKind, Discovery},
+    dry_run::{DryRun, DryRunArgs},
     environment::ExitStatus,
     error::{self, Silent},
     globals::Era,
     object,
+    print::output::{OutputArgs, print_done},
     session::Session,
     verbs::{
         create::{post, put},
@@ -22,7 +24,7 @@ use crate::{
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct GrantArgs {
     /// Role
     role: String,
@@ -38,6 +40,18 @@ pub(crate) struct GrantArgs {
     /// Name of the binding to change or make
     #[arg(long, value_name = "NAME")]
     rolebinding_name: Option<String>,
+    #[command(flatten)]
+    dry: DryRunArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl GrantArgs {
+    /// The same for the role that release 4 has for a security context constraint.
+    pub(super) fn of_constraint(mut self) -> Self {
+        self.role = format!("system:openshift:scc:{}", self.role);
+        self
+    }
 }
 
 #[derive(Args, Debug)]
@@ -45,6 +59,8 @@ pub(crate) struct RemoveArgs {
     /// Users or groups
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
+    #[command(flatten)]
+    dry: DryRunArgs,
 }
 
 /// What bare names are.
@@ -95,6 +111,21 @@ impl Ground {
 
     async fn bindings(&self) -> anyhow::Result<Vec<Value>> {
         Ok(get::read_all(&self.client, &self.kind, self.kind.scope(&self.namespace), &[]).await?)
+    }
+
+    /// Makes or changes a binding, as far as that is not only tried.
+    async fn store(
+        &self,
+        binding: Value,
+        existing: Option<&Value>,
+        args: &GrantArgs,
+    ) -> Result<Value, ClientError> {
+        let (scope, query) = (self.kind.scope(&self.namespace), args.dry.dry_run.query());
+        match (args.dry.dry_run, existing) {
+            (DryRun::Client, _) => Ok(binding),
+            (_, Some(_)) => put(&self.client, &self.kind, scope, &binding, query).await,
+            (_, None) => post(&self.client, &self.kind, scope, &binding, query).await,
+        }
     }
 
     fn is_for_role(&self, binding: &Value) -> bool {
@@ -181,9 +212,9 @@ pub(super) async fn add(
         })
         .cloned()
         .collect();
+    let mut stored = None;
     if !missing.is_empty() {
         let existing = named.and_then(|name| bindings.iter().find(|binding| object::name(binding) == name));
-        let scope = ground.kind.scope(&ground.namespace);
         if let Some(existing) = existing {
             if !ground.is_for_role(existing) {
                 bail!(
@@ -196,7 +227,7 @@ pub(super) async fn add(
             let mut all = object::list(existing, "subjects").to_vec();
             all.extend(missing);
             changed["subjects"] = Value::Array(all);
-            put(&ground.client, &ground.kind, scope, &changed, "").await?;
+            stored = Some(ground.store(changed, Some(existing), &args).await?);
         } else {
             let name = named.map_or_else(|| free_name(&args.role, &bindings), str::to_owned);
             let binding = json!({
@@ -206,7 +237,7 @@ pub(super) async fn add(
                 "subjects": missing,
                 "roleRef": ground.role_ref,
             });
-            let made = post(&ground.client, &ground.kind, scope, &binding, "").await;
+            let made = ground.store(binding, None, &args).await;
             if let Err(refusal) = &made
                 && refusal.is_forbidden()
                 && args.role == "system:image-builder"
@@ -218,11 +249,14 @@ pub(super) async fn add(
                 )?;
                 return Err(Silent(ExitStatus::FAILURE).into());
             }
-            made?;
+            stored = Some(made?);
         }
     }
-    if session.era() != Era::V3_2 {
-        session.say(&format!("{} added: {}", ground.role_name(), quoted(&wanted)))?;
+    if let (Some(stored), true) = (stored, args.output.output.is_some()) {
+        print_done(session, &args.output, &ground.kind, &stored, "")?;
+    } else if session.era() != Era::V3_2 || args.dry.dry_run != DryRun::None {
+        let done = args.dry.dry_run.done("added");
+        session.say(&format!("{} {done}: {}", ground.role_name(), quoted(&wanted)))?;
     }
     Ok(ExitStatus::SUCCESS)
 }
@@ -307,19 +341,25 @@ pub(super) async fn remove(
     }
     let mut found = false;
     for binding in candidates {
-        found |= take_from(&ground, binding, &unwanted).await?;
+        found |= take_from(&ground, binding, &unwanted, args.dry.dry_run).await?;
     }
     if !found {
         bail!("unable to find target [{}]", quoted(&unwanted).replace('"', ""));
     }
-    if session.era() != Era::V3_2 {
-        session.say(&format!("{} removed: {}", ground.role_name(), quoted(&unwanted)))?;
+    if session.era() != Era::V3_2 || args.dry.dry_run != DryRun::None {
+        let done = args.dry.dry_run.done("removed");
+        session.say(&format!("{} {done}: {}", ground.role_name(), quoted(&unwanted)))?;
     }
     Ok(ExitStatus::SUCCESS)
 }
 
 /// Takes subjects out of a binding; a binding without subjects goes. Says whether any was in it.
-async fn take_from(ground: &Ground, binding: &Value, unwanted: &[Value]) -> anyhow::Result<bool> {
+async fn take_from(
+    ground: &Ground,
+    binding: &Value,
+    unwanted: &[Value],
+    dry_run: DryRun,
+) -> anyhow::Result<bool> {
     let before = object::list(binding, "subjects");
     let rest: Vec<Value> =
         before.iter().filter(|known| !unwanted.iter().any(|gone| is_same(known, gone))).cloned().collect();
@@ -327,13 +367,19 @@ async fn take_from(ground: &Ground, binding: &Value, unwanted: &[Value]) -> anyh
         return Ok(false);
     }
     let scope = ground.kind.scope(&ground.namespace);
+    let query = dry_run.query();
+    if dry_run == DryRun::Client {
+        return Ok(true);
+    }
     if rest.is_empty() {
         let path = ground.kind.resource().item(scope, object::name(binding), None);
-        ground.client.send(ApiRequest::new(Method::DELETE, path, Bytes::new())).await?;
+        let path = format!("{path}?{query}");
+        let request = ApiRequest::new(Method::DELETE, path.trim_end_matches('?'), Bytes::new());
+        ground.client.send(request).await?;
     } else {
         let mut changed = binding.clone();
         changed["subjects"] = Value::Array(rest);
-        put(&ground.client, &ground.kind, scope, &changed, "").await?;
+        put(&ground.client, &ground.kind, scope, &changed, query).await?;
     }
     Ok(true)
 }
@@ -356,7 +402,7 @@ pub(super) async fn remove_all(
     let names = args.names.join(" ");
     let mut found = false;
     for binding in ground.bindings().await? {
-        if take_from(&ground, &binding, &unwanted).await? {
+        if take_from(&ground, &binding, &unwanted, args.dry.dry_run).await? {
             found = true;
             let role = object::text(&binding, "roleRef.name");
             session.say(&format!("Removing {role} from {plural} [{names}] in project {namespace}."))?;

@@ -24,7 +24,14 @@ pub(crate) struct WhoCanArgs {
 }
 
 /// Say whether you may do something
+///
+/// Examples:
+///   can-i create imagestreams
+///   can-i get secrets/pusher-dockercfg-x7k2p
+///   can-i update imagestreams --subresource=layers -q && echo yes
+///   can-i --list -n pushed
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct CanIArgs {
     /// Verb, such as get
     verb: Option<String>,
@@ -44,6 +51,15 @@ pub(crate) struct CanIArgs {
     /// Answer by the exit code only
     #[arg(short = 'q', long)]
     quiet: bool,
+    /// Leave out the header line of --list
+    #[arg(long)]
+    no_headers: bool,
+    /// What the user could do whatever the scopes of the token are
+    #[arg(long, conflicts_with = "scopes")]
+    ignore_scopes: bool,
+    /// What a token with these scopes could do
+    #[arg(long, value_delimiter = ',', value_name = "SCOPE")]
+    scopes: Vec<String>,
 }
 
 impl CanIArgs {
@@ -98,7 +114,12 @@ pub(super) async fn who_can(args: WhoCanArgs, session: &mut Session) -> anyhow::
         "verb": args.verb, "resourceAPIGroup": group, "resourceAPIVersion": "", "resource": resource,
         "resourceName": args.name.as_deref().unwrap_or_default(), "path": "", "isNonResourceURL": false, "content": null,
     });
-    let answer = client.request(Method::POST, &path, None, Some(&review)).await?;
+    let answer = match client.request(Method::POST, &path, None, Some(&review)).await {
+        Err(error) if error.is_not_found() => {
+            bail!("the server cannot say who can do something: it has no authorization.openshift.io")
+        }
+        answered => answered?,
+    };
     let names = |field: &str| {
         let mut names: Vec<&str> = object::list(&answer, field).iter().filter_map(Value::as_str).collect();
         names.sort_unstable();
@@ -129,13 +150,17 @@ pub(super) async fn who_can(args: WhoCanArgs, session: &mut Session) -> anyhow::
 }
 
 pub(crate) async fn can_i(args: CanIArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    let scopes = (args.ignore_scopes || !args.scopes.is_empty()).then_some(args.scopes.as_slice());
     if args.list {
-        return list_rules(session).await;
+        return list_rules(scopes, args.no_headers, session).await;
     }
     let (Some(verb), Some(resource)) = (&args.verb, &args.resource) else {
         bail!("you must specify two arguments: verb resource or verb resource/resourceName");
     };
     let client = session.client()?;
+    if let Some(scopes) = scopes {
+        return with_scopes(&args, (verb, resource), scopes, session).await;
+    }
     let spec = if resource.starts_with('/') {
         json!({"nonResourceAttributes": {"path": resource, "verb": verb}})
     } else {
@@ -157,8 +182,49 @@ pub(crate) async fn can_i(args: CanIArgs, session: &mut Session) -> anyhow::Resu
         json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec});
     let answer = client.request(Method::POST, path, None, Some(&review)).await?;
     let allowed = object::at(&answer, "status.allowed").and_then(Value::as_bool).unwrap_or(false);
-    if !args.quiet {
-        let reason = object::text(&answer, "status.reason");
+    say_answer(allowed, object::text(&answer, "status.reason"), args.quiet, session)
+}
+
+/// The same question in OpenShift's words, which can tell scopes from roles.
+async fn with_scopes(
+    args: &CanIArgs,
+    (verb, resource): (&str, &str),
+    scopes: &[String],
+    session: &mut Session,
+) -> anyhow::Result<ExitStatus> {
+    let discovery = session.discovery().await?;
+    let namespace = if args.all_namespaces { String::new() } else { session.namespace()? };
+    let (group, mut resource) = resolve(&discovery, resource);
+    if let Some(subresource) = &args.subresource {
+        resource = format!("{resource}/{subresource}");
+    }
+    let (kind, path) = if args.all_namespaces {
+        ("SubjectAccessReview", "/apis/authorization.openshift.io/v1/subjectaccessreviews".to_owned())
+    } else {
+        let path = format!(
+            "/apis/authorization.openshift.io/v1/namespaces/{}/localsubjectaccessreviews",
+            pierhead_client::escape(&namespace)
+        );
+        ("LocalSubjectAccessReview", path)
+    };
+    let review = json!({
+        "apiVersion": "authorization.openshift.io/v1", "kind": kind, "namespace": namespace, "verb": verb,
+        "resourceAPIGroup": group, "resourceAPIVersion": "", "resource": resource,
+        "resourceName": args.name.as_deref().unwrap_or_default(), "path": "", "isNonResourceURL": false,
+        "content": null, "user": "", "groups": null, "scopes": scopes,
+    });
+    let answer = session.client()?.request(Method::POST, &path, None, Some(&review)).await?;
+    let allowed = answer.get("allowed").and_then(Value::as_bool).unwrap_or(false);
+    say_answer(allowed, object::text(&answer, "reason"), args.quiet, session)
+}
+
+fn say_answer(
+    allowed: bool,
+    reason: &str,
+    quiet: bool,
+    session: &mut Session,
+) -> anyhow::Result<ExitStatus> {
+    if !quiet {
         let text = match (allowed, reason) {
             (true, _) => "yes".to_owned(),
             (false, "") => "no".to_owned(),
@@ -169,19 +235,44 @@ pub(crate) async fn can_i(args: CanIArgs, session: &mut Session) -> anyhow::Resu
     if allowed { Ok(ExitStatus::SUCCESS) } else { Err(Silent(ExitStatus::FAILURE).into()) }
 }
 
-async fn list_rules(session: &mut Session) -> anyhow::Result<ExitStatus> {
+async fn list_rules(
+    scopes: Option<&[String]>,
+    no_headers: bool,
+    session: &mut Session,
+) -> anyhow::Result<ExitStatus> {
     let namespace = session.namespace()?;
-    let path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": namespace},
-    });
-    let answer = session.client()?.request(Method::POST, path, None, Some(&review)).await?;
+    let (path, review) = match scopes {
+        None => (
+            "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews".to_owned(),
+            json!({
+                "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
+                "spec": {"namespace": namespace},
+            }),
+        ),
+        Some(scopes) => (
+            format!(
+                "/apis/authorization.openshift.io/v1/namespaces/{}/selfsubjectrulesreviews",
+                pierhead_client::escape(&namespace)
+            ),
+            json!({
+                "apiVersion": "authorization.openshift.io/v1", "kind": "SelfSubjectRulesReview",
+                "spec": {"scopes": scopes},
+            }),
+        ),
+    };
+    let answer = session.client()?.request(Method::POST, &path, None, Some(&review)).await?;
     let join = |rule: &Value, field: &str| {
         let words: Vec<&str> = object::list(rule, field).iter().filter_map(Value::as_str).collect();
         words.join(" ")
     };
-    let mut text = "Resources\tNon-Resource URLs\tResource Names\tVerbs\n".to_owned();
-    for rule in object::list(&answer, "status.resourceRules") {
+    let mut text = String::new();
+    if !no_headers {
+        text.push_str("Resources\tNon-Resource URLs\tResource Names\tVerbs\n");
+    }
+    let of_openshift = object::list(&answer, "status.rules");
+    let is_path = |rule: &&Value| !object::list(rule, "nonResourceURLs").is_empty();
+    let resources = object::list(&answer, "status.resourceRules").iter();
+    for rule in resources.chain(of_openshift.iter().filter(|rule| !is_path(rule))) {
         let groups = object::list(rule, "apiGroups");
         for resource in object::list(rule, "resources").iter().filter_map(Value::as_str) {
             for group in groups.iter().filter_map(Value::as_str) {
@@ -191,7 +282,8 @@ async fn list_rules(session: &mut Session) -> anyhow::Result<ExitStatus> {
             }
         }
     }
-    for rule in object::list(&answer, "status.nonResourceRules") {
+    let paths = object::list(&answer, "status.nonResourceRules").iter();
+    for rule in paths.chain(of_openshift.iter().filter(is_path)) {
         text.push_str(&format!("\t[{}]\t[]\t[{}]\n", join(rule, "nonResourceURLs"), join(rule, "verbs")));
     }
     session.print(&tabwriter::align(&text, tabwriter::TABLE))?;
