@@ -31,6 +31,12 @@ pub enum EgressError {
         /// Why it is not followed.
         reason: &'static str,
     },
+    /// What may only be asked by TLS has another address.
+    #[error("{url:?} is not an https URL")]
+    NotHttps {
+        /// What was to be asked.
+        url: String,
+    },
     /// TLS was tried where plain HTTP is spoken.
     #[error("{url}: http: server gave HTTP response to HTTPS client")]
     PlainHttp {
