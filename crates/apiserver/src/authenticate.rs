@@ -14,6 +14,7 @@ use pierhead_auth::{Auth, Credentials, Impersonation, ImpersonationDenied, Subje
 use pierhead_runtime::Secret;
 use pierhead_runtime::listen::ConnectionInfo;
 
+use crate::audit::Note;
 use crate::error::ApiError;
 use crate::http::denied;
 
@@ -29,10 +30,12 @@ pub(crate) struct Caller {
     pub(crate) bearer: Option<Secret<String>>,
 }
 
-/// Finds out who sends the request; 401 for credentials that are not valid.
-pub(crate) fn caller(auth: &Auth, parts: &request::Parts) -> Result<Caller, ApiError> {
+/// Finds out who sends the request; 401 for credentials that are not valid. The record gets to know as much as is
+/// known when that fails.
+pub(crate) fn caller(auth: &Auth, parts: &request::Parts, note: &mut Note) -> Result<Caller, ApiError> {
     if let Some(subject) = parts.extensions.get::<Arc<Subject>>() {
-        let subject = impersonated(auth, parts, Arc::clone(subject))?;
+        note.caller = Some(Arc::clone(subject));
+        let subject = impersonated(auth, parts, Arc::clone(subject), note)?;
         return Ok(Caller { subject, bearer: None });
     }
     let bearer = bearer(parts)?;
@@ -46,7 +49,8 @@ pub(crate) fn caller(auth: &Auth, parts: &request::Parts) -> Result<Caller, ApiE
             None => authenticate(auth, Credentials::None)?,
         },
     };
-    Ok(Caller { subject: impersonated(auth, parts, subject)?, bearer })
+    note.caller = Some(Arc::clone(&subject));
+    Ok(Caller { subject: impersonated(auth, parts, subject, note)?, bearer })
 }
 
 fn authenticate(auth: &Auth, credentials: Credentials<'_>) -> Result<Arc<Subject>, ApiError> {
@@ -84,7 +88,12 @@ fn certificate(parts: &request::Parts) -> Option<(String, Vec<String>)> {
 }
 
 /// The subject the caller wants to act as, if they may.
-fn impersonated(auth: &Auth, parts: &request::Parts, caller: Arc<Subject>) -> Result<Arc<Subject>, ApiError> {
+fn impersonated(
+    auth: &Auth,
+    parts: &request::Parts,
+    caller: Arc<Subject>,
+    note: &mut Note,
+) -> Result<Arc<Subject>, ApiError> {
     let text = |name: &str| match parts.headers.get(name) {
         Some(value) => impersonation(name, value).map(str::to_owned),
         None => Ok(String::new()),
@@ -99,10 +108,12 @@ fn impersonated(auth: &Auth, parts: &request::Parts, caller: Arc<Subject>) -> Re
     if wanted == Impersonation::default() {
         return Ok(caller);
     }
-    auth.impersonate(&caller, &wanted).map_err(|error| match error {
+    let subject = auth.impersonate(&caller, &wanted).map_err(|error| match error {
         ImpersonationDenied::NoUser => Status::internal(error.to_string()).into(),
         ImpersonationDenied::Denied(refusal) => denied(refusal),
-    })
+    })?;
+    note.acted_as = Some(Arc::clone(&subject));
+    Ok(subject)
 }
 
 fn extra(parts: &request::Parts) -> Result<BTreeMap<String, Vec<String>>, ApiError> {

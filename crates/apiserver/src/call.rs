@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::ResponseBody;
 use crate::catalog::Resource;
 use crate::kind::Verb;
+use crate::ownership::Writer;
 use crate::path::{Prefix, ResourcePath};
 use crate::query::Query;
 use crate::server::Parts;
@@ -42,9 +43,32 @@ pub(crate) struct Call {
     pub(crate) permit: Permit<Api>,
     /// When it arrived.
     pub(crate) now: Timestamp,
+    /// Whose what it writes will be.
+    pub(crate) manager: String,
+    /// Who is charged for it.
+    pub(crate) payer: String,
 }
 
+/// Subjects of this process, which write what they are there to write.
+const OWN_PARTS: &str = "system:pierhead:";
+
 impl Call {
+    /// What the records of ownership are told of a write of this call, in the version `api_version` of the kind.
+    pub(crate) fn writer<'a>(&'a self, api_version: &'a str) -> Writer<'a> {
+        Writer {
+            manager: &self.manager,
+            subresource: self.path.subresource.as_deref().unwrap_or_default(),
+            api_version,
+            schema: &self.resource.kind.patch,
+            now: self.now,
+        }
+    }
+
+    /// Whether a part of this server calls.
+    pub(crate) fn is_own_part(&self) -> bool {
+        is_own_part(&self.subject)
+    }
+
     /// The namespace of the path; empty without one.
     pub(crate) fn namespace(&self) -> &str {
         self.path.namespace.as_deref().unwrap_or_default()
@@ -67,6 +91,7 @@ impl Call {
             subject: Arc::clone(&self.subject),
             bearer: self.bearer.clone(),
             attributes: self.permit.attributes().clone(),
+            stop: self.server.config.stop.clone(),
         }
     }
 
@@ -92,6 +117,11 @@ impl Call {
         let kind = &self.resource.kind;
         Status::forbidden(kind.plural, kind.gvk.group, name, why)
     }
+}
+
+/// Whether `subject` is a part of this server.
+pub(crate) fn is_own_part(subject: &Subject) -> bool {
+    subject.username.starts_with(OWN_PARTS)
 }
 
 /// What a call is answered with, before it is encoded.
@@ -120,7 +150,16 @@ pub(crate) struct ListAnswer {
     /// The revision it shows.
     pub(crate) revision: Revision,
     /// How to go on.
-    pub(crate) continue_token: Option<String>,
+    pub(crate) continue_token: Option<Onward>,
+}
+
+/// How a list goes on.
+#[derive(Debug)]
+pub(crate) struct Onward {
+    /// What to ask with.
+    pub(crate) token: String,
+    /// How many objects are left, as far as that was counted.
+    pub(crate) remaining: Option<u64>,
 }
 
 impl Answer {

@@ -17,6 +17,7 @@ use crate::error::ApiError;
 use crate::gc;
 use crate::kind::{Backing, Kind};
 use crate::metadata;
+use crate::ownership::Writer;
 use crate::query::{DryRun, FieldValidation, WriteOptions};
 use crate::server::NamespaceState;
 use crate::storage::{Key, Outcome, Seen, Storage};
@@ -176,6 +177,9 @@ impl<'a> Collection<'a> {
         let mut document = hooked.document;
         self.check(&document, &hooked.errors)?;
         self.admit(namespace, Operation::Create { object: &mut document })?;
+        if !options.is_applied && self.is_recorded() && !self.call.is_own_part() {
+            self.writer(&self.kind.api_version()).created(&mut document);
+        }
         warnings.extend(hooked.warnings);
         Ok((document, warnings))
     }
@@ -195,6 +199,20 @@ impl<'a> Collection<'a> {
             }
         }
         self.storage.create(&self.call.permit, key, document, options.dry_run).await
+    }
+
+    /// Whether ordinary writes of this kind are recorded: not of views, whose fields are another kind's, nor of rows that
+    /// pushes, logins and reports write.
+    pub(crate) fn is_recorded(&self) -> bool {
+        self.kind.records_writes
+            && self.storage.has_own_uids()
+            && !matches!(&self.kind.backing, Backing::Stored { view: Some(_), .. })
+    }
+
+    /// What the records are told of this write. The kind is this collection's, which need not be the call's.
+    fn writer<'w>(&'w self, api_version: &'w str) -> Writer<'w> {
+        let writer = self.call.writer(api_version);
+        Writer { schema: &self.kind.patch, ..writer }
     }
 
     fn kept_elsewhere(&self) -> bool {
@@ -223,7 +241,10 @@ impl<'a> Collection<'a> {
             let pinned = self.check_version(&sent, &old)?;
             let (document, warnings) = self.prepare_changed(key, part, sent, &old, options)?;
             let written = |document| Written { document, warnings: warnings.clone(), created: false };
-            if metadata::same(&document, &old) {
+            // Where the storage compares versions, an old one is refused even if it says what is there now.
+            let of_old =
+                metadata::text(&document, "resourceVersion") != metadata::text(&old, "resourceVersion");
+            if metadata::same(&document, &old) && !of_old {
                 return Ok(written(old));
             }
             let dry_run = options.dry_run;
@@ -260,6 +281,7 @@ impl<'a> Collection<'a> {
     ) -> Result<(Value, Vec<String>), ApiError> {
         let Canonical { document: sent, mut warnings } = self.canonical(sent, options)?;
         let insisted = metadata::text(&sent, "resourceVersion").to_owned();
+        let applied = metadata::of(&sent).get("managedFields").cloned();
         let mut errors = FieldErrors::new();
         let document = match part {
             Part::Main => {
@@ -299,6 +321,13 @@ impl<'a> Collection<'a> {
         self.admit(&key.namespace, Operation::Update { object: &mut document, old, part })?;
         if self.kind.has_generation && matches!(part, Part::Main | Part::Computed) {
             metadata::count_generation(&mut document, old, self.kind.also_counted);
+        }
+        if options.is_applied {
+            copy_records(&mut document, &applied);
+        } else if self.is_recorded() {
+            self.writer(&self.kind.api_version()).updated(&mut document, old);
+        } else {
+            self.writer(&self.kind.api_version()).unrecorded(&mut document, old);
         }
         let version = match insisted.as_str() {
             "" => metadata::text(old, "resourceVersion").to_owned(),
@@ -466,6 +495,14 @@ pub(crate) fn judge(
         ))
         .into()),
     }
+}
+
+fn copy_records(to: &mut Value, records: &Option<Value>) {
+    let metadata = metadata::of_mut(to);
+    match records {
+        Some(records) => metadata.insert("managedFields".to_owned(), records.clone()),
+        None => metadata.shift_remove("managedFields"),
+    };
 }
 
 fn copy_field(to: &mut Value, from: &Value, field: &str) {

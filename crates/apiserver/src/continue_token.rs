@@ -57,10 +57,12 @@ pub(crate) struct Scope<'a> {
 /// Where a list goes on.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ContinueToken {
-    /// The revision of the list.
+    /// The revision of the list; zero for one that goes on with what there is now.
     pub(crate) revision: Revision,
     /// The last object the client has.
     pub(crate) after: Key,
+    /// How many objects followed it then, where that was counted.
+    pub(crate) left: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,6 +72,7 @@ struct Wire<'a> {
     ns: Cow<'a, str>,
     #[serde(borrow)]
     n: Cow<'a, str>,
+    l: Option<u64>,
 }
 
 impl ContinueToken {
@@ -79,6 +82,7 @@ impl ContinueToken {
             r: self.revision.number(),
             ns: (&self.after.namespace).into(),
             n: (&self.after.name).into(),
+            l: self.left,
         };
         let body = serde_json::to_vec(&wire).expect("a number and two strings are always JSON");
         let mut bytes = tag_of(key, scope, &body).to_vec();
@@ -96,13 +100,23 @@ impl ContinueToken {
             return Err(expired());
         }
         let wire: Wire<'_> = serde_json::from_slice(body)?;
-        Ok(Self { revision: Revision::new(wire.r), after: Key::new(wire.ns, wire.n) })
+        let (revision, after) = (Revision::new(wire.r), Key::new(wire.ns, wire.n));
+        Ok(Self { revision, after, left: wire.l })
     }
 }
 
 /// 410 for a list of a revision that nobody knows any more.
 pub(crate) fn too_old() -> ApiError {
     Status::expired("The resourceVersion for the provided list is too old.").into()
+}
+
+/// 410 for a list whose revision is forgotten, with a token that goes on with what there is now.
+pub(crate) fn expired_with(token: String) -> ApiError {
+    let mut status = Status::expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+    );
+    status.metadata.continue_token = token;
+    status.into()
 }
 
 /// 410 for a list that cannot go on as it began.
@@ -134,7 +148,8 @@ mod tests {
     #[test]
     fn a_token_opens_only_what_it_was_made_for() {
         let key = TokenKey::random();
-        let token = ContinueToken { revision: Revision::new(7), after: Key::new("shop", "web\"x") };
+        let token =
+            ContinueToken { revision: Revision::new(7), after: Key::new("shop", "web\"x"), left: Some(3) };
         let text = token.seal(&key, &SCOPE);
         assert_eq!(ContinueToken::open(&key, &text, &SCOPE).unwrap(), token);
         let refused = |key: &TokenKey, text: &str, scope: &Scope<'_>| {

@@ -6,17 +6,21 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::USER_AGENT;
 use http::request::Parts as Head;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use pierhead_api::meta::Status;
+use pierhead_auth::subject::MASTERS;
 use pierhead_auth::{Attributes, Denied};
-use uuid::Uuid;
+use pierhead_runtime::listen::ConnectionInfo;
 
+use crate::audit::Note;
 use crate::authenticate::{self, Caller};
 use crate::call::{Answer, Call};
 use crate::error::ApiError;
 use crate::kind::{Backing, Kind, Verb};
+use crate::ownership::manager_of;
 use crate::path::{self, ResourcePath, Target};
 use crate::query::Query;
 use crate::server::Parts;
@@ -27,6 +31,7 @@ mod apply;
 pub(crate) mod body;
 mod create;
 mod delete;
+mod description;
 mod get;
 mod list;
 pub(crate) mod negotiate;
@@ -47,15 +52,16 @@ pub(crate) async fn handle(parts: &Arc<Parts>, request: Request<RequestBody>) ->
     }
     let query = Query::parse(head.uri.query());
     let style = Style::plain(&head.headers, &query);
-    let mut response = match answer(parts, head, body, query).await {
+    let mut note = Note::begin(&head, parts.clock.now());
+    let mut response = match answer(parts, Incoming { head, body, query }, &mut note).await {
         Ok(response) => response,
         // Why a Status could not be written was logged when its error was made.
         Err(error) => respond::respond_status(&style, error.status()).unwrap_or_else(|_| {
             respond::respond_bytes(StatusCode::INTERNAL_SERVER_ERROR, Bytes::new(), "text/plain")
         }),
     };
-    let id = Uuid::new_v4().to_string();
-    if let Ok(value) = id.parse() {
+    note.finish(parts, &response);
+    if let Ok(value) = note.id().to_string().parse() {
         response.headers_mut().insert("audit-id", value);
     }
     if is_head {
@@ -66,19 +72,55 @@ pub(crate) async fn handle(parts: &Arc<Parts>, request: Request<RequestBody>) ->
 
 async fn answer(
     server: &Arc<Parts>,
-    head: Head,
-    body: RequestBody,
-    query: Query,
+    incoming: Incoming,
+    note: &mut Note,
 ) -> Result<Response<ResponseBody>, ApiError> {
-    let target = path::parse(head.uri.path());
+    let target = path::parse(incoming.head.uri.path());
     if target == Target::OAuth {
-        let bytes = body::collect_up_to(body, oauth::MAX_FORM).await?;
-        return Ok(oauth::serve(server, head, bytes).await);
+        let _turn = server.gate.enter(&stranger(&incoming.head)).await?;
+        let bytes = body::collect_up_to(incoming.body, oauth::MAX_FORM).await?;
+        return Ok(oauth::serve(server, incoming.head, bytes).await);
     }
-    let caller = authenticate::caller(&server.auth, &head)?;
+    if let Target::Resource(path) = &target {
+        // Before anybody is refused: the record says what they wanted.
+        note_target(server, note, path, &incoming);
+    }
+    let caller = authenticate::caller(&server.auth, &incoming.head, note)?;
+    let payer = payer(&caller, note, &incoming.head);
+    let _turn = match (&target, payer.as_str()) {
+        (Target::Health, _) | (_, "") => None,
+        (_, payer) => Some(server.gate.enter(payer).await?),
+    };
     match target {
-        Target::Resource(path) => resource(server, caller, path, Incoming { head, body, query }).await,
-        target => about::answer(server, &caller, &target, &head, &query),
+        Target::Resource(path) => resource(server, (caller, payer), path, incoming).await,
+        target => about::answer(server, &caller, &target, &incoming.head, &incoming.query),
+    }
+}
+
+/// Who is charged for a request: whoever sent it, under whatever name they act. Nobody for administrators and parts of
+/// this server, who need not wait.
+fn payer(caller: &Caller, note: &Note, head: &Head) -> String {
+    let sender = note.caller.as_ref().unwrap_or(&caller.subject);
+    if sender.is_in(MASTERS) {
+        String::new()
+    } else if sender.is_anonymous() {
+        stranger(head)
+    } else {
+        sender.username.clone()
+    }
+}
+
+/// Where a request of nobody in particular comes from.
+fn stranger(head: &Head) -> String {
+    let connection = head.extensions.get::<ConnectionInfo>();
+    connection.map_or_else(|| "anonymous".to_owned(), |connection| format!("at {}", connection.peer.ip()))
+}
+
+fn note_target(server: &Parts, note: &mut Note, path: &ResourcePath, incoming: &Incoming) {
+    let found = server.catalog.find(&path.prefix, &path.resource);
+    if let Ok(verb) = verb_of(&incoming.head.method, path, &incoming.query) {
+        let attributes = attributes(found.map(|resource| &resource.kind), verb, path, &incoming.query);
+        note.about(verb.as_str(), &attributes.group, path);
     }
 }
 
@@ -91,7 +133,7 @@ struct Incoming {
 
 async fn resource(
     server: &Arc<Parts>,
-    caller: Caller,
+    (caller, payer): (Caller, String),
     path: ResourcePath,
     incoming: Incoming,
 ) -> Result<Response<ResponseBody>, ApiError> {
@@ -103,6 +145,9 @@ async fn resource(
     let resource = found.ok_or_else(|| unknown_resource(&attributes))?;
     check_scope(&resource.kind, verb, &path)?;
     let encoder = Encoder::new(style, &resource.kind, &path.prefix, server.clock.now());
+    let agent = incoming.head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    let agent = agent.or_else(|| caller.subject.username.strip_prefix("system:")).unwrap_or_default();
+    let manager = manager_of(incoming.query.get("fieldManager"), &agent.replace(':', "-")).into_owned();
     let call = Call {
         server: Arc::clone(server),
         resource,
@@ -113,6 +158,8 @@ async fn resource(
         bearer: caller.bearer,
         permit,
         now: server.clock.now(),
+        manager,
+        payer,
     };
     let request = Exchange { head: incoming.head, body: incoming.body, encoder };
     let (answer, encoder) = dispatch(call, request).await?;

@@ -214,6 +214,8 @@ pub(crate) struct Kind {
     pub(crate) takes_status: Option<TakesStatus>,
     /// Whether a DELETE under `/oapi/v1` leaves dependents where it does not say otherwise.
     pub(crate) old_delete_orphans: bool,
+    /// Whether `metadata.managedFields` tells who wrote what, besides applies.
+    pub(crate) records_writes: bool,
     /// Whether discovery shows it.
     pub(crate) announced: bool,
     /// What field selectors may name besides name and namespace.
@@ -269,6 +271,7 @@ impl Kind {
             also_counted: &[],
             takes_status: None,
             old_delete_orphans: false,
+            records_writes: true,
             announced: true,
             fields: &[],
             patch: PatchSchema::of(O::GROUP, O::KIND),
@@ -335,6 +338,12 @@ impl Kind {
     /// Served, but not announced: its clients know the path, and its kind is another resource's.
     pub(crate) fn unannounced(mut self) -> Self {
         self.announced = false;
+        self
+    }
+
+    /// Ordinary writes are not recorded: there are many of them, and nobody applies such objects.
+    pub(crate) fn unrecorded(mut self) -> Self {
+        self.records_writes = false;
         self
     }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 
 mod admission;
+mod audit;
 mod authenticate;
 mod bootstrap;
 mod call;
@@ -17,6 +18,7 @@ mod continue_token;
 mod discovery;
 mod document;
 mod error;
+mod front_proxy;
 mod gc;
 mod http;
 mod kind;
@@ -24,8 +26,10 @@ mod kinds;
 mod metadata;
 mod oauth;
 mod openapi;
+mod ownership;
 mod path;
 mod pod_logs;
+mod priority;
 mod protobuf;
 mod query;
 mod server;
@@ -35,9 +39,12 @@ mod strategy;
 mod tables;
 
 pub use crate::bootstrap::{Addresses, BootstrapError};
+pub use crate::front_proxy::FrontProxy;
 pub use crate::pod_logs::{LogBody, LogError, LogOptions, PodLogs};
+pub use crate::priority::RequestLimits;
 pub use crate::server::{ApiServer, Config};
 pub use crate::storage::references::tables;
+pub use crate::storage::sealed::sealed;
 
 /// The error of a body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

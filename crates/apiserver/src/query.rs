@@ -11,6 +11,7 @@ use pierhead_api::meta::Status;
 use pierhead_store::Revision;
 
 use crate::error::ApiError;
+use crate::ownership::MAX_MANAGER;
 
 /// How long a watch may last, whatever the client says.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -111,9 +112,12 @@ impl ListOptions {
         let resource_version = query.get("resourceVersion").map(parse_version).transpose()?;
         let continue_token = query.get("continue").map(str::to_owned);
         let version_match =
-            read_version_match(query, resource_version, continue_token.as_deref(), &mut errors);
+            read_version_match(query, watch, resource_version, continue_token.as_deref(), &mut errors);
         let send_initial_events =
             query.get("sendInitialEvents").map(|value| value != "false" && value != "0");
+        if watch && continue_token.is_some() {
+            errors.forbidden("continue", "continue is forbidden for watch");
+        }
         if send_initial_events.is_some() {
             if !watch {
                 errors.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
@@ -147,6 +151,7 @@ impl ListOptions {
 
 fn read_version_match(
     query: &Query,
+    watch: bool,
     version: Option<Revision>,
     continue_token: Option<&str>,
     errors: &mut FieldErrors,
@@ -157,6 +162,12 @@ fn read_version_match(
         errors.forbidden(
             "resourceVersionMatch",
             "resourceVersionMatch is forbidden unless resourceVersion is provided",
+        );
+    }
+    if watch && !watch_list {
+        errors.forbidden(
+            "resourceVersionMatch",
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
         );
     }
     if continue_token.is_some() {
@@ -202,6 +213,8 @@ pub(crate) struct WriteOptions {
     pub(crate) dry_run: DryRun,
     /// What happens to unknown fields.
     pub(crate) field_validation: FieldValidation,
+    /// Whether the document says itself who owns what of it: an apply has worked that out.
+    pub(crate) is_applied: bool,
 }
 
 impl WriteOptions {
@@ -225,9 +238,24 @@ impl WriteOptions {
                 FieldValidation::Warn
             }
         };
+        if let Some(manager) = query.get("fieldManager") {
+            check_manager(manager, &mut errors);
+        }
         if !errors.is_empty() {
             return Err(Status::invalid(kind, "meta.k8s.io", "", &errors).into());
         }
-        Ok(Self { dry_run, field_validation })
+        Ok(Self { dry_run, field_validation, is_applied: false })
+    }
+}
+
+/// The name of a field manager: short, and nothing that a terminal would not show.
+fn check_manager(manager: &str, errors: &mut FieldErrors) {
+    if manager.len() > MAX_MANAGER {
+        errors.too_long("fieldManager", MAX_MANAGER);
+    }
+    let is_odd = |(_, c): &(usize, char)| c.is_control() || (c.is_whitespace() && *c != ' ');
+    if let Some((place, c)) = manager.char_indices().find(is_odd) {
+        let why = format!("invalid character U+{:04X} (at position {place})", u32::from(c));
+        errors.invalid("fieldManager", manager, why);
     }
 }

@@ -16,7 +16,8 @@ use http_body_util::BodyExt as _;
 use pierhead_auth::{Auth, Era};
 use pierhead_client::egress::Egress;
 use pierhead_images::Images;
-use pierhead_runtime::SharedClock;
+use pierhead_runtime::audit::AuditLog;
+use pierhead_runtime::{CancellationToken, SharedClock};
 use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
 use pierhead_store::{Store, StoreError};
 
@@ -26,6 +27,7 @@ use crate::continue_token::TokenKey;
 use crate::discovery::Discovery;
 use crate::error::ApiError;
 use crate::pod_logs::PodLogs;
+use crate::priority::{Gate, RequestLimits};
 use crate::storage::Head;
 use crate::storage::objects::NAMESPACES;
 use crate::strategy::Settings;
@@ -52,6 +54,12 @@ pub struct Config {
     pub pod_logs: Option<Arc<dyn PodLogs>>,
     /// Most tags that are imported of a whole repository; `None`: all that it lists.
     pub tags_per_repository: Option<usize>,
+    /// Where requests that write and refusals are recorded.
+    pub audit: AuditLog,
+    /// How many requests are worked on at once.
+    pub limits: RequestLimits,
+    /// Fires when the server is to stop: watches and followed logs end then.
+    pub stop: CancellationToken,
 }
 
 impl Config {
@@ -67,6 +75,9 @@ impl Config {
             egress: None,
             pod_logs: None,
             tags_per_repository: Some(50),
+            audit: AuditLog::off(),
+            limits: RequestLimits::default(),
+            stop: CancellationToken::new(),
         }
     }
 }
@@ -91,6 +102,8 @@ pub(crate) struct Parts {
     pub(crate) catalog: Catalog,
     /// How they are announced.
     pub(crate) discovery: Discovery,
+    /// Whose turn it is.
+    pub(crate) gate: Gate,
 }
 
 /// Whether a namespace takes new objects.
@@ -150,7 +163,9 @@ impl ApiServer {
         let discovery = Discovery::new(&catalog);
         let settings = Settings { route_domain: config.route_domain.clone(), era: config.era };
         let token_key = TokenKey::random();
-        let parts = Parts { store, auth, images, config, settings, clock, token_key, catalog, discovery };
+        let gate = Gate::new(config.limits);
+        let parts =
+            Parts { store, auth, images, config, settings, clock, token_key, catalog, discovery, gate };
         Self { parts: Arc::new(parts) }
     }
 

@@ -24,6 +24,7 @@ pub(crate) mod image_tags;
 pub(crate) mod objects;
 mod quotas;
 pub(crate) mod references;
+pub(crate) mod sealed;
 
 pub(crate) use objects::ObjectStorage;
 
@@ -146,6 +147,11 @@ pub(crate) trait Storage: Send + Sync + 'static {
     /// The object a change or deletion is about, also where GET would not show it yet.
     fn find(&self, key: &Key) -> Result<Option<Document>, ApiError> {
         self.get(key)
+    }
+
+    /// How many objects there are now, where that can be told without looking at each.
+    fn count(&self, _namespace: Option<&str>) -> Result<Option<u64>, ApiError> {
+        Ok(None)
     }
 
     /// A stretch of all objects in order of namespace and name.

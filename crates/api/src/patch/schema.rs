@@ -16,6 +16,8 @@ pub struct PatchSchema {
     lists: &'static [(&'static str, ListMerge)],
     /// Where the kind has the spec of a pod, as a path.
     pod: Option<&'static str>,
+    /// An object that is one value.
+    atomic: Option<&'static str>,
 }
 
 use ListMerge::{ByKey, Set};
@@ -93,7 +95,14 @@ impl PatchSchema {
             }
             _ => None,
         };
-        Self { lists, pod }
+        let is_kind = |entry: &&(&str, &str, &str)| entry.0 == group && entry.1 == kind;
+        let atomic = ATOMIC.iter().find(is_kind).map(|(_, _, path)| *path);
+        Self { lists, pod, atomic }
+    }
+
+    /// Whether an apply takes the object at a path for one value.
+    pub fn is_atomic(&self, path: &str) -> bool {
+        self.atomic == Some(path)
     }
 
     /// How the list at a path is merged; `None` when it is replaced.
@@ -103,6 +112,14 @@ impl PatchSchema {
         of_kind.or_else(|| in_pod(path.strip_prefix(self.pod?)?.strip_prefix('.')?))
     }
 }
+
+/// Objects that are one value for an apply: whoever sets one member owns all of them.
+const ATOMIC: &[(&str, &str, &str)] = &[
+    ("", "Service", "spec.selector"),
+    ("", "ReplicationController", "spec.selector"),
+    ("rbac.authorization.k8s.io", "RoleBinding", "roleRef"),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding", "roleRef"),
+];
 
 /// How a list of a pod's spec is merged, by its path there.
 fn in_pod(path: &str) -> Option<ListMerge> {

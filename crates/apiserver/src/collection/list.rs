@@ -10,6 +10,7 @@ use pierhead_api::meta::Status;
 use pierhead_store::Revision;
 
 use super::{Collection, Selector};
+use crate::call::Onward;
 use crate::continue_token::{self, ContinueToken, Scope};
 use crate::error::ApiError;
 use crate::query::{ListOptions, VersionMatch};
@@ -28,7 +29,7 @@ pub(crate) struct Page {
     /// The revision all chunks of this list name.
     pub(crate) revision: Revision,
     /// How to ask for the next chunk.
-    pub(crate) continue_token: Option<String>,
+    pub(crate) continue_token: Option<Onward>,
 }
 
 impl Collection<'_> {
@@ -46,16 +47,30 @@ impl Collection<'_> {
             labels: &options.label_selector,
             fields: &options.field_selector,
         };
+        if options.continue_token.is_some()
+            && options.resource_version.is_some_and(|revision| revision > Revision::ZERO)
+        {
+            return Err(Status::bad_request(
+                "specifying resource version is not allowed when using continue",
+            )
+            .into());
+        }
         let key = &self.call.server.token_key;
         let resumed = options
             .continue_token
             .as_deref()
             .map(|token| ContinueToken::open(key, token, &scope))
             .transpose()?;
-        // Who goes on with a list is told so when it cannot go on.
-        let expired = if resumed.is_some() { continue_token::expired } else { continue_token::too_old };
+        // Who goes on with a list is told so when it cannot go on, and how it can all the same.
+        let anew = resumed.as_ref().map(|token| {
+            ContinueToken { revision: Revision::ZERO, after: token.after.clone(), left: None }
+                .seal(key, &scope)
+        });
+        let expired = || anew.clone().map_or_else(continue_token::too_old, continue_token::expired_with);
+        let mut left = resumed.as_ref().and_then(|token| token.left);
+        let is_first = resumed.is_none();
         let (mut after, mut at) = match resumed {
-            Some(token) => (Some(token.after), Some(token.revision)),
+            Some(token) => (Some(token.after), Some(token.revision).filter(|at| *at > Revision::ZERO)),
             None => (None, self.read_revision(options).await?),
         };
         let limit = options.limit.unwrap_or(usize::MAX);
@@ -83,8 +98,15 @@ impl Collection<'_> {
             }
             let more = more || rest.next().is_some();
             if !more || items.len() >= limit {
+                if is_first && more && !filtered {
+                    left = self.storage.count(namespace)?;
+                }
+                let left = left.map(|left| left.saturating_sub(items.len() as u64));
                 let last = after.filter(|_| more);
-                let continue_token = last.map(|after| ContinueToken { revision, after }.seal(key, &scope));
+                let continue_token = last.map(|after| Onward {
+                    token: ContinueToken { revision, after, left }.seal(key, &scope),
+                    remaining: left,
+                });
                 return Ok(Page { items, revision, continue_token });
             }
         }

@@ -120,6 +120,11 @@ pub(super) async fn apply(
         return apply::answer(call, body, part).await;
     }
     let options = WriteOptions::parse(&call.query, "PatchOptions")?;
+    if call.query.get("force").is_some() {
+        let mut errors = FieldErrors::new();
+        errors.forbidden("force", "may not be specified for non-apply patch");
+        return Err(Status::invalid("PatchOptions", "meta.k8s.io", "", &errors).into());
+    }
     let bytes = body::collect(body).await?;
     let patch = Patch::read(head, &bytes)?;
     let written =

@@ -13,6 +13,7 @@ use pierhead_api::{excerpt, legacy};
 use serde_json::{Value, json};
 
 use crate::ResponseBody;
+use crate::audit::Named;
 use crate::call::{Answer, ListAnswer};
 use crate::error::ApiError;
 use crate::http::negotiate::{Accept, Encoding, Form};
@@ -198,9 +199,12 @@ impl Encoder {
     }
 
     fn list(&self, list: ListAnswer) -> Result<(Bytes, &'static str), ApiError> {
+        let (continue_token, remaining) =
+            list.continue_token.map(|onward| (onward.token, onward.remaining)).unwrap_or_default();
         let metadata = ListMeta {
             resource_version: list.revision.to_string(),
-            continue_token: list.continue_token.unwrap_or_default(),
+            continue_token,
+            remaining_item_count: remaining.and_then(|count| i64::try_from(count).ok()),
             ..ListMeta::default()
         };
         let (list_kind, api_version, items) = match self.form() {
@@ -258,8 +262,13 @@ impl Encoder {
                 Ok(warned(respond_bytes(code, bytes, "application/json"), &warnings))
             }
             Answer::Object { code, document, warnings } => {
+                let named = named(&document);
                 let (bytes, media_type) = self.style.write(&self.object(document)?)?;
-                Ok(warned(respond_bytes(code, bytes, media_type), &warnings))
+                let mut response = warned(respond_bytes(code, bytes, media_type), &warnings);
+                if let Some(named) = named {
+                    response.extensions_mut().insert(named);
+                }
+                Ok(response)
             }
             Answer::List(list) => {
                 let (bytes, media_type) = self.list(list)?;
@@ -269,6 +278,14 @@ impl Encoder {
             Answer::Response(response) => Ok(*response),
         }
     }
+}
+
+/// Which object an answer is about, for the audit log.
+fn named(document: &Document) -> Option<Named> {
+    let Document::Tree(tree) = document else { return None };
+    let text = |field| crate::metadata::text(tree, field).to_owned();
+    let named = Named { name: text("name"), uid: text("uid") };
+    (!named.name.is_empty()).then_some(named)
 }
 
 /// A Status as a response; its code is the response's.

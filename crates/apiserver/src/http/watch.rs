@@ -27,6 +27,7 @@ use crate::call::{Answer, Call};
 use crate::collection::Selector;
 use crate::error::ApiError;
 use crate::kind::Visible;
+use crate::priority::StreamTurn;
 use crate::query::ListOptions;
 use crate::standing::Standing;
 use crate::storage::objects::set_resource_version;
@@ -56,7 +57,12 @@ pub(super) fn answer(call: Call, encoder: Encoder) -> Result<Answer, ApiError> {
         let kind = &call.resource.kind;
         return Err(Status::method_not_allowed(kind.plural, kind.gvk.group, "watch").into());
     };
-    let watcher = Watcher::start(call, storage, encoder, selector, &options)?;
+    let turn = match call.payer.as_str() {
+        "" => None,
+        payer => Some(call.server.gate.stream(payer)?),
+    };
+    let mut watcher = Watcher::start(call, storage, encoder, selector, &options)?;
+    watcher.turn = turn;
     let body = StreamBody::new(stream::unfold(watcher, |mut watcher| async move {
         let bytes = watcher.next().await?;
         Some((Ok::<_, BoxError>(Frame::data(bytes)), watcher))
@@ -94,6 +100,8 @@ struct Watcher {
     seen: Option<BTreeSet<String>>,
     ends: Instant,
     tick: Instant,
+    /// That it is counted.
+    turn: Option<StreamTurn>,
 }
 
 impl Watcher {
@@ -137,6 +145,7 @@ impl Watcher {
             seen: None,
             ends: now + life,
             tick: now + TICK,
+            turn: None,
         };
         if let Some(visible) = watcher.call.resource.kind.visible {
             watcher.seen = Some(watcher.visible_names(visible)?);
@@ -152,6 +161,10 @@ impl Watcher {
             }
             let step = match &self.phase {
                 Phase::Ended => return None,
+                _ if self.standing.stop.is_cancelled() => {
+                    self.end();
+                    Ok(())
+                }
                 Phase::Listing { after, bookmark } => {
                     let (after, bookmark) = (after.clone(), *bookmark);
                     self.list(after.as_ref(), bookmark)
@@ -230,18 +243,22 @@ impl Watcher {
                     self.phase = Phase::Ended;
                 }
             }
-            () = tokio::time::sleep_until(self.ends) => {
-                if self.bookmarks {
-                    self.bookmark(&json!({"resourceVersion": self.cursor.to_string()}));
-                }
-                self.phase = Phase::Ended;
-            }
+            () = tokio::time::sleep_until(self.ends) => self.end(),
+            () = self.standing.stop.cancelled() => self.end(),
             () = tokio::time::sleep_until(self.tick) => {
                 self.tick = Instant::now() + TICK;
                 self.is_due = true;
             }
         }
         Ok(())
+    }
+
+    /// The end in time, after which the client goes on from where it was.
+    fn end(&mut self) {
+        if self.bookmarks && matches!(self.phase, Phase::Following) {
+            self.bookmark(&json!({"resourceVersion": self.cursor.to_string()}));
+        }
+        self.phase = Phase::Ended;
     }
 
     fn take(&mut self, change: &Change) -> Result<(), ApiError> {

@@ -10,7 +10,7 @@ use crate::strategy::{Change, Strategy};
 
 /// The kind.
 pub(crate) fn kind() -> Kind {
-    Kind::stored(Events).unconditional_update().fields(&[
+    Kind::stored(Events).unrecorded().unconditional_update().fields(&[
         ("involvedObject.kind", "/involvedObject/kind"),
         ("involvedObject.namespace", "/involvedObject/namespace"),
         ("involvedObject.name", "/involvedObject/name"),
@@ -27,7 +27,7 @@ pub(crate) fn kind() -> Kind {
 
 /// The form of `events.k8s.io`, of the same objects.
 pub(crate) fn renamed() -> Kind {
-    Kind::stored(RenamedEvents).unconditional_update().view_of::<Event>(Renamed).fields(&[
+    Kind::stored(RenamedEvents).unrecorded().unconditional_update().view_of::<Event>(Renamed).fields(&[
         ("reason", "/reason"),
         ("regarding.kind", "/regarding/kind"),
         ("regarding.name", "/regarding/name"),

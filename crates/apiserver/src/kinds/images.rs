@@ -22,7 +22,7 @@ use crate::strategy::Strategy;
 /// The two kinds.
 pub(crate) fn kinds(images: &Images) -> Vec<Kind> {
     vec![
-        Kind::stored(ImageKind).kept_in(ImageObjects(images.clone())).openshift(),
+        Kind::stored(ImageKind).unrecorded().kept_in(ImageObjects(images.clone())).openshift(),
         Kind::calls::<ImageSignature>(&[Verb::Create, Verb::Delete], Signatures).openshift(),
     ]
 }

@@ -12,7 +12,7 @@ use crate::strategy::{Change, Strategy};
 
 /// Access tokens.
 pub(crate) fn access_tokens() -> Kind {
-    Kind::stored(AccessTokens).openshift().deleted_as(oauth_object_name).fields(&[
+    Kind::stored(AccessTokens).unrecorded().openshift().deleted_as(oauth_object_name).fields(&[
         ("clientName", "/clientName"),
         ("userName", "/userName"),
         ("userUID", "/userUID"),
@@ -22,7 +22,7 @@ pub(crate) fn access_tokens() -> Kind {
 
 /// Codes.
 pub(crate) fn authorize_tokens() -> Kind {
-    Kind::stored(AuthorizeTokens).openshift().fields(&[
+    Kind::stored(AuthorizeTokens).unrecorded().openshift().fields(&[
         ("clientName", "/clientName"),
         ("userName", "/userName"),
         ("userUID", "/userUID"),

@@ -26,7 +26,7 @@ use crate::error::ApiError;
 use crate::kind::{Connect, GroupVersionKind, SubBehaviour, Subresource, Verb};
 use crate::pod_logs::{LogBody, LogError, LogOptions};
 use crate::query::Query;
-use crate::standing::Standing;
+use crate::standing::{Standing, until_stopped};
 use crate::{BoxError, ResponseBody};
 
 /// The container meant by an annotation when none is named.
@@ -72,7 +72,11 @@ pub(crate) async fn show(call: &Call, name: &str, query: &Query) -> Result<Answe
     let (limit, follows) = (options.limit_bytes, options.follow);
     match logs.log(pod, options).await {
         Ok(body) => {
-            let body = if follows { Followed::start(body, call) } else { body };
+            let stop = call.server.config.stop.clone();
+            let body = match follows {
+                true => until_stopped(Followed::start(body, call), stop).boxed(),
+                false => body,
+            };
             Ok(text(match limit {
                 None => body,
                 Some(limit) => cut(body, limit),

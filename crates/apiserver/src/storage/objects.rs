@@ -138,6 +138,11 @@ impl Storage for ObjectStorage {
         Ok(record.map(|record| self.show(record.0)).transpose()?)
     }
 
+    fn count(&self, namespace: Option<&str>) -> Result<Option<u64>, ApiError> {
+        let all = Scan { namespace, after: None, limit: usize::MAX, at: None };
+        Ok(Some(self.store.read(|tx| tx.count(&OBJECTS, &self.range(&all)))?))
+    }
+
     fn list(&self, scan: Scan<'_>) -> Result<Listed, ApiError> {
         let wanted = scan.limit.saturating_add(1);
         let mut hidden = 0;

@@ -50,6 +50,7 @@ impl Wanted<'_> {
             RemoteError::Unavailable { .. }
             | RemoteError::Unexpected { .. }
             | RemoteError::Refused { .. }
+            | RemoteError::Rejected { .. }
             | RemoteError::Mismatch { .. }
             | RemoteError::TooLarge { .. }
             | RemoteError::Manifest(_)
