@@ -10,12 +10,14 @@ mod discovery;
 mod dry_run;
 mod environment;
 mod error;
+mod examples;
 mod follow;
 mod globals;
 mod manifest;
 mod object;
 mod plugins;
 mod print;
+mod registries;
 mod registry_host;
 mod remarks;
 mod resource_args;
@@ -40,7 +42,7 @@ use verbs::{Cli, Verb};
 /// typed (`pierhead`, `oc`): it appears in usage texts.
 #[must_use]
 pub fn command(name: &'static str) -> Command {
-    <Cli as clap::CommandFactory>::command().name(name).bin_name(name)
+    examples::add(<Cli as clap::CommandFactory>::command().name(name).bin_name(name))
 }
 
 /// Runs the client verb that `matches` (of [`command`]) holds; `name` is what the user typed.

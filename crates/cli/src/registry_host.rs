@@ -18,6 +18,8 @@ pub(crate) enum Wanted {
 pub(crate) struct RegistryHost {
     pub(crate) host: String,
     pub(crate) is_public: bool,
+    /// The name that was not chosen, if there is one.
+    pub(crate) other: Option<String>,
 }
 
 /// Finds the host.
@@ -51,10 +53,13 @@ fn choose(stream: &Value, wanted: Wanted) -> anyhow::Result<RegistryHost> {
     if public.is_empty() && internal.is_empty() {
         bail!("the integrated registry has not been configured");
     }
+    let chosen = |host: String, other: String, is_public| {
+        Ok(RegistryHost { host, is_public, other: Some(other).filter(|other| !other.is_empty()) })
+    };
     match wanted {
         Wanted::Public if public.is_empty() => bail!("registry does not have public hostname"),
-        Wanted::Internal => Ok(RegistryHost { host: internal, is_public: false }),
-        Wanted::Any if public.is_empty() => Ok(RegistryHost { host: internal, is_public: false }),
-        Wanted::Any | Wanted::Public => Ok(RegistryHost { host: public, is_public: true }),
+        Wanted::Internal => chosen(internal, public, false),
+        Wanted::Any if public.is_empty() => chosen(internal, public, false),
+        Wanted::Any | Wanted::Public => chosen(public, internal, true),
     }
 }

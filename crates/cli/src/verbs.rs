@@ -20,6 +20,7 @@ mod explain;
 mod expose;
 mod extract;
 pub(crate) mod get;
+mod image;
 mod import_image;
 mod label;
 mod login;
@@ -100,6 +101,7 @@ pub(crate) enum Verb {
     Expose(expose::ExposeArgs),
     Tag(tag::TagArgs),
     ImportImage(import_image::ImportImageArgs),
+    Image(image::ImageArgs),
     Registry(registry::RegistryArgs),
     Secrets(secrets::SecretsArgs),
     Sa(sa::SaArgs),
@@ -153,6 +155,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> anyhow::Result<Exi
         Verb::Expose(args) => expose::run(args, session).await,
         Verb::Tag(args) => tag::run(args, session).await,
         Verb::ImportImage(args) => import_image::run(args, session).await,
+        Verb::Image(args) => image::run(args, session).await,
         Verb::Registry(args) => registry::run(args, session).await,
         Verb::Secrets(args) => secrets::run(args, session).await,
         Verb::Sa(args) => sa::run(args, session).await,

@@ -1,6 +1,6 @@
 //! `registry info|login`: where the integrated registry is, and credentials for it (openshift-images 8.6).
 
-mod auth_file;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -13,12 +13,19 @@ use serde_json::Value;
 use super::sa::find_token;
 use crate::{
     environment::ExitStatus,
+    registries::auth_files::{self, NewCredentials},
     registry_host::{self, Wanted},
     session::Session,
 };
 
 /// Find the integrated registry and log in to it
+///
+/// Examples:
+///   registry info
+///   registry login
+///   registry login -z builder -n shop
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct RegistryArgs {
     #[command(subcommand)]
     verb: RegistryVerb,
@@ -26,42 +33,69 @@ pub(crate) struct RegistryArgs {
 
 #[derive(Subcommand, Debug)]
 enum RegistryVerb {
-    /// Print the host of the registry
     Info(InfoArgs),
-    /// Save credentials for the registry where docker, podman and skopeo find them
     Login(LoginArgs),
 }
 
+/// Print the host of the registry
+///
+/// It is read from an image stream of the project, or of the project openshift. The public name is printed if there is
+/// one, else the name within the cluster.
+///
+/// Examples:
+///   registry info
+///   registry info --public --check
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 struct InfoArgs {
     /// The name within the cluster
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false",
+        hide_default_value = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     internal: bool,
     /// The public name
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false",
+        hide_default_value = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     public: bool,
+    /// Print the host and no remarks
+    #[arg(short = 'q', long)]
+    quiet: bool,
     /// Ask the registry whether it answers
     #[arg(long)]
     check: bool,
 }
 
+/// Save credentials for the registry where docker, podman and skopeo find them
+///
+/// The password is the token of the session, or of the service account that -z names. It is tried before it is saved.
+/// The file is $REGISTRY_AUTH_FILE, or docker's; what else is in it stays.
+///
+/// Examples:
+///   registry login
+///   registry login -z builder -n shop --to=config.json
+///   registry login --registry=registry.example.com --auth-basic=user:password
+///   registry login --to=-
 #[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
 struct LoginArgs {
     /// Host of the registry
     #[arg(long, value_name = "HOST")]
     registry: Option<String>,
-    /// File to save the credentials in
+    /// File to save the credentials in; - prints them
     #[arg(short = 'a', long = "to", visible_alias = "registry-config", value_name = "FILE")]
-    to: Option<std::path::PathBuf>,
+    to: Option<PathBuf>,
     /// Service account to log in as
-    #[arg(short = 'z', long = "service-account", value_name = "NAME")]
+    #[arg(short = 'z', long = "service-account", value_name = "NAME", conflicts_with = "auth_basic")]
     service_account: Option<String>,
     /// user:password instead of the session's token
-    #[arg(long, value_name = "USER:PASSWORD")]
+    #[arg(long, value_name = "USER:PASSWORD", allow_hyphen_values = true)]
     auth_basic: Option<String>,
     /// Allow plain HTTP and unverified certificates
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false",
+        hide_default_value = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     insecure: bool,
+    /// Save the credentials for the registry's other name as well
+    #[arg(long)]
+    aliases: bool,
     /// Do not try the credentials
     #[arg(long)]
     skip_check: bool,
@@ -82,6 +116,9 @@ async fn info(args: InfoArgs, session: &mut Session) -> anyhow::Result<ExitStatu
         (false, false) => Wanted::Any,
     };
     let found = registry_host::find(session, wanted).await?;
+    if wanted == Wanted::Any && !found.is_public && !args.quiet {
+        session.remark("info: The registry has no public name; this is its name within the cluster")?;
+    }
     if args.check {
         let trust = session.connect_options()?.trust;
         ping(&HttpClient::new(&Trust { insecure_skip_tls_verify: true, ..trust })?, &found.host, true, None)
@@ -93,12 +130,14 @@ async fn info(args: InfoArgs, session: &mut Session) -> anyhow::Result<ExitStatu
 }
 
 async fn login(args: LoginArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    let mut aliases = Vec::new();
     let host = match &args.registry {
-        Some(host) => host.clone(),
+        Some(host) => bare_host(host)?,
         None => {
             let found = registry_host::find(session, Wanted::Any).await?;
             let kind = if found.is_public { "registry public" } else { "internal registry" };
             session.remark(&format!("info: Using {kind} hostname {}", found.host))?;
+            aliases.extend(found.other);
             found.host
         }
     };
@@ -119,13 +158,33 @@ async fn login(args: LoginArgs, session: &mut Session) -> anyhow::Result<ExitSta
             bail!("unable to check your credentials - pass --skip-check to bypass this error: {error}{hint}");
         }
     }
+    let mut saved = NewCredentials::new();
+    for name in std::iter::once(&host).chain(aliases.iter().filter(|_| args.aliases)) {
+        saved.insert(name.clone(), (user.clone(), password.clone()));
+    }
     let path = match &args.to {
+        Some(path) if path.as_os_str() == "-" => {
+            session.print_data(&format!("{:#}\n", auth_files::document(&saved)))?;
+            return Ok(ExitStatus::SUCCESS);
+        }
         Some(path) => session.path(path.clone()),
-        None => auth_file::default_path(&session.environment)?,
+        None => auth_files::default_path(&session.environment)?,
     };
-    auth_file::save(&path, &host, &user, &password)?;
-    session.say(&format!("Saved credentials for {host} into {}", path.display()))?;
+    auth_files::save(&path, &saved, &session.environment).await?;
+    for name in saved.keys() {
+        session.say(&format!("Saved credentials for {name} into {}", path.display()))?;
+    }
     Ok(ExitStatus::SUCCESS)
+}
+
+/// The host in what was typed, which may be a URL or a whole pull spec.
+fn bare_host(typed: &str) -> anyhow::Result<String> {
+    let bare = typed.strip_prefix("https://").or_else(|| typed.strip_prefix("http://")).unwrap_or(typed);
+    let host = bare.split('/').next().unwrap_or_default();
+    if host.is_empty() || host.contains(['@', ' ', '?', '#']) {
+        bail!("--registry: {typed:?} is not the host of a registry");
+    }
+    Ok(host.to_owned())
 }
 
 async fn credentials(args: &LoginArgs, session: &mut Session) -> anyhow::Result<(String, String)> {
