@@ -34,11 +34,15 @@ pub(crate) enum Target {
     OpenApiV3Index,
     /// `/openapi/v3/<api/v1 or apis/group/version>`
     OpenApiV3(Prefix),
+    /// `/swaggerapi`: the documents of clients of 2016, one for each prefix.
+    SwaggerListing,
+    /// `/swaggerapi/<api/v1, oapi/v1 or apis/group/version>`
+    Swagger(Prefix),
     /// `/openid/v1/jwks`
     ServiceAccountKeys,
     /// `/.well-known/openid-configuration`
     ServiceAccountIssuer,
-    /// `/oauth/…`, `/login`, `/.well-known/oauth-authorization-server`: the OAuth server decides.
+    /// `/oauth/…`, `/login`, `/oauth2callback/…`, `/.well-known/oauth-authorization-server`: the OAuth server decides.
     OAuth,
     /// Objects.
     Resource(ResourcePath),
@@ -133,9 +137,14 @@ fn read(parts: &[&str]) -> Target {
             Some((prefix, [])) => Target::OpenApiV3(prefix),
             _ => Target::Unknown,
         },
+        ["swaggerapi"] => Target::SwaggerListing,
+        ["swaggerapi", rest @ ..] => match split_prefix(rest) {
+            Some((prefix, [])) => Target::Swagger(prefix),
+            _ => Target::Unknown,
+        },
         ["openid", "v1", "jwks"] => Target::ServiceAccountKeys,
         [".well-known", "openid-configuration"] => Target::ServiceAccountIssuer,
-        ["oauth" | "login" | "logout", ..] | [".well-known", "oauth-authorization-server"] => Target::OAuth,
+        ["oauth" | "login" | "logout" | "oauth2callback", ..] | [".well-known", "oauth-authorization-server"] => Target::OAuth,
         _ => match split_prefix(parts) {
             Some((prefix, [])) => Target::Resources(prefix),
             Some((prefix, rest)) => resource(prefix, rest).map_or(Target::Unknown, Target::Resource),
@@ -274,6 +283,8 @@ mod tests {
         check("/apis/apps", r#"Group("apps")"#);
         check("/apis/apps/v1/", r#"Resources(Group { group: "apps", version: "v1" })"#);
         check("/openapi/v3/api/v1", "OpenApiV3(Core)");
+        check("/swaggerapi/", "SwaggerListing");
+        check("/swaggerapi/oapi/v1", "Swagger(Legacy)");
         check("/oauth/token", "OAuth");
         check("/metrics", "Unknown");
     }

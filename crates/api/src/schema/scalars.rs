@@ -34,7 +34,7 @@ scalar!(MicroTime, {
 scalar!(Quantity, {
     "description": "An amount with an optional unit: `500m`, `2`, `64Mi`, `1G`. Units that end in `i` are powers of \
                     1024, the others powers of 1000; `m` is a thousandth.",
-    "type": "string",
+    "type": "string", "format": "quantity",
 });
 scalar!(IntOrString, {
     "description": "A number, or a text such as a name or a percentage.",

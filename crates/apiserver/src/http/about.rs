@@ -1,7 +1,7 @@
 //! What the server says of itself: paths, health, versions, discovery, OpenAPI and its keys.
 //!
-//! Owns which of these anybody may read (platform 1.1, 11.37) and how they may be cached. The documents are made in
-//! `discovery` and `openapi`.
+//! Owns which of these anybody may read (platform 1.1, 11.37) and how discovery may be cached. The documents are made in
+//! `discovery`; those that describe the kinds are `description`'s.
 
 use std::sync::Arc;
 
@@ -13,14 +13,13 @@ use pierhead_api::meta::Status;
 use pierhead_auth::{Attributes, Era};
 use serde_json::{Value, json};
 
-use super::denied;
+use super::{denied, description};
 use super::negotiate::{Accept, Encoding, Form};
 use super::respond::{Style, respond_bytes};
 use crate::ResponseBody;
 use crate::authenticate::Caller;
 use crate::discovery::{Discovery, Tagged};
 use crate::error::ApiError;
-use crate::openapi;
 use crate::path::{Prefix, Target};
 use crate::query::Query;
 use crate::server::Parts;
@@ -36,7 +35,9 @@ pub(super) fn answer(
     let open = matches!(target, Target::Root | Target::Health | Target::Version | Target::OpenShiftVersion);
     if !open {
         let verb = head.method.as_str().to_lowercase();
-        let attributes = Attributes::path(&verb, head.uri.path());
+        // The older name of a path needs no rule of its own.
+        let path = if *target == Target::OpenApiV2 { "/openapi/v2" } else { head.uri.path() };
+        let attributes = Attributes::path(&verb, path);
         server.auth.authorize(&caller.subject, &attributes).map_err(denied)?;
     }
     if *target == Target::Unknown {
@@ -67,11 +68,11 @@ pub(super) fn answer(
             let list = server.discovery.resources(prefix).ok_or_else(Status::not_found_path)?;
             json(&list.value)
         }
-        Target::OpenApiV2 => openapi_v2(head, &style),
-        Target::OpenApiV3Index => json(&openapi::v3_index(server.discovery.prefixes())),
-        Target::OpenApiV3(prefix) => {
-            json(&openapi::v3(&server.catalog, prefix).ok_or_else(Status::not_found_path)?)
-        }
+        Target::OpenApiV2
+        | Target::OpenApiV3Index
+        | Target::OpenApiV3(_)
+        | Target::SwaggerListing
+        | Target::Swagger(_) => description::answer(target, head, query),
         Target::ServiceAccountKeys => {
             let (bytes, _) = style.write(&server.auth.signer().jwks())?;
             Ok(respond_bytes(StatusCode::OK, bytes, "application/jwk-set+json"))
@@ -99,6 +100,7 @@ fn paths(discovery: &Discovery) -> Value {
         "/openapi/v3",
         "/openid/v1/jwks",
         "/readyz",
+        "/swaggerapi",
         "/version",
         "/version/openshift",
         "/.well-known/oauth-authorization-server",
@@ -198,17 +200,6 @@ fn cached(document: &Tagged, head: &Head, media_type: &'static str) -> Response<
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
     response
-}
-
-fn openapi_v2(head: &Head, style: &Style) -> Result<Response<ResponseBody>, ApiError> {
-    let accept =
-        head.headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if accept.contains("proto-openapi.spec.v2") {
-        let bytes = openapi::V2_PROTOBUF.into();
-        return Ok(respond_bytes(StatusCode::OK, bytes, openapi::V2_MEDIA_TYPE));
-    }
-    let (bytes, media_type) = style.write(&openapi::v2())?;
-    Ok(respond_bytes(StatusCode::OK, bytes, media_type))
 }
 
 fn issuer(server: &Parts) -> Value {
