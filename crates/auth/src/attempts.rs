@@ -15,6 +15,7 @@ use pierhead_store::{FirstVersion, JsonRecord, KeyRange, ReadTx, StoreError, Tab
 use serde::{Deserialize, Serialize};
 
 use crate::cache::Cache;
+use crate::federation::TAKEN;
 use crate::service_account::sha256;
 
 /// Counts in memory at most; one is 40 bytes.
@@ -41,7 +42,7 @@ pub(crate) static WRONG_PASSWORDS: Table<Vec<u8>, StoredCount> = Table::silent("
 
 /// The tables of this crate, for opening the store.
 pub fn tables() -> Vec<TableName> {
-    vec![WRONG_PASSWORDS.name()]
+    vec![WRONG_PASSWORDS.name(), TAKEN.name()]
 }
 
 /// A count as the store has it.
@@ -182,6 +183,11 @@ impl Attempts {
     pub(crate) fn succeed(&self, attempt: &Attempt, now: Timestamp) {
         let until = now.saturating_add(KNOWN_FOR).unwrap_or(now);
         self.known.put(self.known.hash(attempt.here), 0, attempt.here, until);
+        self.withdraw(attempt, now);
+    }
+
+    /// Nobody could say whether the password was wrong: the attempt does not count.
+    pub(crate) fn withdraw(&self, attempt: &Attempt, now: Timestamp) {
         let mut counts = self.forgotten_at.lock();
         for (key, Rate { every, .. }) in attempt.counts() {
             let Some(forgotten_at) = counts.get_mut(&key) else { continue };

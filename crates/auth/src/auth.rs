@@ -17,9 +17,10 @@ use crate::config::Config;
 use crate::credentials::{Credentials, InvalidCredentials, Unauthenticated};
 use crate::decisions::{Decided, Decisions};
 use crate::denied::{Decision, Denied, EscalationDenied, GrantDenied};
+use crate::federation::Issuers;
 use crate::identity::{self, Identified, MAX_TOKEN_BYTES, OAUTH_PREFIX};
 use crate::index::Index;
-use crate::oauth::SessionKey;
+use crate::oauth::{SessionKey, Use, Uses};
 use crate::password::Passwords;
 use crate::permit::{Api, Catalog, CreateStream, Delete, Permit, Pull, Push};
 use crate::rbac::policy::RoleName;
@@ -47,8 +48,10 @@ pub(crate) struct Inner {
     pub(crate) index: Index,
     pub(crate) passwords: Passwords,
     pub(crate) attempts: Attempts,
+    pub(crate) uses: Uses,
     session_key: SessionKey,
     pub(crate) clients_ensured: tokio::sync::OnceCell<()>,
+    pub(crate) issuers: Issuers,
     anonymous: Arc<Subject>,
     tokens: Cache<[u8; 32], CachedIdentity>,
     decisions: Decisions,
@@ -58,6 +61,8 @@ pub(crate) struct Inner {
 struct CachedIdentity {
     subject: Arc<Subject>,
     expires_at: Option<Timestamp>,
+    /// For a token that ends when nobody uses it.
+    idle: Option<Arc<Use>>,
 }
 
 impl Auth {
@@ -68,8 +73,9 @@ impl Auth {
     /// When the store cannot be read.
     pub fn open(store: Store, config: Config, clock: SharedClock) -> Result<Self, StoreError> {
         let index = Index::open(store.clone())?;
-        let passwords = Passwords::new(&config.identity_providers);
+        let passwords = Passwords::new();
         let attempts = store.read(|tx| Attempts::open(tx, clock.now()))?;
+        let issuers = Issuers::new(config.fetch.clone());
         let inner = Inner {
             store,
             config,
@@ -77,8 +83,10 @@ impl Auth {
             index,
             passwords,
             attempts,
+            uses: Uses::default(),
             session_key: SessionKey::random(),
             clients_ensured: tokio::sync::OnceCell::new(),
+            issuers,
             anonymous: Subject::anonymous(),
             tokens: Cache::new(CACHE_SLOTS),
             decisions: Decisions::new(CACHE_SLOTS),
@@ -123,34 +131,76 @@ impl Auth {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(InvalidCredentials::TooLong(token.len()).into());
         }
-        let Inner { index, tokens, clock, .. } = &*self.inner;
+        let Inner { index, tokens, clock, config, .. } = &*self.inner;
         index.catch_up()?;
-        let generation = index.identity_generation();
+        // Both only ever grow, so their sum moves on with either.
+        let generation = index.identity_generation().wrapping_add(config.signer.generation());
         let key = sha256(token.as_bytes());
         let hash = tokens.hash(key);
         if let Some(found) = tokens.get(hash, generation, |of, _| *of == key)
             && found.expires_at.is_none_or(|end| clock.now() < end)
+            && found.idle.as_ref().is_none_or(|of| of.admits(clock.now()))
         {
             return Ok(found.subject);
         }
-        let Identified { subject, expires_at } = self.identify(token)?;
+        let (Identified { subject, expires_at }, idle) = self.identify(token)?;
+        if idle.as_ref().is_some_and(|of| !of.admits(clock.now())) {
+            return Err(InvalidCredentials::Time.into());
+        }
         let subject = Arc::new(subject);
-        tokens.put(hash, generation, key, CachedIdentity { subject: Arc::clone(&subject), expires_at });
+        tokens.put(hash, generation, key, CachedIdentity { subject: Arc::clone(&subject), expires_at, idle });
         Ok(subject)
     }
 
-    fn identify(&self, token: &str) -> Result<Identified, Unauthenticated> {
-        let Inner { store, index, clock, config, .. } = &*self.inner;
+    fn identify(&self, token: &str) -> Result<(Identified, Option<Arc<Use>>), Unauthenticated> {
+        let Inner { store, index, clock, config, uses, .. } = &*self.inner;
         let now = clock.now();
         if token.starts_with(OAUTH_PREFIX) {
             let view = index.view();
-            return store.read(|tx| identity::of_access_token(tx, &view, token, now));
+            let at = (now, config.access_token_idle);
+            let (identified, terms) = store.read(|tx| identity::of_access_token(tx, &view, token, at))?;
+            return Ok((identified, terms.map(|terms| uses.of(terms))));
         }
         let expected = Expected { issuer: &config.token_issuer, audiences: &config.token_audiences, now };
-        match config.signer.verify(token, &expected)? {
+        let identified = match config.signer.verify(token, &expected)? {
             Verified::Legacy(claims) => store.read(|tx| identity::of_legacy_token(tx, token, &claims)),
             Verified::Bound(claims) => store.read(|tx| identity::of_bound_token(tx, &claims)),
+        };
+        Ok((identified?, None))
+    }
+
+    /// Whose token this is, for somebody whose audiences these are: the subject, and the audiences that the token is
+    /// for as well. Tokens that name no audience are for this server.
+    ///
+    /// # Errors
+    /// As [`Auth::authenticate`]; also for a token that is for none of the audiences.
+    pub fn review(
+        &self,
+        token: &str,
+        audiences: &[String],
+    ) -> Result<(Arc<Subject>, Vec<String>), Unauthenticated> {
+        let Inner { store, clock, config, .. } = &*self.inner;
+        let common = |of: &[String]| -> Vec<String> {
+            audiences.iter().filter(|audience| of.contains(audience)).cloned().collect()
+        };
+        let bound = (!token.starts_with(OAUTH_PREFIX)
+            && token.len() <= MAX_TOKEN_BYTES
+            && !audiences.is_empty())
+        .then(|| {
+            config
+                .signer
+                .verify(token, &Expected { issuer: &config.token_issuer, audiences, now: clock.now() })
+        });
+        if let Some(Ok(Verified::Bound(claims))) = bound {
+            let Identified { subject, .. } = store.read(|tx| identity::of_bound_token(tx, &claims))?;
+            return Ok((Arc::new(subject), common(&claims.audiences)));
         }
+        let subject = self.authenticate(Credentials::Bearer(token))?;
+        let shared = common(&config.token_audiences);
+        if !audiences.is_empty() && shared.is_empty() {
+            return Err(InvalidCredentials::Jwt("audience").into());
+        }
+        Ok((subject, shared))
     }
 
     /// Whether `subject` may do this, as a permit to do it.

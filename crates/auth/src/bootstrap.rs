@@ -133,7 +133,7 @@ fn cluster_bindings(era: Era) -> Vec<(&'static str, &'static str, Vec<To>)> {
         (
             "system:service-account-issuer-discovery",
             "system:service-account-issuer-discovery",
-            vec![To::Group(SERVICE_ACCOUNTS)],
+            vec![To::Group(SERVICE_ACCOUNTS), To::Group(AUTHENTICATED)],
         ),
         ("system:registrys", "system:registry", registries),
         ("system:routers", "system:router", vec![To::Group("system:routers")]),

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::Era;
+use crate::federation::FetchDocument;
 use crate::password::IdentityProvider;
 use crate::service_account::TokenSigner;
+use crate::web::Web;
 
 /// How [`crate::Auth`] behaves. Start from [`Config::new`].
 #[derive(Clone)]
@@ -19,12 +21,18 @@ pub struct Config {
     pub token_issuer: String,
     /// Audiences that mean this API; a token made on request must name one.
     pub token_audiences: Vec<String>,
-    /// Where passwords are checked, in this order.
+    /// Who knows the users, in the order in which they are asked.
     pub identity_providers: Vec<IdentityProvider>,
     /// Life of an OAuth access token whose client says nothing else.
     pub access_token_life: Duration,
+    /// After how long without use a token ends whose client says nothing else; zero for never.
+    pub access_token_idle: Duration,
     /// Life of an authorization code.
     pub authorize_code_life: Duration,
+    /// How identity providers elsewhere are asked; `None`: they are not.
+    pub web: Option<Web>,
+    /// How documents of outside issuers are fetched; `None`: they are not.
+    pub fetch: Option<FetchDocument>,
 }
 
 impl Config {
@@ -39,7 +47,10 @@ impl Config {
             token_issuer: issuer,
             identity_providers: Vec::new(),
             access_token_life: Duration::from_secs(86_400),
+            access_token_idle: Duration::ZERO,
             authorize_code_life: Duration::from_secs(300),
+            web: None,
+            fetch: None,
         }
     }
 }

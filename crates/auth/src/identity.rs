@@ -2,16 +2,19 @@
 //!
 //! Owns the checks of platform 2.6 and 4.4. Signatures are `service_account`'s, caching is `Auth`'s.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
-use pierhead_store::ReadTx;
+use pierhead_store::{ReadTx, StoreError};
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
 
 use crate::Subject;
 use crate::credentials::{InvalidCredentials, Unauthenticated};
 use crate::index::View;
+use crate::oauth::Terms;
 use crate::service_account::{BoundClaims, BoundKind, BoundObject, LegacyClaims, sha256};
 use crate::stored::{self, Bare, Meta, resource};
 use crate::subject::{AUTHENTICATED, AUTHENTICATED_OAUTH, CREDENTIAL_ID_KEY, SCOPES_KEY};
@@ -55,6 +58,10 @@ pub(crate) struct StoredAccessToken {
     pub(crate) user_name: String,
     #[serde(default, rename = "userUID")]
     pub(crate) user_uid: String,
+    #[serde(default)]
+    pub(crate) client_name: String,
+    #[serde(default)]
+    pub(crate) inactivity_timeout_seconds: i64,
 }
 
 impl StoredAccessToken {
@@ -74,13 +81,14 @@ pub fn oauth_object_name(token: &str) -> Option<String> {
     Some(format!("{OAUTH_PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(sha256(secret.as_bytes()))))
 }
 
-/// The subject of an OAuth access token: token found and not over, and its user is still the same one.
+/// The subject of an OAuth access token: token found and not over, and its user is still the same one. Whether it was
+/// idle for too long is for the caller to find out, by the terms; `usual` is the timeout of clients that name none.
 pub(crate) fn of_access_token(
     tx: &ReadTx<'_>,
     view: &View,
     token: &str,
-    now: Timestamp,
-) -> Result<Identified, Unauthenticated> {
+    (now, usual): (Timestamp, Duration),
+) -> Result<(Identified, Option<Terms>), Unauthenticated> {
     let name = oauth_object_name(token).ok_or(InvalidCredentials::UnknownForm)?;
     let stored: Option<StoredAccessToken> = stored::find(tx, resource::ACCESS_TOKENS, "", &name)?;
     let stored = stored.ok_or(InvalidCredentials::Gone("token"))?;
@@ -96,12 +104,38 @@ pub(crate) fn of_access_token(
     if !same {
         return Err(InvalidCredentials::Gone("user").into());
     }
+    let terms = terms(tx, &stored, name, usual)?;
     let mut groups = view.groups_of(&stored.user_name);
     groups.extend([AUTHENTICATED_OAUTH.to_owned(), AUTHENTICATED.to_owned()]);
     let scopes = stored.scopes.filter(|scopes| !scopes.is_empty());
     let extra = scopes.map(|scopes| (SCOPES_KEY.to_owned(), scopes)).into_iter().collect();
     let subject = Subject { username: stored.user_name, uid: stored.user_uid, groups, extra };
-    Ok(Identified { subject, expires_at })
+    Ok((Identified { subject, expires_at }, terms))
+}
+
+/// How long a token may be idle; `None` for one that may for ever.
+fn terms(
+    tx: &ReadTx<'_>,
+    token: &StoredAccessToken,
+    name: String,
+    usual: Duration,
+) -> Result<Option<Terms>, StoreError> {
+    let allowed = token.inactivity_timeout_seconds;
+    if allowed == 0 {
+        return Ok(None);
+    }
+    let client: Option<StoredTimeout> = stored::find(tx, resource::OAUTH_CLIENTS, "", &token.client_name)?;
+    let own = client.and_then(|client| client.access_token_inactivity_timeout_seconds);
+    let timeout = own.unwrap_or_else(|| i64::try_from(usual.as_secs()).unwrap_or(i64::MAX));
+    let created = token.metadata.creation_timestamp.unwrap_or(Timestamp::MIN).as_second();
+    Ok(Some(Terms { name, created, allowed, timeout }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StoredTimeout {
+    #[serde(default)]
+    access_token_inactivity_timeout_seconds: Option<i64>,
 }
 
 /// The subject of a token kept in a secret: the secret still holds exactly this token, the account is the same.
@@ -136,9 +170,11 @@ pub(crate) fn of_bound_token(tx: &ReadTx<'_>, claims: &BoundClaims) -> Result<Id
         subject.extra.insert(CREDENTIAL_ID_KEY.to_owned(), vec![format!("JTI={}", claims.id)]);
     }
     if let Some(BoundObject { kind, name, uid }) = &claims.bound_to {
-        let resource = match kind {
-            BoundKind::Secret => resource::SECRETS,
-            BoundKind::Pod => resource::PODS,
+        let (resource, namespace) = match kind {
+            BoundKind::Secret => (resource::SECRETS, namespace.as_str()),
+            BoundKind::Pod => (resource::PODS, namespace.as_str()),
+            BoundKind::Node => (resource::NODES, ""),
+            BoundKind::FederatedIdentity => (resource::FEDERATED_IDENTITIES, namespace.as_str()),
         };
         let object: Option<Bare> = stored::find(tx, resource, namespace, name)?;
         let same =
@@ -146,10 +182,18 @@ pub(crate) fn of_bound_token(tx: &ReadTx<'_>, claims: &BoundClaims) -> Result<Id
         if !same {
             return Err(InvalidCredentials::Gone("bound object").into());
         }
-        if *kind == BoundKind::Pod {
-            let pod = |what: &str| format!("authentication.kubernetes.io/pod-{what}");
-            subject.extra.insert(pod("name"), vec![name.clone()]);
-            subject.extra.insert(pod("uid"), vec![uid.clone()]);
+        let mut tell = |of: &str, name: &str, uid: &str| {
+            subject.extra.insert(format!("{of}-name"), vec![name.to_owned()]);
+            subject.extra.insert(format!("{of}-uid"), vec![uid.to_owned()]);
+        };
+        match kind {
+            BoundKind::Pod => tell("authentication.kubernetes.io/pod", name, uid),
+            BoundKind::Node => tell("authentication.kubernetes.io/node", name, uid),
+            BoundKind::FederatedIdentity => tell("identity.pierhead.io/federated-identity", name, uid),
+            BoundKind::Secret => {}
+        }
+        if let Some((node, uid)) = &claims.node {
+            tell("authentication.kubernetes.io/node", node, uid);
         }
     }
     Ok(Identified { subject, expires_at: Some(claims.expires_at) })

@@ -34,7 +34,13 @@ const KEPT: [&str; 6] = [
 const WATCHED: [&str; 3] = [resource::SECRETS, resource::ACCESS_TOKENS, resource::OAUTH_CLIENTS];
 
 /// Kinds whose objects are read when needed for nothing but their uid.
-const IDENTIFIED: [&str; 3] = [resource::SERVICE_ACCOUNTS, resource::PODS, resource::USERS];
+const IDENTIFIED: [&str; 5] = [
+    resource::SERVICE_ACCOUNTS,
+    resource::PODS,
+    resource::USERS,
+    resource::NODES,
+    resource::FEDERATED_IDENTITIES,
+];
 
 /// Namespaces, groups and the policy.
 #[derive(Default)]

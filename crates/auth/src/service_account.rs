@@ -1,16 +1,12 @@
 //! Tokens of service accounts: signing, and checking everything that can be checked without the store (platform 4.4).
 //!
-//! Owns the RS256 key in memory and the claims. Where the key is kept is the server's business; whether the secret
-//! and the account a token names still exist is checked by `identity`.
+//! Owns the claims and the checks of a token. The keys are in `keys`; where they are kept is the server's business;
+//! whether the secret and the account a token names still exist is checked by `identity`.
 
-use std::sync::Arc;
-
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::{KeyPair, KeySize};
-use aws_lc_rs::signature::{KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256};
+use aws_lc_rs::signature::RSA_PKCS1_SHA256;
 use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use pierhead_runtime::Secret;
 use serde::{Deserialize, Serialize};
@@ -19,32 +15,14 @@ use serde_json::{Value, json};
 use crate::credentials::InvalidCredentials;
 use crate::subject::SERVICE_ACCOUNT_PREFIX;
 
+mod keys;
+
+pub use keys::{KeyError, SigningKey, TokenSigner};
+
 /// Issuer of tokens that live in secrets.
 pub const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
 /// How far clocks may differ.
 const LEEWAY: SignedDuration = SignedDuration::from_secs(10);
-const PEM_BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
-const PEM_END: &str = "-----END PRIVATE KEY-----";
-
-/// A signing key that cannot be made or read.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The cryptographic library could not make one.
-    #[error("making an RSA key failed")]
-    Generate(#[source] aws_lc_rs::error::Unspecified),
-    /// The text is no PEM block of type PRIVATE KEY.
-    #[error("the signing key is no PEM block of type PRIVATE KEY")]
-    NotPem,
-    /// The base64 of the PEM block.
-    #[error("the signing key's PEM block is no base64")]
-    Base64(#[from] base64::DecodeError),
-    /// The block holds no RSA key of at least 2048 bits.
-    #[error("the signing key is no usable RSA key")]
-    Rejected(#[from] aws_lc_rs::error::KeyRejected),
-    /// The public half cannot be put into the form others read.
-    #[error("the signing key has no readable public half")]
-    Public(#[source] aws_lc_rs::error::Unspecified),
-}
 
 /// What a token that lives in a secret says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +52,10 @@ pub struct BoundClaims {
     pub service_account_uid: String,
     /// The object whose end ends the token.
     pub bound_to: Option<BoundObject>,
+    /// Name and uid of the node of the pod it is bound to.
+    pub node: Option<(String, String)>,
+    /// When whoever uses it should have asked for a newer one.
+    pub warn_after: Option<Timestamp>,
     /// When it was made, and from when it is valid.
     pub issued_at: Timestamp,
     /// When it ends.
@@ -87,7 +69,7 @@ pub struct BoundClaims {
 pub struct BoundObject {
     /// Which kind.
     pub kind: BoundKind,
-    /// Its name, in the account's namespace.
+    /// Its name, in the account's namespace unless it is a node.
     pub name: String,
     /// Its uid.
     pub uid: String,
@@ -100,20 +82,10 @@ pub enum BoundKind {
     Secret,
     /// A Pod.
     Pod,
-}
-
-/// Signs and checks tokens with one RSA key. Cheap to clone.
-#[derive(Clone)]
-pub struct TokenSigner {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    key: KeyPair,
-    public: ParsedPublicKey,
-    key_id: String,
-    /// Modulus and exponent, for the key set.
-    numbers: (Vec<u8>, Vec<u8>),
+    /// A Node, which is in no namespace.
+    Node,
+    /// The trust rule by which it was given for an outside token.
+    FederatedIdentity,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -179,6 +151,12 @@ struct BoundSection {
     secret: Option<NameAndUid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pod: Option<NameAndUid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    node: Option<NameAndUid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    federatedidentity: Option<NameAndUid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    warnafter: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -195,48 +173,6 @@ pub(crate) enum Verified {
 }
 
 impl TokenSigner {
-    /// Makes a new 2048-bit key. Takes up to a second.
-    pub fn generate() -> Result<Self, KeyError> {
-        Self::with_key(KeyPair::generate(KeySize::Rsa2048).map_err(KeyError::Generate)?)
-    }
-
-    /// Reads a key that [`TokenSigner::to_pem`] wrote, or any RSA key in PKCS #8.
-    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
-        let (_, rest) = pem.split_once(PEM_BEGIN).ok_or(KeyError::NotPem)?;
-        let (body, _) = rest.split_once(PEM_END).ok_or(KeyError::NotPem)?;
-        let base64: String = body.split_ascii_whitespace().collect();
-        let der = BASE64_STANDARD.decode(base64)?;
-        Self::with_key(KeyPair::from_pkcs8(&der)?)
-    }
-
-    fn with_key(key: KeyPair) -> Result<Self, KeyError> {
-        let pkcs1 = key.public_key().as_ref();
-        let public = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pkcs1)?;
-        let numbers = public_numbers(pkcs1).ok_or(KeyError::Public(aws_lc_rs::error::Unspecified))?;
-        let spki: PublicKeyX509Der<'_> = key.public_key().as_der().map_err(KeyError::Public)?;
-        let key_id = BASE64_URL_SAFE_NO_PAD.encode(sha256(spki.as_ref()));
-        Ok(Self { inner: Arc::new(Inner { key, public, key_id, numbers }) })
-    }
-
-    /// The key in PKCS #8 PEM, to be kept where only the server can read it.
-    pub fn to_pem(&self) -> Result<Secret<String>, KeyError> {
-        let der: Pkcs8V1Der<'_> = self.inner.key.as_der().map_err(KeyError::Generate)?;
-        let base64 = BASE64_STANDARD.encode(der.as_ref());
-        let mut pem = format!("{PEM_BEGIN}\n");
-        for line in base64.as_bytes().chunks(64) {
-            pem.extend(line.iter().copied().map(char::from));
-            pem.push('\n');
-        }
-        pem.push_str(PEM_END);
-        pem.push('\n');
-        Ok(Secret::new(pem))
-    }
-
-    /// Base64url of the SHA-256 of the public key.
-    pub fn key_id(&self) -> &str {
-        &self.inner.key_id
-    }
-
     /// A token for a secret of type `kubernetes.io/service-account-token`; it does not expire.
     pub fn sign_legacy(&self, claims: &LegacyClaims) -> Secret<String> {
         let LegacyClaims { namespace, secret_name, service_account_name, service_account_uid } = claims;
@@ -264,6 +200,12 @@ impl TokenSigner {
             },
             secret: object(BoundKind::Secret),
             pod: object(BoundKind::Pod),
+            node: object(BoundKind::Node).or_else(|| {
+                let (name, uid) = claims.node.clone()?;
+                Some(NameAndUid { name, uid })
+            }),
+            federatedidentity: object(BoundKind::FederatedIdentity),
+            warnafter: claims.warn_after.map(Timestamp::as_second),
         };
         self.sign(&json!({
             "aud": claims.audiences,
@@ -278,36 +220,29 @@ impl TokenSigner {
     }
 
     fn sign(&self, claims: &Value) -> Secret<String> {
+        let key = self.current();
         let header = Header {
             alg: "RS256".to_owned(),
             typ: Some("JWT".to_owned()),
-            kid: Some(self.inner.key_id.clone()),
+            kid: Some(key.key_id().to_owned()),
         };
         let header = serde_json::to_vec(&header).expect("a struct of strings is always JSON");
         let mut token = BASE64_URL_SAFE_NO_PAD.encode(header);
         token.push('.');
         BASE64_URL_SAFE_NO_PAD.encode_string(claims.to_string(), &mut token);
-        let mut signature = vec![0; self.inner.key.public_modulus_len()];
-        self.inner
-            .key
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), token.as_bytes(), &mut signature)
+        let pair = key.pair();
+        let mut signature = vec![0; pair.public_modulus_len()];
+        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), token.as_bytes(), &mut signature)
             .expect("the key was accepted for signing and the buffer has its length");
         token.push('.');
         BASE64_URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Secret::new(token)
     }
 
-    /// The public key as `/openid/v1/jwks` shows it.
-    pub fn jwks(&self) -> Value {
-        let (modulus, exponent) = &self.inner.numbers;
-        json!({"keys": [{
-            "use": "sig",
-            "kty": "RSA",
-            "kid": self.inner.key_id,
-            "alg": "RS256",
-            "n": BASE64_URL_SAFE_NO_PAD.encode(modulus),
-            "e": BASE64_URL_SAFE_NO_PAD.encode(exponent),
-        }]})
+    /// Whether the token says that a key made it which counts no more. Nothing else of it is looked at.
+    pub fn names_lost_key(&self, token: &str) -> bool {
+        let header = token.split_once('.').and_then(|(header, _)| decode::<Header>(header, "header").ok());
+        header.and_then(|header| header.kid).is_some_and(|kid| !self.knows(&kid))
     }
 
     /// Checks form, header, signature, issuer, audience and time of a token.
@@ -322,15 +257,16 @@ impl TokenSigner {
             return Err(InvalidCredentials::UnknownForm);
         }
         let header: StrictHeader = decode(header, "header")?;
-        let known_key = header.kid.is_none_or(|kid| kid == self.inner.key_id);
         let known_type = header.typ.is_none_or(|typ| typ == "JWT");
+        let known_key = header.kid.as_deref().is_none_or(|kid| self.knows(kid));
         if header.alg != "RS256" || !known_key || !known_type {
             return Err(InvalidCredentials::Jwt("header"));
         }
         let signature =
             BASE64_URL_SAFE_NO_PAD.decode(signature).ok().ok_or(InvalidCredentials::Jwt("signature"))?;
-        let genuine = self.inner.public.verify_sig(signed.as_bytes(), &signature);
-        genuine.ok().ok_or(InvalidCredentials::Jwt("signature"))?;
+        if !self.is_signature(header.kid.as_deref(), signed.as_bytes(), &signature) {
+            return Err(InvalidCredentials::Jwt("signature"));
+        }
         let claims: Claims = decode(claims, "claims")?;
         if claims.iss == LEGACY_ISSUER { legacy(claims) } else { bound(claims, expected) }
     }
@@ -391,8 +327,20 @@ fn bound(claims: Claims, expected: &Expected<'_>) -> Result<Verified, InvalidCre
         return Err(InvalidCredentials::Jwt("subject"));
     }
     let of = |kind, object: NameAndUid| BoundObject { kind, name: object.name, uid: object.uid };
+    let warn_after = section.warnafter.map(|second| time(Some(second))).transpose()?;
+    let pod = section.pod.map(|pod| of(BoundKind::Pod, pod));
+    let (on_node, node) = match (&pod, section.node) {
+        (Some(_), node) => (None, node.map(|node| (node.name, node.uid))),
+        (None, node) => (node.map(|node| of(BoundKind::Node, node)), None),
+    };
+    // A token says one object at most; one that says more ends with any of them, and we give none of those.
+    let rule = section.federatedidentity.map(|rule| of(BoundKind::FederatedIdentity, rule));
     let secret = section.secret.map(|secret| of(BoundKind::Secret, secret));
-    let bound_to = secret.or_else(|| section.pod.map(|pod| of(BoundKind::Pod, pod)));
+    let mut bound = [secret, pod, on_node, rule].into_iter().flatten();
+    let bound_to = bound.next();
+    if bound.next().is_some() {
+        return Err(InvalidCredentials::Jwt("claims"));
+    }
     Ok(Verified::Bound(BoundClaims {
         issuer: claims.iss,
         audiences,
@@ -400,6 +348,8 @@ fn bound(claims: Claims, expected: &Expected<'_>) -> Result<Verified, InvalidCre
         service_account_name: account.name,
         service_account_uid: account.uid,
         bound_to,
+        node,
+        warn_after,
         issued_at,
         expires_at,
         id: claims.jti.unwrap_or_default(),
@@ -414,29 +364,4 @@ fn decode<T: for<'de> Deserialize<'de>>(part: &str, what: &'static str) -> Resul
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     digest.as_ref().try_into().expect("a SHA-256 has 32 bytes")
-}
-
-/// Modulus and exponent of an `RSAPublicKey` in DER: a sequence of two integers.
-fn public_numbers(der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    const SEQUENCE: u8 = 0x30;
-    const INTEGER: u8 = 0x02;
-    let (sequence, _) = der_value(der, SEQUENCE)?;
-    let (modulus, rest) = der_value(sequence, INTEGER)?;
-    let (exponent, _) = der_value(rest, INTEGER)?;
-    let unsigned = |number: &[u8]| number.iter().copied().skip_while(|byte| *byte == 0).collect();
-    Some((unsigned(modulus), unsigned(exponent)))
-}
-
-/// The value of the first element, which must have this tag, and what follows the element.
-fn der_value(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&found, rest) = der.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = if first < 0x80 {
-        (usize::from(first), rest)
-    } else {
-        let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7F))?;
-        (bytes.iter().fold(0_usize, |length, byte| length.wrapping_mul(256) + usize::from(*byte)), rest)
-    };
-    let (value, rest) = rest.split_at_checked(length)?;
-    (found == tag).then_some((value, rest))
 }

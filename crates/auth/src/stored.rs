@@ -21,6 +21,8 @@ pub(crate) mod resource {
     pub(crate) const SECRETS: &str = "secrets";
     pub(crate) const SERVICE_ACCOUNTS: &str = "serviceaccounts";
     pub(crate) const PODS: &str = "pods";
+    pub(crate) const NODES: &str = "nodes";
+    pub(crate) const FEDERATED_IDENTITIES: &str = "federatedidentities.identity.pierhead.io";
     pub(crate) const ROLES: &str = "roles.rbac.authorization.k8s.io";
     pub(crate) const ROLE_BINDINGS: &str = "rolebindings.rbac.authorization.k8s.io";
     pub(crate) const CLUSTER_ROLES: &str = "clusterroles.rbac.authorization.k8s.io";

@@ -5,7 +5,7 @@
 use pierhead_api::rbac::PolicyRule;
 
 use super::rules::{
-    APPS, AUTHORIZATION, BUILD, IMAGE, KUBE_AUTHORIZATION, PROJECT, QUOTA, RBAC, READ, ROUTE, RW, SECURITY,
+    APPS, AUTHORIZATION, BUILD, IDENTITY, IMAGE, KUBE_AUTHORIZATION, PROJECT, QUOTA, RBAC, READ, ROUTE, RW, SECURITY,
     TEMPLATE, can, can_in,
 };
 use crate::Era;
@@ -77,6 +77,8 @@ pub(super) fn edit(era: Era) -> Vec<PolicyRule> {
         can(&["create"], IMAGE, &["imagestreamimports"]),
         can(RW, ROUTE, &["routes"]),
         can(custom_host, ROUTE, &["routes/custom-host"]),
+        // Ours: who may create tokens of an account may say for which outside ones they are given.
+        can(RW, IDENTITY, &["federatedidentities"]),
         can(RW, TEMPLATE, &["templates", "processedtemplates", "templateconfigs", "templateinstances"]),
     ]);
     if era == Era::V4 {
@@ -185,6 +187,7 @@ pub(super) fn view(era: Era) -> Vec<PolicyRule> {
         can(READ, QUOTA, &["appliedclusterresourcequotas"]),
         can(READ, ROUTE, &["routes", "routes/status"]),
         can(READ, TEMPLATE, &["templates", "processedtemplates", "templateconfigs", "templateinstances"]),
+        can(READ, IDENTITY, &["federatedidentities"]),
     ];
     if era == Era::V4 {
         rules.push(can(&["get"], IMAGE, &["imagestreams/layers"]));

@@ -9,6 +9,8 @@ pub(super) const READ: &[&str] = &["get", "list", "watch"];
 pub(super) const APPS: &str = "apps.openshift.io";
 pub(super) const AUTHORIZATION: &str = "authorization.openshift.io";
 pub(super) const BUILD: &str = "build.openshift.io";
+/// Our own kinds of identities.
+pub(super) const IDENTITY: &str = "identity.pierhead.io";
 pub(super) const IMAGE: &str = "image.openshift.io";
 pub(super) const OAUTH: &str = "oauth.openshift.io";
 pub(super) const PROJECT: &str = "project.openshift.io";

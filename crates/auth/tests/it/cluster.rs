@@ -103,6 +103,8 @@ fn key(object: &Value) -> ObjectKey {
         "ClusterRoleBinding" => "clusterrolebindings.rbac.authorization.k8s.io",
         "User" => "users.user.openshift.io",
         "Group" => "groups.user.openshift.io",
+        "Node" => "nodes",
+        "FederatedIdentity" => "federatedidentities.identity.pierhead.io",
         "OAuthClient" => "oauthclients.oauth.openshift.io",
         kind => panic!("no resource for {kind}"),
     };

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cluster;
+mod federation;
 mod laws;
 mod oauth;
 mod policy;
+mod rotation;
 mod tokens;

@@ -57,6 +57,8 @@ fn bound_claims(cluster: &Cluster) -> BoundClaims {
         service_account_name: "pusher".to_owned(),
         service_account_uid: "uid-1".to_owned(),
         bound_to: None,
+        node: None,
+        warn_after: None,
         issued_at: now,
         expires_at: now + SignedDuration::from_secs(600),
         id: "id-1".to_owned(),
@@ -228,7 +230,7 @@ async fn no_changed_or_cut_token_is_accepted() {
 
 #[test]
 fn keys_survive_pem_and_are_published() {
-    let pem = SIGNER.to_pem().unwrap();
+    let pem = SIGNER.current().to_pem().unwrap();
     let same = TokenSigner::from_pem(pem.expose()).unwrap();
     assert_eq!(same.key_id(), SIGNER.key_id());
     let key = &same.jwks()["keys"][0];
