@@ -1,4 +1,5 @@
-//! The OAuth server's endpoints (platform 2): every path below `/oauth`, `/login`, `/logout` and the metadata.
+//! The OAuth server's endpoints (platform 2): every path below `/oauth`, `/login`, `/logout` and `/oauth2callback`, and the
+//! metadata.
 //!
 //! Owns HTTP: parameters, forms, cookies, headers. What a client may have and what is stored is decided by
 //! `pierhead_auth::oauth`.
@@ -21,8 +22,10 @@ use crate::server::Parts;
 mod answer;
 mod authorize;
 mod browser;
+mod exchange;
 mod login;
 mod pages;
+mod providers;
 mod token;
 
 use answer::Answer;
@@ -93,9 +96,30 @@ impl Exchange<'_> {
             "/oauth/token/display" if get => Ok(self.display_page()),
             "/oauth/token/display" if post => self.display_token().await,
             "/oauth/token/implicit" if get => Ok(pages::implicit(self.issuer())),
-            "/login" if get => Ok(self.login_page()),
-            "/login" if post => self.log_in().await,
-            "/logout" if post => Ok(self.log_out()),
+            "/login" if get => Ok(self.login_page(None)),
+            "/login" if post => self.log_in(None).await,
+            "/logout" if post => self.log_out(),
+            path => self.answer_below(path, (get, post)).await,
+        }
+    }
+
+    /// Paths that end in the name of an identity provider, and those there are none of.
+    async fn answer_below(&self, path: &str, (get, post): (bool, bool)) -> Result<Answer, OAuthFailure> {
+        if let Some(provider) = providers::named_in(path, providers::CALLBACK) {
+            return match get {
+                true => self.called_back(&provider).await,
+                false => Ok(Answer::empty(StatusCode::METHOD_NOT_ALLOWED)),
+            };
+        }
+        if let Some(provider) = providers::named_in(path, providers::LOGIN).filter(|name| self.has_form(name))
+        {
+            return match (get, post) {
+                (true, _) => Ok(self.login_page(Some(&provider))),
+                (_, true) => self.log_in(Some(&provider)).await,
+                _ => Ok(Answer::empty(StatusCode::METHOD_NOT_ALLOWED)),
+            };
+        }
+        match path {
             path if is_known(path) => Ok(Answer::empty(StatusCode::METHOD_NOT_ALLOWED)),
             _ => Ok(Answer::text(StatusCode::NOT_FOUND, "404 page not found\n")),
         }
@@ -119,7 +143,7 @@ impl Exchange<'_> {
                     "user:check-access", "user:full", "user:info", "user:list-projects", "user:list-scoped-projects",
                 ],
                 "response_types_supported": ["code", "token"],
-                "grant_types_supported": ["authorization_code", "implicit"],
+                "grant_types_supported": ["authorization_code", "implicit", exchange::GRANT_TYPE],
                 "code_challenge_methods_supported": ["plain", "S256"],
             }),
         )

@@ -20,14 +20,19 @@ use crate::identity::OAUTH_PREFIX;
 use crate::scope::{Scope, UnknownScope};
 use crate::stored::{self, Meta, resource};
 
+pub(crate) use self::idle::{Terms, Use, Uses};
+
 pub use self::client::{BROWSER_CLIENT, CHALLENGING_CLIENT, CLI_CLIENT, Client, GrantMethod};
 pub use self::code::{CodeRequest, Pkce, RedeemError, Redemption};
-pub use self::login::{LoginError, User};
+pub use self::login::{Door, LoginError, User};
 pub use self::session::{Session, SessionKey};
 
+mod account_client;
 mod client;
 mod code;
+mod idle;
 mod login;
+mod mapping;
 mod session;
 
 /// What a token may do when its client asks for nothing in particular.
@@ -96,12 +101,10 @@ impl Auth {
         redirect_uri: &str,
     ) -> Result<AccessToken, StoreError> {
         let grant = Grant {
-            client: client.name.clone(),
-            user: user.clone(),
-            scopes,
             redirect_uri: redirect_uri.to_owned(),
             expires_in: client.token_life(self.config().access_token_life),
-            code_name: None,
+            idle: client.token_idle(self.config().access_token_idle),
+            ..Grant::new(client, user, scopes)
         };
         let now = self.now();
         let (token, name) = new_token();
@@ -127,14 +130,7 @@ impl Auth {
     /// # Errors
     /// When the store cannot be written.
     pub async fn approve(&self, client: &Client, user: &User, scopes: Vec<String>) -> Result<(), StoreError> {
-        let grant = Grant {
-            client: client.name.clone(),
-            user: user.clone(),
-            scopes,
-            redirect_uri: String::new(),
-            expires_in: 0,
-            code_name: None,
-        };
+        let grant = Grant::new(client, user, scopes);
         let now = self.now();
         self.inner.store.write(move |tx| remember_grant(tx, &grant, now)).await
     }
@@ -231,10 +227,24 @@ struct Grant {
     scopes: Vec<String>,
     redirect_uri: String,
     expires_in: i64,
-    code_name: Option<String>,
+    /// After how many idle seconds it ends; zero for never.
+    idle: i64,
+    code: Option<CodeName>,
+}
+
+/// Name and uid of the code that a token came from.
+#[derive(Clone)]
+struct CodeName {
+    name: String,
+    uid: String,
 }
 
 impl Grant {
+    fn new(client: &Client, user: &User, scopes: Vec<String>) -> Self {
+        let (client, user) = (client.name.clone(), user.clone());
+        Self { client, user, scopes, redirect_uri: String::new(), expires_in: 0, idle: 0, code: None }
+    }
+
     fn answer(&self, token: Secret<String>) -> AccessToken {
         AccessToken { token, expires_in: self.expires_in, scopes: self.scopes.clone() }
     }
@@ -251,8 +261,18 @@ impl Grant {
             "userName": self.user.name,
             "userUID": self.user.uid,
         });
-        if let Some(code) = &self.code_name {
-            object["authorizeToken"] = json!(code);
+        if self.idle > 0 {
+            object["inactivityTimeoutSeconds"] = json!(self.idle);
+        }
+        if let Some(CodeName { name, uid }) = &self.code {
+            object["authorizeToken"] = json!(name);
+            // Who deletes the code ends the token.
+            object["metadata"]["ownerReferences"] = json!([{
+                "apiVersion": "oauth.openshift.io/v1",
+                "kind": "OAuthAuthorizeToken",
+                "name": name,
+                "uid": uid,
+            }]);
         }
         remember_grant(tx, self, now)?;
         create(tx, resource::ACCESS_TOKENS, name, object, now)

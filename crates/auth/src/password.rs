@@ -1,9 +1,12 @@
-//! Checking names and passwords against the configured identity providers (platform 2.9).
+//! The configured identity providers (platform 2.9), and checking names and passwords against those that are here.
 //!
-//! Owns the providers and a short memory of successes. Verification can take a tenth of a second of CPU, so
-//! callers run it on a blocking pool. Users and identities are made by `login`, not here.
+//! Owns what a provider is and a short memory of successes. Verification can take a tenth of a second of CPU, so
+//! callers run it on a blocking pool. Providers that are asked over the network are in `openid`, `remote_password` and
+//! `request_header`; users and identities are made by `oauth::mapping`, not here.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
@@ -11,6 +14,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cache::Cache;
 use crate::credentials::InvalidCredentials;
+use crate::openid::OpenId;
+use crate::remote_password::BasicAuth;
+use crate::request_header::RequestHeader;
 
 pub use self::htpasswd::Htpasswd;
 
@@ -22,16 +28,43 @@ const MAX_BYTES: usize = 1024;
 const REMEMBERED_FOR: SignedDuration = SignedDuration::from_secs(60);
 const REMEMBERED: usize = 1024;
 
-/// Where users and passwords come from.
+/// Where users come from.
 #[derive(Clone, Debug)]
 pub struct IdentityProvider {
     /// Names the provider in Identity objects: `<name>:<user>`.
     pub name: String,
-    /// How it checks.
+    /// Whether clients that answer challenges with a password may use it.
+    pub challenge: bool,
+    /// Whether people may use it in a browser.
+    pub login: bool,
+    /// What happens at somebody's first login.
+    pub mapping: MappingMethod,
+    /// How it knows them.
     pub kind: ProviderKind,
 }
 
-/// How a provider checks a password.
+impl IdentityProvider {
+    /// A provider for challenges and logins that creates users at their first login.
+    pub fn new(name: impl Into<String>, kind: ProviderKind) -> Self {
+        Self { name: name.into(), challenge: true, login: true, mapping: MappingMethod::Claim, kind }
+    }
+}
+
+/// How an identity that logs in for the first time gets its user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MappingMethod {
+    /// It makes the user of its name, and fails if that one is somebody else's.
+    #[default]
+    Claim,
+    /// Somebody mapped it before.
+    Lookup,
+    /// It makes a user, of its name or of that with a number behind it.
+    Generate,
+    /// It becomes one more identity of the user of its name, made if there is none.
+    Add,
+}
+
+/// How a provider knows a user.
 #[derive(Clone, Debug)]
 pub enum ProviderKind {
     /// Accepts every name with every password, blank ones excepted. For trying things out.
@@ -40,64 +73,85 @@ pub enum ProviderKind {
     DenyAll,
     /// Names and hashes in the form of Apache's `htpasswd`.
     Htpasswd(Htpasswd),
+    /// Another server is asked by `Authorization: Basic`.
+    BasicAuth(Arc<BasicAuth>),
+    /// People log in at another server, which says who they are (OpenID Connect).
+    OpenId(Arc<OpenId>),
+    /// A proxy in front says who they are, by headers.
+    RequestHeader(Arc<RequestHeader>),
+}
+
+impl ProviderKind {
+    /// Whether it can say something about a name and a password.
+    pub const fn checks_passwords(&self) -> bool {
+        match self {
+            Self::AllowAny | Self::DenyAll | Self::Htpasswd(_) | Self::BasicAuth(_) | Self::OpenId(_) => true,
+            Self::RequestHeader(_) => false,
+        }
+    }
+
+    /// Whether people enter their password into our form.
+    pub const fn has_form(&self) -> bool {
+        match self {
+            Self::AllowAny | Self::DenyAll | Self::Htpasswd(_) | Self::BasicAuth(_) => true,
+            Self::OpenId(_) | Self::RequestHeader(_) => false,
+        }
+    }
 }
 
 /// A user as a provider knows them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProviderUser {
     /// The provider's name.
     pub provider: String,
-    /// The user's name there, and the preferred user name here.
+    /// What the provider never gives to another user; part of the Identity's name.
+    pub id: String,
+    /// The preferred name of the User here.
     pub name: String,
+    /// The name that people read; empty where nobody said one.
+    pub full_name: String,
+    /// What else was said: `name`, `email`, `preferred_username`.
+    pub extra: BTreeMap<String, String>,
+    /// The groups it says the user is in; `None` where it says nothing about groups.
+    pub groups: Option<Vec<String>>,
 }
 
-/// The providers in their order, and recent successes.
+impl ProviderUser {
+    /// One who is known by one name and nothing else.
+    pub fn named(provider: &str, name: &str) -> Self {
+        Self { provider: provider.to_owned(), id: name.to_owned(), name: name.to_owned(), ..Self::default() }
+    }
+}
+
+/// Recent successes of the providers that are here.
 pub(crate) struct Passwords {
-    providers: Vec<IdentityProvider>,
     /// Verified until when, by a keyed hash of all that was verified; no password or its plain hash is kept.
     remembered: Cache<[u8; 32], Timestamp>,
     key: hmac::Key,
 }
 
 impl Passwords {
-    pub(crate) fn new(providers: &[IdentityProvider]) -> Self {
+    pub(crate) fn new() -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .expect("the system's random generator, without which no key or token could be made");
-        Self { providers: providers.to_vec(), remembered: Cache::new(REMEMBERED), key }
+        Self { remembered: Cache::new(REMEMBERED), key }
     }
 
-    /// Whether some provider checks passwords at all.
-    pub(crate) fn any(&self) -> bool {
-        !self.providers.is_empty()
-    }
-
-    /// The first provider that accepts this name and password. Slow: run it on a blocking pool.
-    pub(crate) fn verify(
+    /// Whether the provider accepts this name and password, which [`presentable`] took; providers elsewhere accept
+    /// nothing here. Slow: run it on a blocking pool.
+    pub(crate) fn accepts(
         &self,
+        provider: &IdentityProvider,
         user: &str,
         password: &str,
         now: Timestamp,
-    ) -> Result<ProviderUser, InvalidCredentials> {
-        let user = user.trim();
-        if user.is_empty() || password.is_empty() {
-            return Err(InvalidCredentials::Blank);
-        }
-        let longest = user.len().max(password.len());
-        if longest > MAX_BYTES {
-            return Err(InvalidCredentials::TooLong(longest));
-        }
-        if !is_user_name(user) {
-            return Err(InvalidCredentials::Password);
-        }
-        let accepting = self.providers.iter().find(|provider| self.accepts(provider, user, password, now));
-        let provider = accepting.ok_or(InvalidCredentials::Password)?;
-        Ok(ProviderUser { provider: provider.name.clone(), name: user.to_owned() })
-    }
-
-    fn accepts(&self, provider: &IdentityProvider, user: &str, password: &str, now: Timestamp) -> bool {
+    ) -> bool {
         match &provider.kind {
             ProviderKind::AllowAny => !password.trim().is_empty(),
-            ProviderKind::DenyAll => false,
+            ProviderKind::DenyAll
+            | ProviderKind::BasicAuth(_)
+            | ProviderKind::OpenId(_)
+            | ProviderKind::RequestHeader(_) => false,
             ProviderKind::Htpasswd(htpasswd) => {
                 let entries = htpasswd.entries();
                 let Some(stored) = entries.hash_of(user) else {
@@ -130,15 +184,28 @@ impl Passwords {
     }
 }
 
+/// The name as providers are asked for it, if they are to be asked at all.
+pub(crate) fn presentable<'a>(user: &'a str, password: &str) -> Result<&'a str, InvalidCredentials> {
+    let user = user.trim();
+    if user.is_empty() || password.is_empty() {
+        return Err(InvalidCredentials::Blank);
+    }
+    let longest = user.len().max(password.len());
+    if longest > MAX_BYTES {
+        return Err(InvalidCredentials::TooLong(longest));
+    }
+    if is_user_name(user) { Ok(user) } else { Err(InvalidCredentials::Password) }
+}
+
 /// Whether a User object may have this name: no `:`, `/`, `%`, nothing that means a path or oneself.
 pub(crate) fn is_user_name(name: &str) -> bool {
     let odd = |c: char| matches!(c, ':' | '/' | '%') || c.is_control();
-    !name.is_empty() && !name.contains(odd) && !matches!(name, "." | ".." | "~")
+    !name.is_empty() && name.len() <= MAX_BYTES && !name.contains(odd) && !matches!(name, "." | ".." | "~")
 }
 
 impl fmt::Debug for Passwords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Passwords").field("providers", &self.providers).finish_non_exhaustive()
+        f.debug_struct("Passwords").finish_non_exhaustive()
     }
 }
 
@@ -146,17 +213,26 @@ impl fmt::Debug for Passwords {
 mod tests {
     use jiff::{SignedDuration, Timestamp};
 
-    use super::{Htpasswd, IdentityProvider, InvalidCredentials, Passwords, ProviderKind};
+    use super::{Htpasswd, IdentityProvider, InvalidCredentials, Passwords, ProviderKind, presentable};
 
-    fn passwords(kind: ProviderKind) -> Passwords {
-        Passwords::new(&[IdentityProvider { name: "p".to_owned(), kind }])
+    fn verify(
+        passwords: &Passwords,
+        kind: &ProviderKind,
+        user: &str,
+        password: &str,
+        now: Timestamp,
+    ) -> Result<String, InvalidCredentials> {
+        let provider = IdentityProvider::new("p", kind.clone());
+        let user = presentable(user, password)?;
+        let accepted = passwords.accepts(&provider, user, password, now);
+        accepted.then(|| user.to_owned()).ok_or(InvalidCredentials::Password)
     }
 
     #[test]
     fn any_password_is_any_but_a_blank_one() {
-        let passwords = passwords(ProviderKind::AllowAny);
+        let passwords = Passwords::new();
         let check = |user: &str, password: &str, expected: Result<&str, InvalidCredentials>| {
-            let verified = passwords.verify(user, password, Timestamp::UNIX_EPOCH).map(|user| user.name);
+            let verified = verify(&passwords, &ProviderKind::AllowAny, user, password, Timestamp::UNIX_EPOCH);
             assert_eq!(verified, expected.map(str::to_owned), "{user:?} {password:?}");
         };
         check(" dev ", "x", Ok("dev"));
@@ -175,9 +251,9 @@ mod tests {
         // Password "one", then "two", at bcrypt's lowest cost.
         let hash = |password: &str| format!("dev:{}\n", bcrypt::hash(password, 4).unwrap());
         let htpasswd = Htpasswd::parse(&hash("one"));
-        let passwords = passwords(ProviderKind::Htpasswd(htpasswd.clone()));
+        let (passwords, kind) = (Passwords::new(), ProviderKind::Htpasswd(htpasswd.clone()));
         let start = Timestamp::UNIX_EPOCH;
-        let accepts = |password: &str, now| passwords.verify("dev", password, now).is_ok();
+        let accepts = |password: &str, now| verify(&passwords, &kind, "dev", password, now).is_ok();
         assert!(accepts("one", start));
         assert!(accepts("one", start + SignedDuration::from_secs(61)));
         htpasswd.replace(&hash("two"));

@@ -22,12 +22,11 @@ pub(crate) fn providers(config: &Config, tasks: &Tasks) -> Result<Vec<IdentityPr
         }
         let (file, followed) = (path.clone(), htpasswd.clone());
         tasks.spawn("htpasswd", |stop| follow(file, followed, content, stop));
-        providers
-            .push(IdentityProvider { name: "htpasswd".to_owned(), kind: ProviderKind::Htpasswd(htpasswd) });
+        providers.push(IdentityProvider::new("htpasswd", ProviderKind::Htpasswd(htpasswd)));
     }
     if config.allow_any_password {
         warn!("any user may log in with any password (--allow-any-password)");
-        providers.push(IdentityProvider { name: "anypassword".to_owned(), kind: ProviderKind::AllowAny });
+        providers.push(IdentityProvider::new("anypassword", ProviderKind::AllowAny));
     }
     Ok(providers)
 }

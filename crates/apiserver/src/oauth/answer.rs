@@ -79,6 +79,22 @@ impl Answer {
         }
     }
 
+    /// As [`Answer::cookie`], for so many seconds.
+    #[must_use]
+    pub(super) fn cookie_for(self, name: &str, value: &str, seconds: u32) -> Self {
+        let cookie = format!("{name}={value}; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age={seconds}");
+        match HeaderValue::try_from(cookie) {
+            Ok(cookie) => self.with(SET_COOKIE, cookie),
+            Err(_) => self,
+        }
+    }
+
+    /// Takes a cookie away.
+    #[must_use]
+    pub(super) fn without_cookie(self, name: &str) -> Self {
+        if name.is_empty() { self } else { self.cookie(name, "") }
+    }
+
     pub(super) fn into_response(self) -> Response<ResponseBody> {
         let body = Full::new(self.body).map_err(|never| match never {}).boxed_unsync();
         let mut response = Response::new(body);
@@ -101,6 +117,7 @@ pub(super) fn with_fragment(uri: &str, parameters: &[(&str, &str)]) -> String {
     format!("{uri}#{}", encode(parameters))
 }
 
+/// Escapes no tildes, of which a token has one: some clients take the token as it is written.
 fn encode(parameters: &[(&str, &str)]) -> String {
-    form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish()
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish().replace("%7E", "~")
 }

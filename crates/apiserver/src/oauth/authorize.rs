@@ -8,6 +8,7 @@ use pierhead_auth::oauth::{Client, CodeRequest, GrantMethod, LoginError, Pkce, U
 
 use super::answer::{Answer, with_fragment, with_query};
 use super::browser::{CSRF_COOKIE, own_path};
+use super::providers::login_failure;
 use super::{Exchange, OAuthFailure, pages};
 use crate::query::Query;
 
@@ -45,6 +46,15 @@ impl Exchange<'_> {
             );
         };
         let Some(redirect_uri) = client.redirect_uri(parameters.get("redirect_uri")) else {
+            if client.is_account() && client.redirect_uris.is_empty() {
+                let text = format!(
+                    "{} has no redirectURIs; set serviceaccounts.openshift.io/oauth-redirecturi.<some-value>=<redirect> \
+                     or create a dynamic URI using serviceaccounts.openshift.io/oauth-redirectreference.<some-value>=\
+                     <reference>",
+                    client.name
+                );
+                return bad("unauthorized_client", &text);
+            }
             return bad("invalid_request", "The redirect_uri is not one of those registered for the client.");
         };
         let request = match Request::parse(&client, redirect_uri, parameters) {
@@ -76,23 +86,28 @@ impl Exchange<'_> {
 
     /// Who logs in, or the answer that makes them.
     async fn user(&self, client: &Client, parameters: &Query) -> Result<Result<User, Answer>, OAuthFailure> {
-        if !client.responds_with_challenges {
-            let login = || Answer::redirect(&with_query("/login", &[("then", &this_request(parameters))]));
-            return Ok(self.session_user()?.ok_or_else(login));
+        match self.proxied_user().await? {
+            Some(Ok(user)) => return Ok(Ok(user)),
+            Some(Err(error)) => {
+                tracing::info!(%error, "Somebody whom a proxy has authenticated could not log in");
+                return Ok(Err(login_failure(&error, None)));
+            }
+            None => {}
         }
-        // A foreign page can make a browser send a password it knows, but not this header.
-        if self.header("x-csrf-token").is_none_or(str::is_empty) {
-            let warning = HeaderValue::from_str(&format!("199 Origin \"{NO_CSRF_HEADER}\""));
-            let refused = Answer::text(StatusCode::UNAUTHORIZED, &format!("{NO_CSRF_HEADER}\n"));
-            return Ok(Err(match warning {
-                Ok(warning) => refused.with(WARNING, warning),
-                Err(_) => refused,
-            }));
+        if !client.responds_with_challenges {
+            return match self.session_user()? {
+                Some(user) => Ok(Ok(user)),
+                None => Ok(Err(self.to_login(parameters).await?)),
+            };
+        }
+        let basic = self.basic();
+        if let Some(refused) = self.unasked_challenge().filter(|_| basic.is_none()) {
+            return Ok(Err(refused));
         }
         if !self.server.auth.accepts_passwords() {
-            return Ok(Err(self.no_passwords()));
+            return Ok(Err(self.challenge_elsewhere(parameters).unwrap_or_else(|| self.no_passwords())));
         }
-        let Some((name, password)) = self.basic() else { return Ok(Err(Answer::challenge())) };
+        let Some((name, password)) = basic else { return Ok(Err(Answer::challenge())) };
         match self.server.auth.login(&name, &password, self.address()).await {
             Ok(user) => Ok(Ok(user)),
             Err(LoginError::Store(error)) => Err(error.into()),
@@ -100,11 +115,29 @@ impl Exchange<'_> {
                 let text = format!("Too many wrong passwords. Try again in {retry_after_s} s.\n");
                 Ok(Err(Answer::text(StatusCode::TOO_MANY_REQUESTS, &text).retry_after(retry_after_s)))
             }
+            Err(LoginError::Provider { provider, .. }) => {
+                let text = format!("The identity provider {provider} does not answer. Try again later.\n");
+                Ok(Err(Answer::text(StatusCode::SERVICE_UNAVAILABLE, &text).retry_after(30)))
+            }
             Err(error) => {
                 tracing::info!(%error, "Somebody could not log in with name and password");
-                Ok(Err(Answer::challenge()))
+                Ok(Err(self.unasked_challenge().unwrap_or_else(Answer::challenge)))
             }
         }
+    }
+
+    /// The answer to who did not ask to be challenged: a foreign page cannot make a browser send this header, and so not
+    /// make it ask for a password either. Whoever sends a password unasked needs no challenge.
+    fn unasked_challenge(&self) -> Option<Answer> {
+        if self.header("x-csrf-token").is_some_and(|value| !value.is_empty()) {
+            return None;
+        }
+        let refused = Answer::text(StatusCode::UNAUTHORIZED, &format!("{NO_CSRF_HEADER}\n"));
+        let warning = HeaderValue::from_str(&format!("199 Origin \"{NO_CSRF_HEADER}\""));
+        Some(match warning {
+            Ok(warning) => refused.with(WARNING, warning),
+            Err(_) => refused,
+        })
     }
 
     /// Passwords are not accepted here; a person may get a token in a browser.
@@ -155,7 +188,8 @@ impl Exchange<'_> {
             return Ok(Answer::redirect(&with_query("/login", &[("then", then)])));
         };
         let client = self.query.get("client_id").unwrap_or_default();
-        let Some((client, scopes)) = self.asked(client, self.query.get("scope").unwrap_or_default())? else {
+        let Some((client, scopes)) = self.asked_grant(client, self.query.get("scope").unwrap_or_default())?
+        else {
             return Ok(Answer::error(StatusCode::BAD_REQUEST, "invalid_request", "Unknown client or scope."));
         };
         let csrf = self.csrf();
@@ -181,14 +215,15 @@ impl Exchange<'_> {
             return Ok(Answer::redirect(&with_query(then, &[("approval", "denied")])));
         }
         let client = self.form.get("client_id").unwrap_or_default();
-        let Some((client, scopes)) = self.asked(client, self.form.get("scope").unwrap_or_default())? else {
+        let Some((client, scopes)) = self.asked_grant(client, self.form.get("scope").unwrap_or_default())?
+        else {
             return Ok(Answer::error(StatusCode::BAD_REQUEST, "invalid_request", "Unknown client or scope."));
         };
         self.server.auth.approve(&client, &user, scopes).await?;
         Ok(Answer::redirect(then))
     }
 
-    fn asked(&self, client: &str, scope: &str) -> Result<Option<(Client, Vec<String>)>, OAuthFailure> {
+    fn asked_grant(&self, client: &str, scope: &str) -> Result<Option<(Client, Vec<String>)>, OAuthFailure> {
         let client = self.server.auth.oauth_client(client)?;
         Ok(client.and_then(|client| {
             let scopes = parse_scopes(scope, &client).ok()?;
@@ -243,7 +278,7 @@ impl<'a> Request<'a> {
 }
 
 /// The path of the same authorize request, to come back to.
-fn this_request(parameters: &Query) -> String {
+pub(super) fn this_request(parameters: &Query) -> String {
     const PARAMETERS: [&str; 8] = [
         "client_id",
         "redirect_uri",

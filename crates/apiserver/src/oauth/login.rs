@@ -1,27 +1,42 @@
-//! `/login` and `/logout`: a form, a session, and its end (platform 2.2).
+//! `/login`, `/login/<idp>` and `/logout`: a form, a session, and its end (platform 2.2).
 
 use http::StatusCode;
-use pierhead_auth::oauth::LoginError;
+use pierhead_auth::oauth::{Door, LoginError};
 
 use super::answer::{Answer, with_query};
 use super::browser::{CSRF_COOKIE, SESSION_COOKIE, own_path};
 use super::{Exchange, OAuthFailure, pages};
 
 impl Exchange<'_> {
-    /// `GET /login` shows the form.
-    pub(super) fn login_page(&self) -> Answer {
+    /// Whether the provider has a form of ours.
+    pub(super) fn has_form(&self, provider: &str) -> bool {
+        let mut providers = self.server.auth.config().identity_providers.iter();
+        providers.any(|of| of.name == provider && of.login && of.kind.has_form())
+    }
+
+    /// `GET /login` shows the form; `GET /login/<idp>` that of one provider.
+    pub(super) fn login_page(&self, provider: Option<&str>) -> Answer {
         let csrf = self.csrf();
         let then = own_path(self.query.get("then"));
-        let page = pages::login(then, &csrf, self.query.get("reason"), self.query.get("username"));
+        let form = pages::LoginForm {
+            action: self.head.uri.path(),
+            provider,
+            then,
+            csrf: &csrf,
+            reason: self.query.get("reason"),
+            username: self.query.get("username"),
+        };
+        let page = pages::login(&form);
         Answer::html(StatusCode::OK, page).cookie(CSRF_COOKIE, &csrf)
     }
 
     /// `POST /login` begins a session and goes on to `then`, or back to the form with a reason.
-    pub(super) async fn log_in(&self) -> Result<Answer, OAuthFailure> {
+    pub(super) async fn log_in(&self, provider: Option<&str>) -> Result<Answer, OAuthFailure> {
+        let action = self.head.uri.path();
         let then = own_path(self.form.get("then").or_else(|| self.query.get("then")));
         let name = self.form.get("username").unwrap_or_default();
         let back =
-            |reason: &str| Answer::redirect(&with_query("/login", &[("reason", reason), ("then", then)]));
+            |reason: &str| Answer::redirect(&with_query(action, &[("reason", reason), ("then", then)]));
         if !self.is_own_form() {
             return Ok(back("token_expired"));
         }
@@ -29,7 +44,8 @@ impl Exchange<'_> {
             return Ok(back("user_required"));
         }
         let password = self.form.get("password").unwrap_or_default();
-        match self.server.auth.login(name, password, self.address()).await {
+        let door = Door::Form(provider);
+        match self.server.auth.login_at(door, (name, password), self.address()).await {
             Ok(user) => {
                 let session = self.server.auth.session_key().seal(&user, self.server.clock.now());
                 Ok(Answer::redirect(then).cookie(SESSION_COOKIE, &session))
@@ -37,8 +53,15 @@ impl Exchange<'_> {
             Err(LoginError::Store(error)) => Err(error.into()),
             Err(error @ LoginError::TooMany { retry_after_s }) => {
                 let csrf = self.csrf();
-                let page = pages::login(then, &csrf, Some(reason(&error)), Some(name));
-                let refused = Answer::html(StatusCode::TOO_MANY_REQUESTS, page);
+                let form = pages::LoginForm {
+                    action,
+                    provider,
+                    then,
+                    csrf: &csrf,
+                    reason: Some(reason(&error)),
+                    username: Some(name),
+                };
+                let refused = Answer::html(StatusCode::TOO_MANY_REQUESTS, pages::login(&form));
                 Ok(refused.cookie(CSRF_COOKIE, &csrf).retry_after(retry_after_s))
             }
             Err(error) => {
@@ -49,18 +72,25 @@ impl Exchange<'_> {
     }
 
     /// `POST /logout` ends the session.
-    pub(super) fn log_out(&self) -> Answer {
-        let then = own_path(self.form.get("then").or_else(|| self.query.get("then")));
-        Answer::redirect(then).cookie(SESSION_COOKIE, "")
+    pub(super) fn log_out(&self) -> Result<Answer, OAuthFailure> {
+        let asked = self.form.get("then").or_else(|| self.query.get("then"));
+        let then = match asked {
+            // A client may take people back to itself.
+            Some(then) if self.server.auth.is_at_client(then)? => then,
+            asked => own_path(asked),
+        };
+        Ok(Answer::redirect(then).cookie(SESSION_COOKIE, ""))
     }
 }
 
-const fn reason(error: &LoginError) -> &'static str {
+pub(super) const fn reason(error: &LoginError) -> &'static str {
     match error {
         LoginError::Credentials(_) => "access_denied",
         LoginError::TooMany { .. } => "too_many_attempts",
         LoginError::Claim { .. } => "mapping_claim_error",
         LoginError::Lookup { .. } => "mapping_lookup_error",
+        LoginError::Name { .. } => "user_name_error",
+        LoginError::Provider { .. } => "provider_unavailable",
         LoginError::Interrupted | LoginError::Store(_) => "authentication_error",
     }
 }

@@ -4,16 +4,22 @@ use http::StatusCode;
 
 use super::answer::Answer;
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:4rem auto;padding:0 1rem}\
-    input{display:block;width:100%;padding:.5rem;margin:.25rem 0 1rem;box-sizing:border-box}\
-    button{padding:.5rem 1.5rem}code,pre{background:#f3f3f3;padding:.2rem .4rem;overflow-wrap:anywhere}\
-    pre{white-space:pre-wrap}.error{color:#a30000}";
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;color:#151515;background:#f3f3f3;margin:0}\
+    main{max-width:30rem;margin:4rem auto;padding:1.5rem 2rem 2rem;background:#fff;border:1px solid #d2d2d2;\
+    border-top:3px solid #06c}h1{font-size:1.5rem;font-weight:500;margin:.25rem 0 1.25rem}h2{font-size:1.1rem}\
+    label{display:block;font-size:.9rem}input{display:block;width:100%;font:inherit;padding:.4rem .5rem;\
+    margin:.25rem 0 1rem;box-sizing:border-box;border:1px solid #8a8d90}\
+    button,.choice{font:inherit;padding:.45rem 1.5rem;border:1px solid #06c;background:#06c;color:#fff;cursor:pointer}\
+    button[name=deny]{background:#fff;color:#06c}.choices{list-style:none;padding:0}\
+    .choice{display:block;margin:.5rem 0;text-align:center;text-decoration:none}a{color:#06c}\
+    code,pre{background:#f3f3f3;padding:.2rem .4rem;overflow-wrap:anywhere}\
+    pre{white-space:pre-wrap;padding:.6rem}.error{color:#a30000}";
 
 fn page(title: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
          <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head>\
-         <body><h1>{title}</h1>{body}</body></html>\n"
+         <body><main><h1>{title}</h1>{body}</main></body></html>\n"
     )
 }
 
@@ -38,7 +44,7 @@ fn hidden(name: &str, value: &str) -> String {
 }
 
 /// The sentence for a `reason`; other words than ours are not shown.
-fn reason_text(reason: &str) -> &'static str {
+pub(super) fn reason_text(reason: &str) -> &'static str {
     match reason {
         "user_required" => "Login is required. Please try again.",
         "token_expired" => "Could not check the form. Please try again.",
@@ -46,23 +52,56 @@ fn reason_text(reason: &str) -> &'static str {
         "too_many_attempts" => "Too many wrong passwords. Please try again in a minute.",
         "mapping_claim_error" => "Could not create user: the name belongs to another identity.",
         "mapping_lookup_error" => "Could not find a user for this identity.",
+        "user_name_error" => "Could not create user: the provider's name for it is not allowed here.",
+        "provider_unavailable" => "The identity provider does not answer. Please try again later.",
         _ => "An authentication error occurred.",
     }
 }
 
-pub(super) fn login(then: &str, csrf: &str, reason: Option<&str>, username: Option<&str>) -> String {
+/// What the form for name and password shows.
+pub(super) struct LoginForm<'a> {
+    /// Where it is posted to: a path of ours, as it came.
+    pub(super) action: &'a str,
+    /// The one provider it is for.
+    pub(super) provider: Option<&'a str>,
+    pub(super) then: &'a str,
+    pub(super) csrf: &'a str,
+    pub(super) reason: Option<&'a str>,
+    pub(super) username: Option<&'a str>,
+}
+
+pub(super) fn login(form: &LoginForm<'_>) -> String {
+    let LoginForm { action, provider, then, csrf, reason, username } = *form;
     let error =
         reason.map(|reason| format!("<p class=\"error\">{}</p>", reason_text(reason))).unwrap_or_default();
     let form = format!(
-        "{error}<form method=\"post\" action=\"/login\">{}{}\
+        "{error}<form method=\"post\" action=\"{}\">{}{}\
          <label>Username<input name=\"username\" autocomplete=\"username\" autofocus value=\"{}\"></label>\
          <label>Password<input name=\"password\" type=\"password\" autocomplete=\"current-password\"></label>\
          <button>Log in</button></form>",
+        escape(action),
         hidden("then", then),
         hidden("csrf", csrf),
         escape(username.unwrap_or_default()),
     );
-    page("Log in", &form)
+    let title = provider.map_or("Log in".to_owned(), |name| format!("Log in with {}", escape(name)));
+    page(&title, &form)
+}
+
+/// The providers to choose from: their names, and where each is.
+pub(super) fn choice(links: &[(String, String)]) -> String {
+    let link = |(name, place): &(String, String)| {
+        format!("<li><a class=\"choice\" href=\"{}\">{}</a></li>", escape(place), escape(name))
+    };
+    let list: String = links.iter().map(link).collect();
+    page("Log in with", &format!("<ul class=\"choices\">{list}</ul>"))
+}
+
+/// What went wrong, and where to begin again.
+pub(super) fn failure(title: &str, text: &str, again: Option<&str>) -> String {
+    let again = again.map(|place| format!("<p><a href=\"{}\">Try again</a></p>", escape(place)));
+    let text = escape(text);
+    page(title, &format!("<p class=\"error\">{text}</p>{}", again.unwrap_or_default()))
 }
 
 pub(super) fn display_form(code: &str, csrf: &str) -> String {
@@ -135,13 +174,24 @@ pub(super) fn implicit(server: &str) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::{display_error, login};
+    use super::{LoginForm, choice, display_error, failure, login};
 
     #[test]
     fn foreign_text_stays_text() {
-        let page = login("/\"><script>", "csrf", Some("<b>"), Some("'\"><img src=x>"));
+        let page = login(&LoginForm {
+            action: "/login/a\"><script>",
+            provider: Some("<script>"),
+            then: "/\"><script>",
+            csrf: "csrf",
+            reason: Some("<b>"),
+            username: Some("'\"><img src=x>"),
+        });
         assert!(!page.contains("<script>") && !page.contains("<img"), "{page}");
         assert!(!page.contains("<b>"), "an unknown reason is not repeated");
         assert!(display_error("<i>").contains("&lt;i&gt;"));
+        assert!(failure("Log in", "<i>", Some("/\"><i>")).matches("&lt;i&gt;").count() == 1);
+        assert!(
+            choice(&[("<i>".into(), "/\"><i>".into())]).contains("href=\"/&quot;&gt;&lt;i&gt;\">&lt;i&gt;<")
+        );
     }
 }

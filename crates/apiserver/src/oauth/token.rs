@@ -9,11 +9,14 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, with_query};
 use super::browser::CSRF_COOKIE;
-use super::{Exchange, OAuthFailure, pages};
+use super::{Exchange, OAuthFailure, exchange, pages};
 
 impl Exchange<'_> {
     /// `POST /oauth/token` turns a code into a token, for the client that names itself by `Authorization: Basic`.
     pub(super) async fn token(&self) -> Result<Answer, OAuthFailure> {
+        if self.form.get("grant_type") == Some(exchange::GRANT_TYPE) {
+            return self.exchange_token().await;
+        }
         let Some(client) = self.client()? else {
             let refused = Answer::error(
                 StatusCode::UNAUTHORIZED,
@@ -47,11 +50,23 @@ impl Exchange<'_> {
         }
     }
 
-    /// The client of the `Authorization: Basic` header, whose id and secret are form-encoded (RFC 6749, 2.3.1).
+    /// The client of the `Authorization: Basic` header, whose id and secret are form-encoded (RFC 6749, 2.3.1). Those
+    /// that have a secret may also send it in the form.
     fn client(&self) -> Result<Option<Client>, OAuthFailure> {
-        let Some((id, secret)) = self.basic() else { return Ok(None) };
-        let client = self.server.auth.oauth_client(&form_decoded(&id))?;
-        Ok(client.filter(|client| client.accepts_secret(&form_decoded(&secret))))
+        let by_header = self.basic().map(|(id, secret)| (form_decoded(&id), form_decoded(&secret)));
+        let form = || {
+            let (id, secret) = (self.form.get("client_id")?, self.form.get("client_secret")?);
+            Some((id.to_owned(), secret.to_owned()))
+        };
+        let has_header = self.header("authorization").is_some();
+        let Some((id, secret)) = by_header.or_else(|| form().filter(|_| !has_header)) else {
+            return Ok(None);
+        };
+        let auth = &self.server.auth;
+        match auth.oauth_client(&id)? {
+            Some(client) if auth.proves_client(&client, &secret)? => Ok(Some(client)),
+            _ => Ok(None),
+        }
     }
 
     /// Name and password of the `Authorization: Basic` header.

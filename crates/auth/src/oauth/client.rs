@@ -4,16 +4,19 @@
 
 use std::time::Duration;
 
-use pierhead_store::{StoreError, WriteTx};
+use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
+use pierhead_store::{KeyRange, StoreError, WriteTx};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 
 use crate::auth::Auth;
+use crate::credentials::{Credentials, Unauthenticated};
 use crate::scope::Scope;
 use crate::stored::{self, Meta, resource};
+use crate::subject::SERVICE_ACCOUNT_PREFIX;
 
-use super::{create, find, random_text, update};
+use super::{account_client, create, find, random_text, update};
 
 /// The client of pages that show a token.
 pub const BROWSER_CLIENT: &str = "openshift-browser-client";
@@ -21,6 +24,9 @@ pub const BROWSER_CLIENT: &str = "openshift-browser-client";
 pub const CHALLENGING_CLIENT: &str = "openshift-challenging-client";
 /// The client of `oc login --web`.
 pub const CLI_CLIENT: &str = "openshift-cli-client";
+
+/// Clients that are looked at where all of them are.
+const MOST_CLIENTS: usize = 1_000;
 
 /// How a client's wish for a token is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +50,19 @@ pub struct Client {
     pub redirect_uris: Vec<String>,
     /// How its wishes are answered.
     pub grant_method: GrantMethod,
-    secrets: Vec<String>,
-    restrictions: Vec<Restriction>,
-    token_life: Option<i64>,
+    pub(super) proof: Proof,
+    pub(super) restrictions: Vec<Restriction>,
+    pub(super) token_life: Option<i64>,
+    pub(super) token_idle: Option<i64>,
+}
+
+/// How a client proves that it is the one.
+#[derive(Clone, Debug)]
+pub(super) enum Proof {
+    /// By one of these; a client without any proves nothing.
+    Secrets(Vec<String>),
+    /// By a token of the service account that it is.
+    AccountToken,
 }
 
 #[derive(Deserialize)]
@@ -67,26 +83,28 @@ struct StoredClient {
     scope_restrictions: Option<Vec<Restriction>>,
     #[serde(default)]
     access_token_max_age_seconds: Option<i64>,
+    #[serde(default)]
+    access_token_inactivity_timeout_seconds: Option<i64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Restriction {
+pub(super) struct Restriction {
     #[serde(default)]
-    literals: Option<Vec<String>>,
+    pub(super) literals: Option<Vec<String>>,
     #[serde(default)]
-    cluster_role: Option<RoleRestriction>,
+    pub(super) cluster_role: Option<RoleRestriction>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RoleRestriction {
+pub(super) struct RoleRestriction {
     #[serde(default)]
-    role_names: Vec<String>,
+    pub(super) role_names: Vec<String>,
     #[serde(default)]
-    namespaces: Vec<String>,
+    pub(super) namespaces: Vec<String>,
     #[serde(default)]
-    allow_escalation: bool,
+    pub(super) allow_escalation: bool,
 }
 
 impl Restriction {
@@ -107,7 +125,7 @@ impl Restriction {
 impl Client {
     /// Whether the client has no secret to prove itself with, as programs on users' machines.
     pub fn is_public(&self) -> bool {
-        self.secrets.is_empty()
+        matches!(&self.proof, Proof::Secrets(secrets) if secrets.is_empty())
     }
 
     /// Whether a code is given out only for a proof key (RFC 7636): to clients that cannot prove themselves. One that is
@@ -117,13 +135,22 @@ impl Client {
         self.is_public() && !self.responds_with_challenges
     }
 
-    /// Whether `secret` is one of the client's. A public client proves nothing: its secret is the empty one.
+    /// Whether it is a service account.
+    pub const fn is_account(&self) -> bool {
+        matches!(self.proof, Proof::AccountToken)
+    }
+
+    /// Whether `secret` is one of the client's. A public client proves nothing: its secret is the empty one. Service
+    /// accounts have none: see [`Auth::proves_client`].
     pub fn accepts_secret(&self, secret: &str) -> bool {
-        if self.is_public() {
-            return secret.is_empty();
+        match &self.proof {
+            Proof::Secrets(secrets) if secrets.is_empty() => secret.is_empty(),
+            Proof::Secrets(secrets) => {
+                let equal = |of: &String| bool::from(of.as_bytes().ct_eq(secret.as_bytes()));
+                secrets.iter().fold(false, |found, of| equal(of) | found)
+            }
+            Proof::AccountToken => false,
         }
-        let equal = |of: &String| bool::from(of.as_bytes().ct_eq(secret.as_bytes()));
-        self.secrets.iter().fold(false, |found, of| equal(of) | found)
     }
 
     /// Where to send the answer: `asked` if it is registered, the only registered one if nothing is asked.
@@ -144,6 +171,11 @@ impl Client {
         self.token_life.unwrap_or_else(|| i64::try_from(default.as_secs()).unwrap_or(i64::MAX))
     }
 
+    /// After how many idle seconds its tokens end; zero for never.
+    pub(crate) fn token_idle(&self, default: Duration) -> i64 {
+        self.token_idle.unwrap_or_else(|| i64::try_from(default.as_secs()).unwrap_or(i64::MAX))
+    }
+
     fn from_stored(stored: StoredClient) -> Self {
         let first = stored.secret.filter(|secret| !secret.is_empty());
         let more =
@@ -157,9 +189,10 @@ impl Client {
                 None | Some("" | "prompt") => GrantMethod::Prompt,
                 Some(_) => GrantMethod::Deny,
             },
-            secrets: first.into_iter().chain(more).collect(),
+            proof: Proof::Secrets(first.into_iter().chain(more).collect()),
             restrictions: stored.scope_restrictions.unwrap_or_default(),
             token_life: stored.access_token_max_age_seconds,
+            token_idle: stored.access_token_inactivity_timeout_seconds,
         }
     }
 }
@@ -207,6 +240,10 @@ impl<'a> PlainUri<'a> {
         (!host.is_empty()).then_some(Self { scheme, host, port, path, query })
     }
 
+    fn is_same_place(&self, other: &Self) -> bool {
+        self.scheme == other.scheme && self.host.eq_ignore_ascii_case(other.host) && self.port == other.port
+    }
+
     fn is_loopback(&self) -> bool {
         matches!(self.host, "127.0.0.1" | "[::1]")
     }
@@ -230,15 +267,52 @@ fn is_below(asked: &str, registered: &str) -> bool {
 }
 
 impl Auth {
-    /// The client with this id.
+    /// The client with this id: an OAuthClient, or a service account.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub fn oauth_client(&self, name: &str) -> Result<Option<Client>, StoreError> {
+        if name.starts_with(SERVICE_ACCOUNT_PREFIX) {
+            return self.inner.store.read(|tx| account_client::find(tx, name));
+        }
         let stored: Option<StoredClient> =
             self.inner.store.read(|tx| stored::find(tx, resource::OAUTH_CLIENTS, "", name))?;
         let stored = stored.filter(|client| !client.metadata.is_being_deleted());
         Ok(stored.map(Client::from_stored))
+    }
+
+    /// Whether `address` is at the host of a registered client: of one elsewhere, not on people's own machines.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn is_at_client(&self, address: &str) -> Result<bool, StoreError> {
+        let Some(asked) = PlainUri::parse(address) else { return Ok(false) };
+        let range = KeyRange::prefix(resource::OAUTH_CLIENTS);
+        let rows: Vec<(ObjectKey, ObjectRecord)> =
+            self.inner.store.read(|tx| tx.scan(&OBJECTS, &range, MOST_CLIENTS))?;
+        let mut clients = rows.iter().filter_map(|(ObjectKey { name, .. }, ObjectRecord(json))| {
+            stored::parse::<StoredClient>(json, resource::OAUTH_CLIENTS, "", name)
+        });
+        Ok(clients.any(|client| {
+            client.redirect_uris.iter().flatten().any(|uri| {
+                PlainUri::parse(uri).is_some_and(|uri| !uri.is_loopback() && uri.is_same_place(&asked))
+            })
+        }))
+    }
+
+    /// Whether `secret` proves that somebody is this client: one of its secrets, or a token of the account that it is.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn proves_client(&self, client: &Client, secret: &str) -> Result<bool, StoreError> {
+        if !client.is_account() {
+            return Ok(client.accepts_secret(secret));
+        }
+        match self.authenticate(Credentials::Bearer(secret)) {
+            Ok(subject) => Ok(subject.username == client.name),
+            Err(Unauthenticated::Invalid(_)) => Ok(false),
+            Err(Unauthenticated::Store(error)) => Err(error),
+        }
     }
 
     /// Creates the built-in clients, gives the browser's one a secret where it has none, and corrects where answers

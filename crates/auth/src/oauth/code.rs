@@ -17,7 +17,7 @@ use crate::identity::StoredAccessToken;
 use crate::service_account::sha256;
 use crate::stored::resource;
 
-use super::{AccessToken, Client, Grant, StoredUser, User, create, find, new_token, update};
+use super::{AccessToken, Client, CodeName, Grant, StoredUser, User, create, find, new_token, update};
 
 /// Annotation of a redeemed code: the name of the token it became.
 const REDEEMED_AS: &str = "oauth.openshift.io/redeemed-as";
@@ -110,8 +110,6 @@ pub enum RedeemError {
 struct StoredCode {
     #[serde(flatten)]
     token: StoredAccessToken,
-    #[serde(default)]
-    client_name: String,
     #[serde(default, rename = "redirectURI")]
     redirect_uri: String,
     #[serde(default)]
@@ -170,7 +168,9 @@ impl Auth {
         let code_name = crate::oauth_object_name(redemption.code).ok_or(RedeemError::Invalid("its form"))?;
         let redirect_uri = redemption.redirect_uri.to_owned();
         let verifier = redemption.verifier.to_owned();
-        let (client, life) = (client.clone(), client.token_life(self.config().access_token_life));
+        let life = client.token_life(self.config().access_token_life);
+        let idle = client.token_idle(self.config().access_token_idle);
+        let client = client.clone();
         let now = self.now();
         let (token, name) = new_token();
         let redeemed = self.inner.store.write(move |tx| -> Result<Outcome, StoreError> {
@@ -193,13 +193,13 @@ impl Auth {
             let mut object = object;
             object["metadata"]["annotations"][REDEEMED_AS] = json!(name);
             update(tx, resource::AUTHORIZE_TOKENS, &code_name, object)?;
+            let scopes = stored.token.scopes.unwrap_or_default();
             let grant = Grant {
-                client: client.name.clone(),
-                user,
-                scopes: stored.token.scopes.unwrap_or_default(),
                 redirect_uri: redirect_uri.clone(),
                 expires_in: life,
-                code_name: Some(code_name.clone()),
+                idle,
+                code: Some(CodeName { name: code_name.clone(), uid: stored.token.metadata.uid }),
+                ..Grant::new(&client, &user, scopes)
             };
             grant.store(tx, &name, now)?;
             Ok(Outcome::Granted(grant))
@@ -225,7 +225,7 @@ struct Presented<'a> {
 
 impl Presented<'_> {
     fn problem(&self, stored: &StoredCode, now: jiff::Timestamp) -> Option<&'static str> {
-        if stored.client_name != self.client.name {
+        if stored.token.client_name != self.client.name {
             return Some("it was made for another client");
         }
         if stored.token.expires_at().is_some_and(|end| end <= now) {

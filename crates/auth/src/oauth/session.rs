@@ -50,26 +50,35 @@ impl SessionKey {
     pub fn seal(&self, user: &User, now: Timestamp) -> String {
         let end = now.saturating_add(SESSION_LIFE).unwrap_or(now).as_second();
         let sealed = Sealed { name: user.name.clone(), uid: user.uid.clone(), end };
-        let mut bytes = serde_json::to_vec(&sealed).expect("a struct of strings is always JSON");
+        self.seal_bytes(PURPOSE, serde_json::to_vec(&sealed).expect("a struct of strings is always JSON"))
+    }
+
+    /// The session of a cookie value; `None` if it is not ours, was changed, or is over.
+    pub fn open(&self, value: &str, now: Timestamp) -> Option<Session> {
+        let Sealed { name, uid, end } = serde_json::from_slice(&self.open_bytes(PURPOSE, value)?).ok()?;
+        let expires_at = Timestamp::from_second(end).ok()?;
+        (now < expires_at).then_some(Session { user: User { name, uid }, expires_at })
+    }
+
+    /// Seals anything for one purpose; what is sealed for one cannot be opened for another.
+    pub(crate) fn seal_bytes(&self, purpose: &[u8], mut bytes: Vec<u8>) -> String {
         let nonce = self
             .key
-            .seal_in_place_append_tag(Aad::from(PURPOSE), &mut bytes)
-            .expect("a session is far below the cipher's limit");
+            .seal_in_place_append_tag(Aad::from(purpose), &mut bytes)
+            .expect("what goes into a cookie is far below the cipher's limit");
         let mut value = nonce.as_ref().to_vec();
         value.extend(bytes);
         BASE64_URL_SAFE_NO_PAD.encode(value)
     }
 
-    /// The session of a cookie value; `None` if it is not ours, was changed, or is over.
-    pub fn open(&self, value: &str, now: Timestamp) -> Option<Session> {
+    /// What was sealed for the purpose by this key.
+    pub(crate) fn open_bytes(&self, purpose: &[u8], value: &str) -> Option<Vec<u8>> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(value).ok()?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut sealed = sealed.to_vec();
-        let plain = self.key.open_in_place(nonce, Aad::from(PURPOSE), &mut sealed).ok()?;
-        let Sealed { name, uid, end } = serde_json::from_slice(plain).ok()?;
-        let expires_at = Timestamp::from_second(end).ok()?;
-        (now < expires_at).then_some(Session { user: User { name, uid }, expires_at })
+        let plain = self.key.open_in_place(nonce, Aad::from(purpose), &mut sealed).ok()?;
+        Some(plain.to_vec())
     }
 }
 

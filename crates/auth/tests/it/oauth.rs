@@ -21,7 +21,7 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 /// A cluster where anybody may log in, with the built-in clients.
 async fn open_cluster() -> Cluster {
-    let provider = IdentityProvider { name: "anypassword".to_owned(), kind: ProviderKind::AllowAny };
+    let provider = IdentityProvider::new("anypassword", ProviderKind::AllowAny);
     let cluster = Cluster::with(|config| config.identity_providers = vec![provider]).await;
     cluster.auth.ensure_oauth_clients(ISSUER).await.unwrap();
     cluster
@@ -118,7 +118,7 @@ async fn scopes_of_a_token_limit_it() {
 #[tokio::test]
 async fn guesses_are_counted_and_a_restart_forgets_nothing() {
     let users = Htpasswd::parse(&format!("dev:{}\n", bcrypt::hash("right", 4).unwrap()));
-    let provider = IdentityProvider { name: "file".to_owned(), kind: ProviderKind::Htpasswd(users) };
+    let provider = IdentityProvider::new("file", ProviderKind::Htpasswd(users));
     let cluster = Cluster::with(|config| config.identity_providers = vec![provider]).await;
     cluster.auth.ensure_oauth_clients(ISSUER).await.unwrap();
     let [guesser, home] = [1, 2].map(|last| Some(IpAddr::from([10, 0, 0, last])));
