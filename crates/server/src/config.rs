@@ -4,14 +4,19 @@
 //! environment variables; every part below is handed values that were checked here.
 
 use clap::Args;
+use pierhead_runtime::audit::AuditFile;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+mod audit;
+mod encryption;
 mod node;
 mod outside;
 
+pub(crate) use audit::AuditSection;
+pub(crate) use encryption::EncryptionSection;
 pub(crate) use node::{NodeSection, NodeSettings};
 pub(crate) use outside::{EgressSection, ImportSection, Imports, Outside};
 
@@ -65,6 +70,12 @@ pub(crate) struct Settings {
     /// What runs pods; in the file only.
     #[arg(skip)]
     pub(crate) node: Option<NodeSection>,
+    /// Where requests are recorded; in the file only.
+    #[arg(skip)]
+    pub(crate) audit: Option<AuditSection>,
+    /// What seals secrets; in the file only.
+    #[arg(skip)]
+    pub(crate) encryption: Option<EncryptionSection>,
 }
 
 /// A wrong setting; says which key and why.
@@ -107,6 +118,9 @@ pub(crate) struct Config {
     pub(crate) imports: Imports,
     pub(crate) outside: Outside,
     pub(crate) node: Option<NodeSettings>,
+    pub(crate) audit: Option<AuditFile>,
+    /// Files of keys that seal secrets, the one in use first; none for the server's own.
+    pub(crate) seal_keys: Vec<PathBuf>,
 }
 
 /// Which OpenShift's rules hold where its versions differ (`design.md` 3.11).
@@ -145,6 +159,8 @@ impl Settings {
             import: None,
             egress: None,
             node: None,
+            audit: None,
+            encryption: None,
         })
     }
 
@@ -166,6 +182,8 @@ impl Settings {
             import: self.import.or(other.import),
             egress: self.egress.or(other.egress),
             node: self.node.or(other.node),
+            audit: self.audit.or(other.audit),
+            encryption: self.encryption.or(other.encryption),
         }
     }
 
@@ -185,11 +203,14 @@ impl Settings {
             return Err(ConfigError::Value { key: "htpasswd", why });
         }
         let compat = compat(self.compat.as_deref())?;
+        let data = self.data.map_or_else(|| default_data(home, root), Ok)?;
         Ok(Config {
+            audit: self.audit.unwrap_or_default().checked(&data)?,
+            seal_keys: self.encryption.unwrap_or_default().checked()?,
             imports: self.import.unwrap_or_default().checked(compat)?,
             outside: self.egress.unwrap_or_default().checked()?,
             node: self.node.unwrap_or_default().checked()?,
-            data: self.data.map_or_else(|| default_data(home, root), Ok)?,
+            data,
             api: self.api.unwrap_or_else(|| local(8443)),
             registry,
             router_http: Listen::or_default(self.router_http, 80, 8080),
@@ -350,6 +371,12 @@ mod tests {
             "[node]\nengine = \"docker\"\nsocket = \"sock\"",
             Err("node.socket: `sock` is not an absolute path"),
         );
+        check("[audit]\nmax-size-mib = 0", Err("audit.max-size-mib: `0` is no size of a file in MiB"));
+        check(
+            "[encryption]\nkey-files = [\"/nowhere/seal.key\"]",
+            Err("encryption.key-files: there is no file /nowhere/seal.key"),
+        );
+        check("[audit]\nfile = \"/\"", Err("audit.file: `/` is no file"));
         check("[egress]\nca-files = [\"/nowhere/ca.crt\"]", Err("reading /nowhere/ca.crt"));
     }
 

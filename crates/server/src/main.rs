@@ -11,13 +11,16 @@ mod pki;
 mod pod_output;
 mod public_registry;
 mod pull_credentials;
+mod seal_keys;
 mod serve;
+mod signing_keys;
 mod start;
 
 use anyhow::Result;
 use clap::{Args as _, Command, FromArgMatches as _};
 use demo::DemoArgs;
 use pierhead_cli::Environment;
+use signing_keys::RotateArgs;
 use serve::{CheckConfigArgs, ServeArgs, Surroundings};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -28,6 +31,7 @@ use std::process::ExitCode;
 const SERVE: &str = "serve";
 const CHECK_CONFIG: &str = "check-config";
 const DEMO: &str = "demo";
+const ROTATE: &str = "rotate-signing-key";
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -37,7 +41,7 @@ fn main() -> ExitCode {
     let typed = arguments.next().unwrap_or_default();
     let name = if Path::new(&typed).file_name().is_some_and(|name| name == "oc") { "oc" } else { "pierhead" };
     let arguments: Vec<OsString> = [OsString::from(name)].into_iter().chain(arguments).collect();
-    let ours = arguments.get(1).is_some_and(|verb| [SERVE, CHECK_CONFIG, DEMO].iter().any(|own| verb == own));
+    let ours = arguments.get(1).is_some_and(|verb| [SERVE, CHECK_CONFIG, DEMO, ROTATE].iter().any(|own| verb == own));
     if !ours {
         let known = listing(pierhead_cli::command(name));
         if let Some(status) = pierhead_cli::run_plugin(&known, &arguments, &mut environment()) {
@@ -56,6 +60,9 @@ fn main() -> ExitCode {
         Some((CHECK_CONFIG, matches)) => CheckConfigArgs::from_arg_matches(matches)
             .map_err(Into::into)
             .and_then(|args| serve::check_config(&args, &surroundings(), &mut std::io::stdout())),
+        Some((ROTATE, matches)) => RotateArgs::from_arg_matches(matches)
+            .map_err(Into::into)
+            .and_then(|args| signing_keys::rotate(&args, &mut std::io::stdout())),
         Some((DEMO, matches)) => DemoArgs::from_arg_matches(matches).map_err(Into::into).and_then(tell),
         _ => client(name, &matches),
     };
@@ -78,12 +85,13 @@ fn tell(args: DemoArgs) -> Result<ExitCode> {
 
 /// The server's own verbs. They take none of the client's global flags: a server has no kubeconfig.
 fn server_command(name: &'static str) -> Command {
-    let [serve, check, demo] = server_verbs();
+    let [serve, check, demo, rotate] = server_verbs();
     Command::new(name)
         .subcommand_required(true)
         .subcommand(ServeArgs::augment_args(serve))
         .subcommand(CheckConfigArgs::augment_args(check))
         .subcommand(DemoArgs::augment_args(demo))
+        .subcommand(RotateArgs::augment_args(rotate))
 }
 
 /// The client's command, whose help names the server's verbs as well.
@@ -91,11 +99,12 @@ fn listing(command: Command) -> Command {
     command.subcommands(server_verbs())
 }
 
-fn server_verbs() -> [Command; 3] {
+fn server_verbs() -> [Command; 4] {
     [
         Command::new(SERVE).about("Start everything on one machine, with one folder"),
         Command::new(CHECK_CONFIG).about("Say what is wrong with a configuration file"),
         Command::new(DEMO).about("Tell the whole story on this machine, with two clusters"),
+        Command::new(ROTATE).about("Exchange the key that signs service account tokens"),
     ]
 }
 

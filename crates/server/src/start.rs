@@ -7,7 +7,7 @@ use crate::pki::{self, Pki};
 use crate::pod_output::PodOutput;
 use crate::public_registry::{PublicRegistry, RouterPorts};
 use crate::pull_credentials::pull_credentials;
-use crate::{endless, maintenance, passwords};
+use crate::{issuers, maintenance, passwords, seal_keys, signing_keys};
 use anyhow::{Context, Result};
 use http::Request;
 use pierhead_apiserver::ApiServer;
@@ -20,10 +20,11 @@ use pierhead_controllers::DeployerLogs;
 use pierhead_images::Images;
 use pierhead_registry::{Credentials, PullThrough, Registry};
 use pierhead_router::{ProxyConfig, Router, RouterName};
+use pierhead_runtime::audit::AuditLog;
 use pierhead_runtime::listen::{self, Limits};
 use pierhead_runtime::telemetry::Metrics;
 use pierhead_runtime::tls::{self, Alpn, CertResolver, ClientCertificates};
-use pierhead_runtime::{SharedClock, SystemClock, Tasks};
+use pierhead_runtime::{CancellationToken, SharedClock, SystemClock, Tasks};
 use pierhead_store::Store;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -92,6 +93,7 @@ struct Parts {
     metrics: Metrics,
     deployer_logs: DeployerLogs,
     pod_output: PodOutput,
+    audit: AuditLog,
     clock: SharedClock,
 }
 
@@ -113,6 +115,7 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
     let first_start = !config.data.join("pki/ca.key").exists();
     let pki = Pki::open(&config.data.join("pki"), clock.as_ref())?;
     let (listeners, agents) = (Tasks::new(), Tasks::new());
+    signing_keys::follow(config.data.join("pki"), pki.service_accounts.clone(), &agents);
 
     let api = listen::bind(config.api)?;
     let registry = listen::bind(config.registry)?;
@@ -125,7 +128,7 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
     // The store is ours now, so nobody else serves from this folder.
     let addresses_file = config.data.join("addresses.json");
     data::forget_addresses(&addresses_file);
-    let server = api_server(&parts, config, &inside);
+    let server = api_server(&parts, config, &inside, listeners.stop_token());
 
     let client = |part: &str| in_process(&server, part);
     let router = start_router(client("router"), config, &pki, &agents, &parts.clock)?;
@@ -173,7 +176,8 @@ fn open(
 ) -> Result<Parts> {
     let metadata = config.data.join("metadata");
     let tables = [pierhead_auth::tables(), pierhead_images::tables(), pierhead_apiserver::tables()].concat();
-    let store = Store::open(&metadata, Arc::clone(&clock), &tables)
+    let sealing = pierhead_apiserver::sealed(seal_keys::open(config)?);
+    let store = Store::open_sealed(&metadata, Arc::clone(&clock), &tables, sealing)
         .with_context(|| format!("opening {}", metadata.display()))?;
     let failed = Arc::clone(inside.failed);
     store.on_fatal(move |error| {
@@ -185,11 +189,12 @@ fn open(
     auth.token_issuer = inside.public_url.to_owned();
     auth.token_audiences.insert(0, inside.public_url.to_owned());
     auth.identity_providers = passwords::providers(config, agents)?;
+    let public_registry = PublicRegistry::new(inside.registry);
+    let egress = egress(config, &public_registry)?;
+    auth.fetch = Some(issuers::documents(&egress));
     let auth = Auth::open(store.clone(), auth, Arc::clone(&clock))?;
     let blobs =
         Blobs::filesystem(&config.data.join("blobs"), Arc::clone(&clock)).context("opening the blobs")?;
-    let public_registry = PublicRegistry::new(inside.registry);
-    let egress = egress(config, &public_registry)?;
     let mut images = pierhead_images::Config::new(inside.registry.to_string());
     images.public_registry = public_registry.reader();
     images.marks_checked_streams = config.compat == Compat::V3_2;
@@ -202,7 +207,12 @@ fn open(
         .with_context(|| format!("opening {}", logs.display()))?;
     let pod_output = PodOutput::new(deployer_logs.clone(), Arc::clone(&clock));
     let metrics = Metrics::new();
-    Ok(Parts { store, auth, images, public_registry, egress, metrics, deployer_logs, pod_output, clock })
+    let audit = match &config.audit {
+        Some(file) => AuditLog::open(file.clone())
+            .with_context(|| format!("opening the audit log {}", file.path.display()))?,
+        None => AuditLog::off(),
+    };
+    Ok(Parts { store, auth, images, public_registry, egress, metrics, deployer_logs, pod_output, audit, clock })
 }
 
 /// The one way to other hosts.
@@ -214,12 +224,14 @@ fn egress(config: &Config, registry: &PublicRegistry) -> Result<Egress> {
     }))
 }
 
-fn api_server(parts: &Parts, config: &Config, inside: &Inside<'_>) -> ApiServer {
+fn api_server(parts: &Parts, config: &Config, inside: &Inside<'_>, stop: CancellationToken) -> ApiServer {
     let mut settings = pierhead_apiserver::Config::new(inside.public_url, &config.router_domain);
     settings.era = era(config.compat);
     settings.egress = config.imports.enabled.then(|| parts.egress.clone());
     settings.tags_per_repository = config.imports.tags_per_repository;
     settings.pod_logs = Some(Arc::new(parts.pod_output.clone()));
+    settings.audit = parts.audit.clone();
+    settings.stop = stop;
     let Parts { store, auth, images, clock, .. } = parts;
     ApiServer::new(store.clone(), auth.clone(), images.clone(), settings, Arc::clone(clock))
 }
@@ -237,6 +249,7 @@ fn controllers(
     config: &Config,
 ) -> pierhead_controllers::Config {
     let signer = pki.service_accounts.clone();
+    let verifier = signer.clone();
     let well_known = [80, 443];
     let route_ports = [addresses.router_http.port(), addresses.router_https.port()];
     pierhead_controllers::Config {
@@ -248,6 +261,10 @@ fn controllers(
                 service_account_uid: request.service_account_uid.clone(),
             }))
         }),
+        signing_keys: pierhead_controllers::SigningKeys {
+            changed: verifier.replaced(),
+            is_lost: Arc::new(move |token| verifier.names_lost_key(token)),
+        },
         cluster_ca: pki.authority().to_owned(),
         service_ca: Some(pki.authority().to_owned()),
         registry_hosts: Vec::new(),
@@ -351,14 +368,9 @@ fn serve_api(
     let authorities = ClientCertificates::Verified(Arc::new(tls::roots(pki.authority().as_bytes())?));
     let resolver = Arc::new(CertResolver::new(Some(certificate)));
     let tls = tls::server_config(resolver, &authorities, Alpn::Http2AndHttp1)?;
-    let stop = tasks.stop_token();
     let handler = move |request| {
-        let (server, stop) = (server.clone(), stop.clone());
-        async move {
-            let is_endless = endless::is_endless(&request);
-            let answer = server.handle(request).await;
-            if is_endless { endless::until(answer, stop) } else { answer }
-        }
+        let server = server.clone();
+        async move { server.handle(request).await }
     };
     listen::serve(listener, Some(tls), handler, tasks, Limits::default());
     Ok(())
