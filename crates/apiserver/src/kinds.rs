@@ -15,6 +15,7 @@ mod config_maps;
 mod deployment_configs;
 mod endpoints;
 mod events;
+mod federated_identities;
 mod grants;
 mod groups;
 mod identities;
@@ -83,6 +84,7 @@ pub(crate) fn all(images: &Images, auth: &Auth) -> Vec<Kind> {
     kinds.extend([oauth_clients::kind(), oauth_client_authorizations::kind()]);
     kinds.extend([oauth_tokens::access_tokens(), oauth_tokens::authorize_tokens()]);
     kinds.push(user_oauth_access_tokens::kind());
+    kinds.push(federated_identities::kind());
     kinds.extend([users::kind(), groups::kind(), identities::kind(), user_identity_mappings::kind()]);
     kinds
 }

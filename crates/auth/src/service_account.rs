@@ -169,7 +169,7 @@ struct NameAndUid {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verified {
     Legacy(LegacyClaims),
-    Bound(BoundClaims),
+    Bound(Box<BoundClaims>),
 }
 
 impl TokenSigner {
@@ -341,7 +341,7 @@ fn bound(claims: Claims, expected: &Expected<'_>) -> Result<Verified, InvalidCre
     if bound.next().is_some() {
         return Err(InvalidCredentials::Jwt("claims"));
     }
-    Ok(Verified::Bound(BoundClaims {
+    Ok(Verified::Bound(Box::new(BoundClaims {
         issuer: claims.iss,
         audiences,
         namespace: section.namespace,
@@ -353,7 +353,7 @@ fn bound(claims: Claims, expected: &Expected<'_>) -> Result<Verified, InvalidCre
         issued_at,
         expires_at,
         id: claims.jti.unwrap_or_default(),
-    }))
+    })))
 }
 
 fn decode<T: for<'de> Deserialize<'de>>(part: &str, what: &'static str) -> Result<T, InvalidCredentials> {

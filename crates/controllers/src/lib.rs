@@ -42,6 +42,7 @@ use pierhead_api::rbac::RoleBinding;
 use pierhead_api::route::Route;
 use pierhead_client::{Client, Reflected};
 use pierhead_runtime::{Secret, SharedClock, Tasks};
+use tokio::sync::watch;
 
 use crate::default_service_accounts::DefaultServiceAccounts;
 use crate::deployer::Deployer;
@@ -80,11 +81,40 @@ pub type SignError = Box<dyn std::error::Error + Send + Sync>;
 /// Signs tokens of service accounts. Called on a thread that may block.
 pub type SignToken = Arc<dyn Fn(&LegacyTokenRequest) -> Result<Secret<String>, SignError> + Send + Sync>;
 
+/// Which of the tokens that were signed still count, as far as keys go.
+#[derive(Clone)]
+pub struct SigningKeys {
+    /// Whether a token was signed with a key that counts no more.
+    pub is_lost: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+    /// Told when keys came or went.
+    pub changed: watch::Receiver<u64>,
+}
+
+impl SigningKeys {
+    /// Keys that never change.
+    pub fn steady() -> Self {
+        let (changes, changed) = watch::channel(0);
+        let is_lost = move |_: &str| {
+            // The channel lives as long as the keys do.
+            changes.is_closed()
+        };
+        Self { is_lost: Arc::new(is_lost), changed }
+    }
+}
+
+impl std::fmt::Debug for SigningKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SigningKeys").finish_non_exhaustive()
+    }
+}
+
 /// What the reconcilers need besides a client.
 #[derive(Clone)]
 pub struct Config {
     /// Signs tokens of service accounts.
     pub sign: SignToken,
+    /// What became of the keys that signed them.
+    pub signing_keys: SigningKeys,
     /// The authority of the API server's certificate, PEM; `ca.crt` of token secrets.
     pub cluster_ca: String,
     /// The authority of the services' certificates, PEM; `service-ca.crt` of token secrets.
@@ -147,7 +177,11 @@ pub fn start(client: Client, config: Config, tasks: &Tasks) {
             secrets,
             hosts,
             sign: config.sign,
-            token_data: TokenData { cluster_ca: config.cluster_ca, service_ca: config.service_ca },
+            token_data: TokenData {
+                cluster_ca: config.cluster_ca,
+                service_ca: config.service_ca,
+                keys: config.signing_keys,
+            },
         },
         tasks,
     );

@@ -78,7 +78,8 @@ impl Reconciler for ServiceAccountTokens {
 
     fn triggers(&self) -> Vec<watch::Receiver<u64>> {
         let caches = [self.namespaces.changed(), self.accounts.changed(), self.secrets.changed()];
-        caches.into_iter().chain(self.hosts.triggers()).collect()
+        let keys = self.token_data.keys.changed.clone();
+        caches.into_iter().chain([keys]).chain(self.hosts.triggers()).collect()
     }
 
     async fn synced(&self) {
@@ -136,7 +137,7 @@ impl Doing<'_> {
             Step::DeleteOrphan { secret } => self.delete_orphan(&secret).await,
             Step::FillToken { account, secret } => {
                 let token = match secret.text("token") {
-                    Some(token) if !token.is_empty() => Secret::new(token.to_owned()),
+                    Some(token) if !token.is_empty() && !self.of.token_data.is_lost(token) => Secret::new(token.to_owned()),
                     _ => self.sign(&account, &secret.metadata.name).await?,
                 };
                 let filled = self.of.token_data.filled(&secret, &account, &token);

@@ -116,7 +116,7 @@ impl Registry {
         match (route, method) {
             (Route::Health, &Method::GET) => Ok(base::health()),
             (Route::Base, &Method::GET) => base::get(call),
-            (Route::Token, &Method::GET) => Ok(token::get(&self.auth, call)),
+            (Route::Token, &Method::GET) => Ok(token::get(&self.auth, call).await),
             (Route::Catalog, &Method::GET) => catalog::get(images, call),
             (Route::Tags(name), &Method::GET) => tags::get(images, call, &name),
             (Route::Referrers(name, digest), &Method::GET) => {

@@ -1,9 +1,11 @@
 //! `/openshift/token`: where clients exchange credentials for a token.
 //!
-//! The token is the API token that came as password, so it expires with that and never before. Scopes are read only
-//! to refuse repositories that cannot exist; rights are checked with every request.
+//! The token is the API token that came as password, so it expires with that and never before. A pipeline's token of an
+//! outside issuer, whose user name is `project/account`, becomes a short one of that account. Scopes are read only to
+//! refuse repositories that cannot exist; rights are checked with every request.
 
 use http::StatusCode;
+use pierhead_auth::federation::{AccountName, ExchangeError, Presentation};
 use pierhead_auth::{Auth, Credentials, Unauthenticated};
 use serde_json::json;
 use tracing::{error, info};
@@ -17,13 +19,16 @@ use crate::route::Repository;
 const ANONYMOUS: &str = "anonymous";
 
 /// `GET /openshift/token?service=&scope=&account=…` answers with the same token under both names that clients read.
-pub(crate) fn get(auth: &Auth, call: &Call<'_>) -> Response {
+pub(crate) async fn get(auth: &Auth, call: &Call<'_>) -> Response {
     if let Err(detail) = check_scopes(call.query()) {
         return response::json(StatusCode::UNAUTHORIZED, &json!({ "details": detail }));
     }
     let password = match Presented::read(call.headers()) {
         Ok(Presented::Nothing) if !call.headers().contains_key(http::header::AUTHORIZATION) => {
             return granted(ANONYMOUS);
+        }
+        Ok(Presented::Password { user, password }) if auth.is_outside_token(&password) => {
+            return exchanged(auth, &user, &password).await;
         }
         Ok(Presented::Password { user, password }) => {
             auth.authenticate(Credentials::Basic { user: &user, password: &password }).map(|_| password)
@@ -46,8 +51,37 @@ pub(crate) fn get(auth: &Auth, call: &Call<'_>) -> Response {
     }
 }
 
+/// A token for one that somebody else signed, or nothing at all: whoever has no right learns no reason.
+async fn exchanged(auth: &Auth, user: &str, token: &str) -> Response {
+    let Some(account) = AccountName::parse(user) else {
+        info!("Refused an outside token: its user name is not of the form <project>/<service account>");
+        return response::empty(StatusCode::UNAUTHORIZED);
+    };
+    match auth.exchange(&account, token, Presentation::Password).await {
+        Ok(given) => {
+            let (token, expires_in) = (given.token.expose(), given.expires_in);
+            answer(&json!({ "access_token": token, "token": token, "expires_in": expires_in }))
+        }
+        Err(ExchangeError::Store(source)) => {
+            error!(error = %source, "Cannot check an outside token: {source}");
+            let details = json!({ "details": "unable to validate token: the store cannot be read" });
+            response::json(StatusCode::UNAUTHORIZED, &details)
+        }
+        Err(reason) => {
+            let AccountName { namespace, name } = account;
+            let cause = std::error::Error::source(&reason).map(tracing::field::display);
+            info!(%reason, cause, "Refused an outside token for {namespace}/{name}: {reason}");
+            response::empty(StatusCode::UNAUTHORIZED)
+        }
+    }
+}
+
 fn granted(token: &str) -> Response {
-    let mut response = response::json(StatusCode::OK, &json!({ "access_token": token, "token": token }));
+    answer(&json!({ "access_token": token, "token": token }))
+}
+
+fn answer(tokens: &serde_json::Value) -> Response {
+    let mut response = response::json(StatusCode::OK, tokens);
     let no_store = http::HeaderValue::from_static("no-store");
     response.headers_mut().insert(http::header::CACHE_CONTROL, no_store);
     response

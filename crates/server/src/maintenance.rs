@@ -39,6 +39,9 @@ async fn tend(images: &Images, auth: &Auth) {
         Ok(collected) => info!(?collected, "Collected what nothing refers to"),
         Err(error) => warn!(%error, "Collecting garbage failed; the next hour tries again"),
     }
+    if let Err(error) = auth.sweep_outside_tokens().await {
+        warn!(%error, "Forgetting outside tokens that are over failed; the next hour tries again");
+    }
     match auth.sweep_oauth().await {
         Ok(tokens) => info!(tokens, "Removed tokens and codes whose time is over"),
         Err(error) => warn!(%error, "Removing expired tokens failed; the next hour tries again"),

@@ -3,6 +3,7 @@
 //! Owns the authority, the certificates of our own listeners, the administrator's certificate and the key that signs
 //! service account tokens. Certificates of routes are API objects and none of this module's business.
 
+use crate::signing_keys;
 use anyhow::{Context, Result};
 use pierhead_auth::service_account::TokenSigner;
 use pierhead_runtime::tls::{self, Authority, Leaf, PemPair, Purpose};
@@ -42,15 +43,7 @@ impl Pki {
             write(&key, authority.key().expose().as_bytes(), 0o600)?;
             authority
         };
-        let signing = folder.join("service-account.key");
-        let service_accounts = if signing.exists() {
-            TokenSigner::from_pem(&read(&signing)?)
-                .with_context(|| format!("loading {}", signing.display()))?
-        } else {
-            let signer = TokenSigner::generate()?;
-            write(&signing, signer.to_pem()?.expose().as_bytes(), 0o600)?;
-            signer
-        };
+        let service_accounts = signing_keys::open(folder)?;
         Ok(Self { authority, service_accounts })
     }
 

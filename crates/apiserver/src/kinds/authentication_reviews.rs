@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use pierhead_api::authn::{
     SelfSubjectReview, SelfSubjectReviewStatus, TokenReview, TokenReviewStatus, UserInfo,
 };
+use pierhead_api::meta::Status;
 use pierhead_api::to_value;
 use pierhead_auth::{Credentials, Subject, Unauthenticated};
 use serde_json::Value;
@@ -54,13 +55,11 @@ fn who_am_i(call: &Call, document: &Value) -> Result<Value, ApiError> {
 
 fn whose_token(call: &Call, document: &Value) -> Result<Value, ApiError> {
     let mut review: TokenReview = read(document)?;
-    let known = &call.server.auth.config().token_audiences;
-    let audiences: Vec<String> =
-        review.spec.audiences.iter().filter(|audience| known.contains(audience)).cloned().collect();
-    review.status = match call.server.auth.authenticate(Credentials::Bearer(&review.spec.token)) {
-        Ok(subject)
-            if !subject.is_anonymous() && (review.spec.audiences.is_empty() || !audiences.is_empty()) =>
-        {
+    if review.spec.token.is_empty() {
+        return Err(Status::bad_request("token is required for TokenReview in authentication").into());
+    }
+    review.status = match call.server.auth.review(&review.spec.token, &review.spec.audiences) {
+        Ok((subject, audiences)) if !subject.is_anonymous() => {
             let user = user_info(&subject);
             TokenReviewStatus { authenticated: true, user, audiences, error: String::new() }
         }

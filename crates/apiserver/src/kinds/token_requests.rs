@@ -40,6 +40,11 @@ impl Connect for TokenRequests {
     }
 }
 
+/// What kubelets of all versions ask for: a token they renew after an hour. Programs of old do not read it again; theirs
+/// lasts a year, and says from when on it should have been renewed.
+const RENEWED_SECONDS: i64 = 3_607;
+const EXTENDED: SignedDuration = SignedDuration::from_secs(365 * 24 * 3_600);
+
 fn issue(call: &Call, document: &Value) -> Result<Value, ApiError> {
     let mut request: TokenRequest = read(document)?;
     request.set_defaults();
@@ -47,6 +52,16 @@ fn issue(call: &Call, document: &Value) -> Result<Value, ApiError> {
         .server
         .object("serviceaccounts", call.namespace(), call.name())?
         .ok_or_else(|| Status::not_found("serviceaccounts", "", call.name()))?;
+    let named = &request.metadata;
+    for (given, asked, what) in
+        [(&named.name, call.name(), "name"), (&named.namespace, call.namespace(), "namespace")]
+    {
+        if !given.is_empty() && given != asked {
+            let why =
+                format!("the {what} of the provided object does not match the {what} sent on the request");
+            return Err(Status::bad_request(why).into());
+        }
+    }
     let errors = request.validate();
     if !errors.is_empty() {
         return Err(invalid(call, &errors));
@@ -56,19 +71,26 @@ fn issue(call: &Call, document: &Value) -> Result<Value, ApiError> {
         Some(audiences) if !audiences.is_empty() => audiences,
         _ => config.token_audiences.clone(),
     };
-    let bound_to =
-        request.spec.bound_object_ref.as_ref().map(|reference| bound_object(call, reference)).transpose()?;
+    let Bound { object, node } = match &request.spec.bound_object_ref {
+        Some(reference) => bound_object(call, reference)?,
+        None => Bound::default(),
+    };
     let seconds = request.spec.expiration_seconds.unwrap_or(3600);
     let expires_at = call.now + SignedDuration::from_secs(seconds);
+    let for_us = audiences.iter().all(|audience| config.token_audiences.contains(audience));
+    let in_pod = object.as_ref().is_some_and(|object| object.kind == BoundKind::Pod);
+    let renewed = in_pod && for_us && seconds == RENEWED_SECONDS;
     let claims = BoundClaims {
         issuer: config.token_issuer.clone(),
         audiences: audiences.clone(),
         namespace: call.namespace().to_owned(),
         service_account_name: call.name().to_owned(),
         service_account_uid: metadata::text(&account, "uid").to_owned(),
-        bound_to,
+        bound_to: object,
+        node,
+        warn_after: renewed.then_some(expires_at),
         issued_at: call.now,
-        expires_at,
+        expires_at: if renewed { call.now + EXTENDED } else { expires_at },
         id: Uuid::new_v4().to_string(),
     };
     request.spec.audiences = Some(audiences);
@@ -91,20 +113,28 @@ fn invalid(call: &Call, errors: &FieldErrors) -> ApiError {
     Status::invalid("TokenRequest", "authentication.k8s.io", call.name(), errors).into()
 }
 
+/// What a token is bound to, and the node of a pod.
+#[derive(Default)]
+struct Bound {
+    object: Option<BoundObject>,
+    node: Option<(String, String)>,
+}
+
 /// The object the token is to end with; it must exist and be the one meant.
-fn bound_object(call: &Call, reference: &BoundObjectReference) -> Result<BoundObject, ApiError> {
-    let (kind, resource) = match reference.kind.as_str() {
-        "Secret" => (BoundKind::Secret, "secrets"),
-        "Pod" => (BoundKind::Pod, "pods"),
-        other => {
-            let mut errors = FieldErrors::new();
-            errors.not_supported("spec.boundObjectRef.kind", other, &["Pod", "Secret"]);
-            return Err(invalid(call, &errors));
+fn bound_object(call: &Call, reference: &BoundObjectReference) -> Result<Bound, ApiError> {
+    let (kind, resource, namespace) = match (reference.kind.as_str(), reference.api_version.as_str()) {
+        ("Secret", "v1" | "") => (BoundKind::Secret, "secrets", call.namespace()),
+        ("Pod", "v1" | "") => (BoundKind::Pod, "pods", call.namespace()),
+        ("Node", "v1" | "") => (BoundKind::Node, "nodes", ""),
+        (kind, version) => {
+            let (group, version) = version.split_once('/').unwrap_or(("", version));
+            let why = format!("cannot bind token to object of type {group}/{version}, Kind={kind}");
+            return Err(Status::bad_request(why).into());
         }
     };
     let object = call
         .server
-        .object(resource, call.namespace(), &reference.name)?
+        .object(resource, namespace, &reference.name)?
         .ok_or_else(|| Status::not_found(resource, "", &reference.name))?;
     let uid = metadata::text(&object, "uid");
     if !reference.uid.is_empty() && reference.uid != uid {
@@ -114,5 +144,22 @@ fn bound_object(call: &Call, reference: &BoundObjectReference) -> Result<BoundOb
         );
         return Err(Status::conflict(resource, "", &reference.name, why).into());
     }
-    Ok(BoundObject { kind, name: reference.name.clone(), uid: uid.to_owned() })
+    let mut node = None;
+    if kind == BoundKind::Pod {
+        let spec = |field: &str| object["spec"][field].as_str().unwrap_or_default();
+        let account = Some(spec("serviceAccountName")).filter(|name| !name.is_empty()).unwrap_or("default");
+        if account != call.name() {
+            let why = format!(
+                "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+                call.name()
+            );
+            return Err(Status::bad_request(why).into());
+        }
+        let name = spec("nodeName");
+        if let Some(found) = call.server.object("nodes", "", name)? {
+            node = Some((name.to_owned(), metadata::text(&found, "uid").to_owned()));
+        }
+    }
+    let object = BoundObject { kind, name: reference.name.clone(), uid: uid.to_owned() };
+    Ok(Bound { object: Some(object), node })
 }

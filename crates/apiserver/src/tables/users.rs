@@ -1,10 +1,38 @@
 //! Columns of users, identities and groups.
 
+use pierhead_api::federation::{ClaimRule, FederatedIdentity};
 use pierhead_api::user::{Group, Identity, User, UserIdentityMapping};
 
-use super::{Column, ColumnSet, Sets, name, typed};
+use super::{Column, ColumnSet, Sets, age_of, name, typed};
 
 pub(super) const SETS: Sets = &[
+    (
+        "federatedidentities.identity.pierhead.io",
+        ColumnSet {
+            columns: &[
+                Column::NAME,
+                Column::text("Service Account"),
+                Column::text("Issuer"),
+                Column::AGE,
+                Column::text("Claims").wide(),
+            ],
+            cells: |object, now| {
+                let FederatedIdentity { spec, .. } = typed(object);
+                let claim = |claim: ClaimRule| {
+                    let any = [claim.values, claim.patterns].concat().join("|");
+                    format!("{}={any}", claim.name)
+                };
+                let claims: Vec<String> = spec.claims.into_iter().map(claim).collect();
+                vec![
+                    name(object),
+                    spec.service_account_name.into(),
+                    spec.issuer.into(),
+                    age_of(object, now),
+                    claims.join(", ").into(),
+                ]
+            },
+        },
+    ),
     (
         "users.user.openshift.io",
         ColumnSet {

@@ -83,14 +83,14 @@ fn check_audience(rule: &FederatedIdentitySpec, claims: &Map<String, Value>) -> 
         _ => return Err(ClaimsRefused::Missing("aud")),
     };
     let is_ours = |audience: &&str| rule.audiences.iter().any(|ours| ours == audience);
-    if !audiences.iter().any(|audience| is_ours(audience)) {
+    if !audiences.iter().any(is_ours) {
         return Err(ClaimsRefused::Audience);
     }
     let party = claims.get("azp").map(|party| party.as_str().ok_or(ClaimsRefused::Missing("azp")));
     let party = party.transpose()?;
     let is_allowed = |party: &str| rule.authorized_parties.iter().any(|allowed| allowed == party);
     // A token that is for others as well is one they can pass on to us: then it must say who it was given to.
-    let shared = !audiences.iter().all(|audience| is_ours(audience));
+    let shared = !audiences.iter().all(is_ours);
     let needed = shared || !rule.authorized_parties.is_empty();
     match party {
         Some(party) if !needed || is_allowed(party) => Ok(()),

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use pierhead_auth::service_account::{BoundClaims, SigningKey, TokenSigner};
 use pierhead_auth::{Config, Credentials};
 use pierhead_runtime::Clock as _;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 

@@ -288,6 +288,7 @@ mod tests {
     use pierhead_api::meta::ObjectMeta;
 
     use super::{Step, plan};
+    use crate::SigningKeys;
     use crate::service_account_tokens::secrets::{self, ACCOUNT_NAME, TokenData};
     use crate::service_account_tokens::{LegacyTokenRequest, apply};
 
@@ -431,7 +432,9 @@ mod tests {
     }
 
     fn token_data() -> TokenData {
-        TokenData { cluster_ca: "CA".into(), service_ca: None }
+        // Tokens that this one key signed count; others say so.
+        let keys = SigningKeys { is_lost: Arc::new(|token| token.starts_with("lost")), ..SigningKeys::steady() };
+        TokenData { cluster_ca: "CA".into(), service_ca: None, keys }
     }
 
     fn sign(uid: &str, secret: &str) -> pierhead_runtime::Secret<String> {
@@ -589,5 +592,28 @@ mod tests {
         assert_eq!(dockercfg["registry.example"]["password"], token);
         assert_eq!(dockercfg["registry.example"]["username"], "serviceaccount");
         assert_eq!(dockercfg["registry.example"]["email"], "serviceaccount@example.org");
+    }
+
+    #[test]
+    fn tokens_of_keys_that_count_no_more_are_signed_anew() {
+        let mut world = World::with_accounts(&["pusher"]);
+        world.add_user_token("mine", "pusher");
+        world.settle();
+        let good: Vec<String> = world.secrets.iter().map(|secret| secret.metadata.name.clone()).collect();
+        for secret in &mut world.secrets {
+            let secret = Arc::make_mut(secret);
+            if secret.data.contains_key("token") {
+                secret.data.insert("token".into(), "lost".into());
+            }
+        }
+        let hosts = world.hosts.clone();
+        world.settle();
+        for secret in &world.secrets {
+            assert!(good.contains(&secret.metadata.name), "secrets stay what they are");
+            assert!(secret.text("token").is_none_or(|token| token.starts_with("signed")));
+        }
+        let pull = world.secret(&world.name_of("pusher", "dockercfg")).unwrap();
+        let behind = world.token_of(super::token_behind(pull).unwrap());
+        assert_eq!(pull.data.get(".dockercfg"), Some(&secrets::dockercfg(behind.expose(), &hosts)));
     }
 }

@@ -10,6 +10,7 @@ use pierhead_api::meta::ObjectMeta;
 use pierhead_runtime::Secret;
 use serde_json::{Map, Value, json};
 
+use crate::SigningKeys;
 use crate::service_account_tokens::plan::{Account, Purpose};
 
 pub(super) const ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
@@ -32,6 +33,8 @@ pub(crate) struct TokenData {
     pub(crate) cluster_ca: String,
     /// The authority of the services' certificates, PEM.
     pub(crate) service_ca: Option<String>,
+    /// Which tokens no key vouches for any more.
+    pub(crate) keys: SigningKeys,
 }
 
 impl TokenData {
@@ -61,7 +64,7 @@ impl TokenData {
                 filled.data.insert(key.into(), value.into());
             }
         }
-        if is_missing(&filled, "token") {
+        if is_missing(&filled, "token") || filled.text("token").is_some_and(|old| self.is_lost(old)) {
             filled.data.insert("token".into(), token.expose().as_str().into());
         }
         filled
@@ -71,7 +74,14 @@ impl TokenData {
     pub(super) fn is_unfilled(&self, secret: &ApiSecret) -> bool {
         secret.metadata.annotation(ACCOUNT_UID).is_none_or(str::is_empty)
             || is_missing(secret, "token")
+            || secret.text("token").is_some_and(|token| self.is_lost(token))
             || self.fields(&secret.metadata.namespace).any(|(key, _)| is_missing(secret, key))
+    }
+
+    /// Whether the key that signed a token was taken out of use. Whoever has the token is refused, so the secret gets
+    /// another.
+    pub(super) fn is_lost(&self, token: &str) -> bool {
+        (self.keys.is_lost)(token)
     }
 
     fn fields<'a>(&'a self, namespace: &'a str) -> impl Iterator<Item = (&'static str, &'a str)> {

@@ -74,6 +74,7 @@ impl Cluster {
     fn start_controllers(&self) {
         let config = Config {
             sign: Arc::new(|request| Ok(Secret::new(request.secret_name.clone()))),
+            signing_keys: pierhead_controllers::SigningKeys::steady(),
             cluster_ca: "CA".into(),
             service_ca: None,
             registry_hosts: vec!["127.0.0.1:5000".into()],

@@ -34,6 +34,7 @@ impl Cluster {
         };
         let config = Config {
             sign: Arc::new(sign),
+            signing_keys: pierhead_controllers::SigningKeys::steady(),
             cluster_ca: "CA".into(),
             service_ca: None,
             registry_hosts: vec!["127.0.0.1:5000".into()],
