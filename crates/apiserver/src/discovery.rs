@@ -204,10 +204,11 @@ fn aggregate(prefix: &Prefix, kinds: &[&Kind]) -> APIGroupDiscovery {
     let mut resources = Vec::new();
     for kind in kinds {
         let Some(Shown { plural, singular, short_names, categories }) = shown(kind, prefix) else { continue };
-        // An alias says `apiVersion: v1`, so its kind belongs to the prefix it is shown under.
+        // An alias says `apiVersion: v1`, so its kind belongs to the prefix it is shown under. Parts that are of a
+        // foreign kind, as `scale` is, stay what they are.
         let own = prefix_of(kind) == *prefix;
         let wire = |gvk: &GroupVersionKind| WireKind {
-            group: if own { gvk.group.to_owned() } else { String::new() },
+            group: if own || gvk.group != kind.gvk.group { gvk.group.to_owned() } else { String::new() },
             version: gvk.version.to_owned(),
             kind: gvk.kind.to_owned(),
         };

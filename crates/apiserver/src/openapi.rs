@@ -1,7 +1,7 @@
 //! The documents that describe every kind to clients (platform 1.4): OpenAPI 2.0 as JSON and protobuf, OpenAPI 3.0 for
 //! each group and version, Swagger 1.2 for clients of 2016.
 //!
-//! Owns finding them and their hashes. They are made from the kinds by a test (`tests/it/openapi.rs`), which fails when
+//! Owns finding them and their hashes. They are made from the kinds by a test (`tests/openapi`), which fails when
 //! they are not what the kinds say, and lie compressed in the program: nothing of them is in memory before somebody
 //! asks.
 

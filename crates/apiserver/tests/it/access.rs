@@ -1,5 +1,10 @@
 //! Roles and bindings in both forms, who may write them, and the views old clients read.
 
+use std::sync::Arc;
+
+use http::StatusCode;
+use pierhead_runtime::ManualClock;
+use pierhead_store::Store;
 use serde_json::{Value, json};
 
 use crate::world::{World, admin, user};
@@ -175,4 +180,31 @@ async fn a_mapping_is_written_to_both_ends() {
     assert_eq!(world.delete(&admin(), &format!("{mappings}/p:ann")).await.status.as_u16(), 200);
     assert_eq!(world.get(&admin(), &format!("{mappings}/p:ann")).await.status.as_u16(), 404);
     assert_eq!(world.get(&admin(), &format!("{group}/users/other")).await.body["identities"], json!([]));
+}
+
+#[tokio::test]
+async fn what_was_added_to_shipped_roles_and_bindings_outlives_a_restart() {
+    let clock = ManualClock::default().shared();
+    let store = Store::memory(Arc::clone(&clock));
+    let world = World::over(store.clone(), Arc::clone(&clock)).await;
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let (binding, role) = (format!("{rbac}/clusterrolebindings/cluster-admins"), format!("{rbac}/clusterroles/sudoer"));
+    let mut bound = world.get(&admin(), &binding).await.body;
+    let shipped = bound["subjects"].clone();
+    let root = json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "root"});
+    bound["subjects"] = json!([root]);
+    bound["metadata"]["labels"] = json!({"team": "platform"});
+    assert_eq!(world.put(&admin(), &binding, bound).await.status, StatusCode::OK);
+    let mut sudoer = world.get(&admin(), &role).await.body;
+    let rules = sudoer["rules"].as_array().unwrap().clone();
+    let extra = json!({"verbs": ["get"], "apiGroups": ["example.com"], "resources": ["widgets"]});
+    sudoer["rules"] = json!([extra]);
+    assert_eq!(world.put(&admin(), &role, sudoer).await.status, StatusCode::OK);
+    let again = World::over(store, clock).await;
+    let bound = again.get(&admin(), &binding).await.body;
+    let expected: Vec<Value> = shipped.as_array().unwrap().iter().chain([&root]).cloned().collect();
+    assert_eq!(bound["subjects"], json!(expected), "what was taken away is back, what was added is still there");
+    assert_eq!(bound["metadata"]["labels"]["team"], "platform");
+    let expected: Vec<Value> = rules.iter().chain([&extra]).cloned().collect();
+    assert_eq!(again.get(&admin(), &role).await.body["rules"], json!(expected));
 }

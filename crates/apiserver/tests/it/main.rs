@@ -2,20 +2,24 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod access;
+mod audit;
 mod dependents;
 mod deployments;
 mod discovery;
 mod exposing;
+mod federation;
+mod image_pitfalls;
 mod images;
 mod imports;
 mod limits;
 mod lists;
 mod oauth;
-mod openapi;
+mod ownership;
 mod pods;
 mod projects;
 mod quotas;
 mod reviews;
+mod turns;
 mod verbs;
 mod watching;
 mod world;

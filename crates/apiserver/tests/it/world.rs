@@ -64,12 +64,21 @@ pub(crate) fn user(name: &str) -> Arc<Subject> {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// One that is configured otherwise.
+    pub(crate) async fn with(configure: impl FnOnce(&mut Config)) -> Self {
         let clock = ManualClock::default().shared();
-        Self::over(Store::memory(Arc::clone(&clock)), clock).await
+        Self::configured(Store::memory(Arc::clone(&clock)), clock, configure).await
     }
 
     /// The same over a store that is there already.
     pub(crate) async fn over(store: Store, clock: SharedClock) -> Self {
+        Self::configured(store, clock, |_| {}).await
+    }
+
+    async fn configured(store: Store, clock: SharedClock, configure: impl FnOnce(&mut Config)) -> Self {
         let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
         let addresses = Addresses {
             registry: address(5000),
@@ -91,6 +100,7 @@ impl World {
         config.project_wait = Duration::from_millis(1);
         config.egress = Some(Egress::new(EgressConfig::new(Authorities::none())));
         config.pod_logs = Some(Arc::new(Chatty));
+        configure(&mut config);
         let server = ApiServer::new(store.clone(), auth.clone(), images, config, clock);
         server.bootstrap(addresses).await.unwrap();
         Self { server, store, auth }

@@ -38,8 +38,8 @@ pub(super) enum Body {
     Document(String),
     /// Options, which may be there.
     Options(String),
-    /// A patch of such a document.
-    Patch(String),
+    /// A patch.
+    Patch,
 }
 
 /// What comes back.
@@ -320,7 +320,7 @@ impl Resource<'_> {
             operations.push(Operation {
                 description: format!("Change some fields of a {called}."),
                 query,
-                body: Body::Patch(own.to_owned()),
+                body: Body::Patch,
                 answer: Answer::Document(own.to_owned()),
                 codes: &["200", "201"],
                 ..self.operation("patch", "patch", &format!("patch{{}}{part}"))

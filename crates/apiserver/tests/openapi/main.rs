@@ -1,5 +1,6 @@
 //! The OpenAPI documents are those of the kinds that are served: made anew here from discovery and from the
 //! definitions of `pierhead-api`, and compared with the committed ones, which is what the product sends.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod gnostic;
 mod operations;
@@ -7,6 +8,9 @@ mod pack;
 mod swagger;
 mod v2;
 mod v3;
+#[path = "../it/world.rs"]
+#[expect(dead_code, reason = "the other tests need more of it")]
+mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -151,7 +155,7 @@ async fn committed_documents_are_those_of_the_kinds() {
     let committed = pack::read();
     let names = |documents: &BTreeMap<String, Vec<u8>>| documents.keys().cloned().collect::<Vec<_>>();
     let advice = "Write the documents anew:\n  PIERHEAD_SCHEMA=write cargo test -p pierhead-api --features schema \
-                  --test schema\n  PIERHEAD_SCHEMA=write cargo test -p pierhead-apiserver --test it openapi";
+                  --test schema\n  PIERHEAD_SCHEMA=write cargo test -p pierhead-apiserver --test openapi";
     assert_eq!(names(&committed), names(&made), "{advice}");
     for (name, document) in &made {
         assert!(committed[name] == *document, "{name} is not what the kinds say. {advice}");

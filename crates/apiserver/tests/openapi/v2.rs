@@ -85,7 +85,7 @@ fn operation_of(place: &str, operation: &Operation) -> Value {
             parameters.insert(0, body(name, false));
             json!(["application/json", "application/yaml"])
         }
-        Body::Patch(_) => {
+        Body::Patch => {
             parameters.insert(0, body("io.k8s.apimachinery.pkg.apis.meta.v1.Patch", true));
             json!([
                 "application/json-patch+json",

@@ -158,7 +158,7 @@ fn operation_of(place: &str, operation: &Operation) -> Value {
         Body::Nothing => return out,
         Body::Document(name) => json!({"content": content(&reference(name), &documents), "required": true}),
         Body::Options(name) => json!({"content": content(&reference(name), &documents)}),
-        Body::Patch(_) => {
+        Body::Patch => {
             let patch = json!({"$ref": format!("{DEFINITIONS}io.k8s.apimachinery.pkg.apis.meta.v1.Patch")});
             let steps = json!({"type": "array", "items": patch});
             json!({"content": {
