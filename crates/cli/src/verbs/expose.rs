@@ -208,7 +208,14 @@ pub(crate) async fn route_to_service(
 ) -> anyhow::Result<Value> {
     let discovery = session.discovery().await?;
     let namespace = session.namespace()?;
-    let found = get::read(&session.client()?, discovery.known("", "services")?, &namespace, service).await?;
+    let found = get::read(&session.client()?, discovery.known("", "services")?, &namespace, service).await;
+    let found = match found {
+        // A route may wait for its service, if the port is known.
+        Err(error) if error.is_not_found() && port.is_some() => {
+            json!({"spec": {"ports": [{"protocol": "TCP"}]}})
+        }
+        found => found?,
+    };
     let ports = object::list(&found, "spec.ports");
     let is_tcp = |port: &&Value| matches!(object::text(port, "protocol"), "" | "TCP");
     let Some(first) = ports.iter().find(is_tcp) else {
