@@ -7,5 +7,6 @@ mod federation;
 mod laws;
 mod oauth;
 mod policy;
+mod providers;
 mod rotation;
 mod tokens;
