@@ -4,11 +4,13 @@
 //! restored, and what depends on addresses follows them. Objects people changed are left alone otherwise. Roles and
 //! OAuth clients are `auth`'s own.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use pierhead_api::core::Namespace;
 use pierhead_api::{Object as _, to_value};
+use pierhead_auth::Era;
 use pierhead_auth::bootstrap::{AUTOUPDATE, objects as shipped_roles};
 use pierhead_store::objects::{OBJECTS, ObjectKey};
 use pierhead_store::{StoreError, WriteTx};
@@ -62,6 +64,12 @@ impl From<ApiError> for BootstrapError {
 pub(crate) async fn write(parts: &Parts, addresses: Addresses) -> Result<(), BootstrapError> {
     let now = parts.clock.now();
     let roles = shipped_roles(parts.config.era);
+    let other_era = match parts.config.era {
+        Era::V3_2 => Era::V4,
+        Era::V4 => Era::V3_2,
+    };
+    let others: HashMap<ObjectKey, Value> =
+        shipped_roles(other_era).into_iter().map(|object| (key_of(&object), object)).collect();
     let services = services(&addresses);
     references::fill(&parts.store).await?;
     parts.catalog.endings().finish(&parts.store, now).await;
@@ -72,10 +80,10 @@ pub(crate) async fn write(parts: &Parts, addresses: Addresses) -> Result<(), Boo
                 namespace(tx, name, now)?;
             }
             for object in &roles {
-                restore(tx, object, Restore::IfAutoupdate, now)?;
+                restore(tx, object, Restore::IfAutoupdate, others.get(&key_of(object)), now)?;
             }
             for object in &services {
-                restore(tx, object, Restore::Addresses, now)?;
+                restore(tx, object, Restore::Addresses, None, now)?;
             }
             Ok(())
         })
@@ -104,7 +112,7 @@ fn namespace(tx: &mut WriteTx<'_>, name: &str, now: Timestamp) -> Result<(), Boo
 /// What happens to a built-in object that exists already.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Restore {
-    /// It becomes what we ship again, if its annotation says so.
+    /// It has what we ship again, if its annotation says so; what others added to it stays.
     IfAutoupdate,
     /// What depends on addresses becomes what it must be; labels and annotations stay.
     Addresses,
@@ -126,6 +134,7 @@ fn restore(
     tx: &mut WriteTx<'_>,
     shipped: &Value,
     how: Restore,
+    other_era: Option<&Value>,
     now: Timestamp,
 ) -> Result<(), BootstrapError> {
     let key = key_of(shipped);
@@ -141,15 +150,42 @@ fn restore(
     }
     let mut metadata = metadata::of(&existing).clone();
     if how == Restore::IfAutoupdate
-        && let Some(labels) = metadata::of(shipped).get("labels")
+        && let Some(Value::Object(labels)) = metadata::of(shipped).get("labels")
     {
-        metadata.insert("labels".to_owned(), labels.clone());
+        let kept = metadata.entry("labels").or_insert_with(|| json!({}));
+        for (name, value) in labels {
+            kept[name] = value.clone();
+        }
     }
     document["metadata"] = Value::Object(metadata);
+    if how == Restore::IfAutoupdate {
+        keep_additions(&mut document, &existing, other_era);
+    }
     if document != existing {
         put(tx, &key, document)?;
     }
     Ok(())
+}
+
+/// Keeps rules and subjects that were added to a role or binding of ours: what neither era ships. The rules of a role
+/// that is made of others are computed, and stay as they are.
+fn keep_additions(document: &mut Value, existing: &Value, other_era: Option<&Value>) {
+    if document.get("aggregationRule").is_some() && existing.get("aggregationRule").is_some() {
+        document["rules"] = existing["rules"].clone();
+        return;
+    }
+    let holds = |of: Option<&Value>, field: &str, item: &Value| {
+        of.and_then(|of| of[field].as_array()).is_some_and(|items| items.contains(item))
+    };
+    for field in ["rules", "subjects"] {
+        let Some(items) = existing[field].as_array() else { continue };
+        let added =
+            items.iter().filter(|item| !holds(Some(document), field, item) && !holds(other_era, field, item));
+        let added: Vec<Value> = added.cloned().collect();
+        if let Some(all) = document[field].as_array_mut() {
+            all.extend(added);
+        }
+    }
 }
 
 /// A service without a selector of pods behind it, and the endpoints that are the listener itself.

@@ -28,8 +28,10 @@ const SHARED_NAMESPACE: &str = "openshift";
 struct ClusterRole {
     name: &'static str,
     rules: Vec<PolicyRule>,
-    /// `aggregate-to-…`: labels of roles that add to this one.
+    /// `aggregate-to-…`: label of the roles that this one is made of.
     aggregates: Option<&'static str>,
+    /// `aggregate-to-…`: what this one is a part of.
+    labels: &'static [&'static str],
 }
 
 /// Whom a bootstrapped binding names.
@@ -67,8 +69,12 @@ fn cluster_role(role: &ClusterRole) -> Value {
         "metadata": {"name": role.name, "annotations": {AUTOUPDATE: "true"}},
         "rules": role.rules,
     });
-    if let Some(label) = role.aggregates {
-        let label = format!("rbac.authorization.k8s.io/{label}");
+    let label = |label: &str| format!("rbac.authorization.k8s.io/{label}");
+    for part_of in role.labels {
+        object["metadata"]["labels"][label(part_of)] = json!("true");
+    }
+    if let Some(part) = role.aggregates {
+        let label = label(part);
         object["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {label: "true"}}]});
     }
     object
@@ -129,6 +135,7 @@ fn cluster_bindings(era: Era) -> Vec<(&'static str, &'static str, Vec<To>)> {
         ("cluster-status-binding", "cluster-status", era_public()),
         ("system:webhooks", "system:webhook", era_public()),
         ("system:discovery-binding", "system:discovery", era_public()),
+        ("system:openshift:discovery", "system:openshift:discovery", era_public()),
         ("system:public-info-viewer", "system:public-info-viewer", everybody()),
         (
             "system:service-account-issuer-discovery",

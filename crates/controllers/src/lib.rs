@@ -5,6 +5,7 @@
 //! client's identity is the server's choice.
 
 mod access;
+mod cluster_role_aggregation;
 mod default_service_accounts;
 mod deployer;
 mod deployer_logs;
@@ -38,12 +39,13 @@ use pierhead_api::core::{
     Endpoints, Namespace, Node, Pod, ReplicationController, Secret as ApiSecret, Service, ServiceAccount,
 };
 use pierhead_api::image::ImageStream;
-use pierhead_api::rbac::RoleBinding;
+use pierhead_api::rbac::{ClusterRole, RoleBinding};
 use pierhead_api::route::Route;
 use pierhead_client::{Client, Reflected};
 use pierhead_runtime::{Secret, SharedClock, Tasks};
 use tokio::sync::watch;
 
+use crate::cluster_role_aggregation::ClusterRoleAggregation;
 use crate::default_service_accounts::DefaultServiceAccounts;
 use crate::deployer::Deployer;
 use crate::deployment_config::Deployments;
@@ -95,8 +97,8 @@ impl SigningKeys {
     pub fn steady() -> Self {
         let (changes, changed) = watch::channel(0);
         let is_lost = move |_: &str| {
-            // The channel lives as long as the keys do.
-            changes.is_closed()
+            // The channel lives as long as the keys do, and nobody writes to it.
+            *changes.borrow() != 0
         };
         Self { is_lost: Arc::new(is_lost), changed }
     }
@@ -186,6 +188,8 @@ pub fn start(client: Client, config: Config, tasks: &Tasks) {
         tasks,
     );
     runner::start(ProjectRoles { client: client.clone(), namespaces: namespaces.clone(), bindings }, tasks);
+    let roles = client.reflect::<ClusterRole>(None, tasks);
+    runner::start(ClusterRoleAggregation { client: client.clone(), roles }, tasks);
     runner::start(NamespaceTermination { client, namespaces, clock: config.clock }, tasks);
 }
 

@@ -9,7 +9,7 @@ use pierhead_api::authn::{
 };
 use pierhead_api::meta::Status;
 use pierhead_api::to_value;
-use pierhead_auth::{Credentials, Subject, Unauthenticated};
+use pierhead_auth::{Subject, Unauthenticated};
 use serde_json::Value;
 
 use super::access_reviews::read;

@@ -15,18 +15,30 @@ use super::system_roles::{
 };
 use crate::Era;
 
+const TO_ADMIN: &str = "aggregate-to-admin";
+const TO_EDIT: &str = "aggregate-to-edit";
+const TO_VIEW: &str = "aggregate-to-view";
+const TO_CLUSTER_READER: &str = "aggregate-to-cluster-reader";
+
 pub(super) fn cluster_roles(era: Era) -> Vec<ClusterRole> {
-    let plain = |name, rules| ClusterRole { name, rules, aggregates: None };
-    let aggregated = |name, rules, label| ClusterRole { name, rules, aggregates: Some(label) };
+    let labelled = |name, rules, labels| ClusterRole { name, rules, aggregates: None, labels };
+    let plain = |name, rules| labelled(name, rules, &[]);
+    let aggregated = |name, rules, label, labels| ClusterRole { name, rules, aggregates: Some(label), labels };
+    // What is a part of what in era 4; before, these stood alone.
+    let part = |labels: &'static [&'static str]| if era == Era::V4 { labels } else { &[] };
     vec![
         plain("cluster-admin", crate::everything()),
-        aggregated("admin", admin(era), "aggregate-to-admin"),
-        aggregated("edit", edit(era), "aggregate-to-edit"),
-        aggregated("view", view(era), "aggregate-to-view"),
-        aggregated("cluster-reader", cluster_reader(era), "aggregate-to-cluster-reader"),
-        plain("registry-admin", registry_admin(era)),
-        plain("registry-editor", registry_editor(era)),
-        plain("registry-viewer", registry_viewer()),
+        labelled("system:openshift:aggregate-to-admin", admin(era), &[TO_ADMIN]),
+        labelled("system:openshift:aggregate-to-edit", edit(era), &[TO_EDIT]),
+        labelled("system:openshift:aggregate-to-view", view(era), &[TO_VIEW]),
+        labelled("system:openshift:aggregate-to-cluster-reader", cluster_reader(era), &[TO_CLUSTER_READER]),
+        aggregated("admin", admin(era), TO_ADMIN, &[]),
+        aggregated("edit", edit(era), TO_EDIT, &[TO_ADMIN]),
+        aggregated("view", view(era), TO_VIEW, &[TO_EDIT, TO_CLUSTER_READER]),
+        aggregated("cluster-reader", cluster_reader(era), TO_CLUSTER_READER, &[]),
+        labelled("registry-admin", registry_admin(era), part(&[TO_ADMIN])),
+        labelled("registry-editor", registry_editor(era), part(&[TO_EDIT])),
+        labelled("registry-viewer", registry_viewer(), part(&[TO_VIEW])),
         plain("basic-user", basic_user()),
         plain("self-access-reviewer", self_access_reviewer()),
         plain("self-provisioner", vec![can(&["create"], PROJECT, &["projectrequests"])]),
@@ -34,7 +46,7 @@ pub(super) fn cluster_roles(era: Era) -> Vec<ClusterRole> {
         plain("sudoer", sudoer(era)),
         plain("system:image-puller", image_puller()),
         plain("system:image-pusher", image_pusher()),
-        plain("system:image-builder", image_builder(era)),
+        labelled("system:image-builder", image_builder(era), part(&[TO_ADMIN, TO_EDIT])),
         plain("system:image-pruner", image_pruner(era)),
         plain("system:image-signer", image_signer()),
         plain("system:image-auditor", image_auditor()),
@@ -45,6 +57,7 @@ pub(super) fn cluster_roles(era: Era) -> Vec<ClusterRole> {
         plain("system:oauth-token-deleter", oauth_token_deleter()),
         plain("system:webhook", webhook()),
         plain("system:discovery", vec![visit(DISCOVERY_PATHS)]),
+        plain("system:openshift:discovery", vec![visit(DISCOVERY_PATHS)]),
         plain("system:public-info-viewer", vec![visit(PUBLIC_PATHS)]),
         plain("system:service-account-issuer-discovery", vec![visit(ISSUER_PATHS)]),
         plain("system:build-strategy-docker", build_strategy("builds/docker")),

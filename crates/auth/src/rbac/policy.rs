@@ -145,7 +145,7 @@ impl Policy {
         }
     }
 
-    /// The role's own rules and, through its selectors, those of others, each role once.
+    /// The role's own rules; or, of one that is made of others, theirs, each role once.
     fn aggregate(&self, name: &str) -> Arc<[PolicyRule]> {
         let Some(role) = self.cluster_roles.get(name) else { return Arc::new([]) };
         if role.aggregates.is_empty() {
@@ -155,7 +155,9 @@ impl Policy {
         let mut seen = BTreeSet::from([name]);
         let mut open = vec![role];
         while let Some(role) = open.pop() {
-            for rule in role.rules.iter() {
+            // What a role that is made of others says itself was computed of them some time ago.
+            let own = if role.aggregates.is_empty() { &role.rules[..] } else { &[] };
+            for rule in own {
                 if !rules.contains(rule) {
                     rules.push(rule.clone());
                 }

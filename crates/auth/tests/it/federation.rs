@@ -7,7 +7,9 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::SignedDuration;
 use pierhead_auth::Era;
 use pierhead_auth::federation::{AccountName, Presentation};
+use pierhead_auth::jose::{KeySet, SignedToken};
 use pierhead_runtime::Clock as _;
+use proptest::prelude::{any, prop_assert, proptest};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, SIGNER};
@@ -232,5 +234,22 @@ fn accounts_are_named_in_two_ways() {
         "Shop/x",
     ] {
         check(text, None);
+    }
+}
+
+proptest! {
+    /// Nothing that anybody can send as a token or a key set does more than be refused.
+    #[test]
+    fn no_text_crashes_the_readers_of_outside_tokens(
+        text in ".{0,200}", parts in proptest::collection::vec(any::<Vec<u8>>(), 3), keys in any::<Vec<u8>>()
+    ) {
+        let set = Outside::new().jwks().to_string();
+        let set = KeySet::parse(set.as_bytes()).unwrap();
+        let encoded: Vec<String> = parts.iter().map(|part| BASE64_URL_SAFE_NO_PAD.encode(part)).collect();
+        for token in [text, encoded.join(".")] {
+            let passes = SignedToken::parse(&token).is_ok_and(|token| token.verify(&set).is_ok());
+            prop_assert!(!passes, "{}", token);
+        }
+        prop_assert!(KeySet::parse(&keys).is_err());
     }
 }
