@@ -123,6 +123,8 @@ pub struct TlsInfo {
     pub sni: Option<String>,
     /// The client's own certificate, verified against the authority that the server configuration names.
     pub client_certificate: Option<CertificateDer<'static>>,
+    /// What came with it, to lead to that authority.
+    pub client_intermediates: Vec<CertificateDer<'static>>,
     /// Whether the client chose HTTP/2 in the handshake.
     pub http2: bool,
 }
@@ -249,6 +251,11 @@ impl TlsInfo {
         Self {
             sni: session.server_name().map(str::to_ascii_lowercase),
             client_certificate: session.peer_certificates().and_then(<[_]>::first).cloned(),
+            client_intermediates: session
+                .peer_certificates()
+                .and_then(|chain| chain.get(1..))
+                .unwrap_or_default()
+                .to_vec(),
             http2: session.alpn_protocol() == Some(b"h2"),
         }
     }

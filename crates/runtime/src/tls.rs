@@ -8,6 +8,7 @@ mod authority;
 mod resolver;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
@@ -15,7 +16,7 @@ use rustls::server::{ResolvesServerCert, VerifierBuilderError, WebPkiClientVerif
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject as _};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 pub use authority::{Authority, Leaf, PemPair, Purpose};
 pub use resolver::CertResolver;
@@ -147,6 +148,32 @@ pub fn server_config(
 fn client_verifier(roots: &Arc<RootCertStore>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider());
     Ok(builder.allow_unauthenticated().build()?)
+}
+
+/// One of several authorities of client certificates, to find out which of them issued one.
+#[derive(Clone, Debug)]
+pub struct ClientAuthority(Arc<dyn ClientCertVerifier>);
+
+impl ClientAuthority {
+    /// The authorities in `roots`, taken together.
+    ///
+    /// # Errors
+    /// Authorities that are not usable.
+    pub fn new(roots: Arc<RootCertStore>) -> Result<Self, TlsError> {
+        Ok(Self(client_verifier(&roots)?))
+    }
+
+    /// Whether it issued this certificate, with the help of those that came with it, and it is valid at `now`.
+    pub fn issued(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: jiff::Timestamp,
+    ) -> bool {
+        let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        self.0.verify_client_cert(certificate, intermediates, now).is_ok()
+    }
 }
 
 /// A client configuration that trusts `roots` and nothing else, and shows no certificate of its own.

@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 
 mod audit;
 mod encryption;
+mod identity;
 mod node;
 mod outside;
 
 pub(crate) use audit::AuditSection;
 pub(crate) use encryption::EncryptionSection;
+pub(crate) use identity::{KindSettings, OAuthSection, ProviderSection, ProviderSettings, TokenLives};
 pub(crate) use node::{NodeSection, NodeSettings};
 pub(crate) use outside::{EgressSection, ImportSection, Imports, Outside};
 
@@ -76,6 +78,12 @@ pub(crate) struct Settings {
     /// What seals secrets; in the file only.
     #[arg(skip)]
     pub(crate) encryption: Option<EncryptionSection>,
+    /// How long tokens live; in the file only.
+    #[arg(skip)]
+    pub(crate) oauth: Option<OAuthSection>,
+    /// Who knows the users, besides those that flags name; in the file only.
+    #[arg(skip)]
+    pub(crate) identity_providers: Option<Vec<ProviderSection>>,
 }
 
 /// A wrong setting; says which key and why.
@@ -121,6 +129,9 @@ pub(crate) struct Config {
     pub(crate) audit: Option<AuditFile>,
     /// Files of keys that seal secrets, the one in use first; none for the server's own.
     pub(crate) seal_keys: Vec<PathBuf>,
+    pub(crate) token_lives: TokenLives,
+    /// In the order in which they are asked, after those of `htpasswd` and `allow_any_password`.
+    pub(crate) identity_providers: Vec<ProviderSettings>,
 }
 
 /// Which OpenShift's rules hold where its versions differ (`design.md` 3.11).
@@ -161,6 +172,8 @@ impl Settings {
             node: None,
             audit: None,
             encryption: None,
+            oauth: None,
+            identity_providers: None,
         })
     }
 
@@ -184,6 +197,8 @@ impl Settings {
             node: self.node.or(other.node),
             audit: self.audit.or(other.audit),
             encryption: self.encryption.or(other.encryption),
+            oauth: self.oauth.or(other.oauth),
+            identity_providers: self.identity_providers.or(other.identity_providers),
         }
     }
 
@@ -207,6 +222,8 @@ impl Settings {
         Ok(Config {
             audit: self.audit.unwrap_or_default().checked(&data)?,
             seal_keys: self.encryption.unwrap_or_default().checked()?,
+            token_lives: self.oauth.unwrap_or_default().checked()?,
+            identity_providers: identity::checked(self.identity_providers.unwrap_or_default())?,
             imports: self.import.unwrap_or_default().checked(compat)?,
             outside: self.egress.unwrap_or_default().checked()?,
             node: self.node.unwrap_or_default().checked()?,

@@ -3,6 +3,7 @@
 mod config;
 mod data;
 mod demo;
+mod front_proxies;
 mod health;
 mod issuers;
 mod maintenance;
@@ -15,6 +16,7 @@ mod seal_keys;
 mod serve;
 mod signing_keys;
 mod start;
+mod web;
 
 use anyhow::Result;
 use clap::{Args as _, Command, FromArgMatches as _};

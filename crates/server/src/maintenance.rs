@@ -13,8 +13,24 @@ const FIRST: Duration = Duration::from_secs(300);
 /// How often from then on.
 const EVERY: Duration = Duration::from_secs(3600);
 
+/// How often it is written down which tokens are in use.
+const KEEP: Duration = Duration::from_secs(20);
+
 /// Works in the background until `tasks` stops.
 pub(crate) fn start(images: &Images, auth: &Auth, tasks: &Tasks) {
+    let used = auth.clone();
+    tasks.spawn("used tokens", |stop| async move {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(KEEP) => {}
+            }
+            if let Err(error) = used.keep_used_tokens().await {
+                warn!(%error, "Writing down which tokens are in use failed; it is tried again");
+            }
+        }
+    });
     let (images, auth) = (images.clone(), auth.clone());
     tasks.spawn("maintenance", |stop| async move {
         let mut wait = FIRST;

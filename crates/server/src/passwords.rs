@@ -1,10 +1,11 @@
-//! The htpasswd file, read at start and again whenever it changes.
+//! The identity providers that the configuration names. Their htpasswd files are read again whenever they change.
 
-use crate::config::Config;
+use crate::config::{Config, KindSettings, ProviderSettings};
 use anyhow::{Context, Result};
 use pierhead_auth::password::{Htpasswd, IdentityProvider, ProviderKind};
 use pierhead_runtime::{CancellationToken, Tasks};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
 
@@ -15,20 +16,40 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) fn providers(config: &Config, tasks: &Tasks) -> Result<Vec<IdentityProvider>> {
     let mut providers = Vec::new();
     if let Some(path) = &config.htpasswd {
-        let content = read(path)?;
-        let htpasswd = Htpasswd::parse(&content);
-        if htpasswd.is_empty() {
-            warn!(file = %path.display(), "{} names no user: nobody can log in with a password", path.display());
-        }
-        let (file, followed) = (path.clone(), htpasswd.clone());
-        tasks.spawn("htpasswd", |stop| follow(file, followed, content, stop));
-        providers.push(IdentityProvider::new("htpasswd", ProviderKind::Htpasswd(htpasswd)));
+        providers.push(IdentityProvider::new("htpasswd", ProviderKind::Htpasswd(users(path, tasks)?)));
     }
     if config.allow_any_password {
         warn!("any user may log in with any password (--allow-any-password)");
         providers.push(IdentityProvider::new("anypassword", ProviderKind::AllowAny));
     }
+    for ProviderSettings { name, challenge, login, mapping, kind } in &config.identity_providers {
+        let kind = match kind {
+            KindSettings::AllowAll => {
+                warn!("any user may log in with any password (identity provider {name})");
+                ProviderKind::AllowAny
+            }
+            KindSettings::DenyAll => ProviderKind::DenyAll,
+            KindSettings::Htpasswd(path) => ProviderKind::Htpasswd(users(path, tasks)?),
+            KindSettings::BasicAuth(remote) => ProviderKind::BasicAuth(Arc::clone(remote)),
+            KindSettings::OpenId(openid) => ProviderKind::OpenId(Arc::clone(openid)),
+            KindSettings::RequestHeader(header, _) => ProviderKind::RequestHeader(Arc::clone(header)),
+        };
+        let (name, challenge, login, mapping) = (name.clone(), *challenge, *login, *mapping);
+        providers.push(IdentityProvider { name, challenge, login, mapping, kind });
+    }
     Ok(providers)
+}
+
+/// The users of a file, which is followed until `tasks` stops.
+fn users(path: &Path, tasks: &Tasks) -> Result<Htpasswd> {
+    let content = read(path)?;
+    let htpasswd = Htpasswd::parse(&content);
+    if htpasswd.is_empty() {
+        warn!(file = %path.display(), "{} names no user: nobody can log in with a password", path.display());
+    }
+    let (file, followed) = (path.to_path_buf(), htpasswd.clone());
+    tasks.spawn("htpasswd", |stop| follow(file, followed, content, stop));
+    Ok(htpasswd)
 }
 
 /// A file that cannot be read, perhaps because it is being replaced, leaves what was read before. Programs also write it

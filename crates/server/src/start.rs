@@ -7,7 +7,7 @@ use crate::pki::{self, Pki};
 use crate::pod_output::PodOutput;
 use crate::public_registry::{PublicRegistry, RouterPorts};
 use crate::pull_credentials::pull_credentials;
-use crate::{issuers, maintenance, passwords, seal_keys, signing_keys};
+use crate::{front_proxies, issuers, maintenance, passwords, seal_keys, signing_keys, web};
 use anyhow::{Context, Result};
 use http::Request;
 use pierhead_apiserver::ApiServer;
@@ -23,7 +23,7 @@ use pierhead_router::{ProxyConfig, Router, RouterName};
 use pierhead_runtime::audit::AuditLog;
 use pierhead_runtime::listen::{self, Limits};
 use pierhead_runtime::telemetry::Metrics;
-use pierhead_runtime::tls::{self, Alpn, CertResolver, ClientCertificates};
+use pierhead_runtime::tls::{self, Alpn, CertResolver};
 use pierhead_runtime::{CancellationToken, SharedClock, SystemClock, Tasks};
 use pierhead_store::Store;
 use std::collections::BTreeSet;
@@ -192,6 +192,8 @@ fn open(
     let public_registry = PublicRegistry::new(inside.registry);
     let egress = egress(config, &public_registry)?;
     auth.fetch = Some(issuers::documents(&egress));
+    auth.web = Some(web::web(&egress));
+    (auth.access_token_life, auth.access_token_idle) = (config.token_lives.life, config.token_lives.idle);
     let auth = Auth::open(store.clone(), auth, Arc::clone(&clock))?;
     let blobs =
         Blobs::filesystem(&config.data.join("blobs"), Arc::clone(&clock)).context("opening the blobs")?;
@@ -365,10 +367,11 @@ fn serve_api(
     tasks: &Tasks,
 ) -> Result<()> {
     let certificate = pki.listener(api_names(listener.local_addr(), config), clock.as_ref())?;
-    let authorities = ClientCertificates::Verified(Arc::new(tls::roots(pki.authority().as_bytes())?));
+    let (authorities, proxies) = front_proxies::open(pki.authority(), &config.identity_providers, clock)?;
     let resolver = Arc::new(CertResolver::new(Some(certificate)));
     let tls = tls::server_config(resolver, &authorities, Alpn::Http2AndHttp1)?;
-    let handler = move |request| {
+    let handler = move |mut request| {
+        proxies.look_at(&mut request);
         let server = server.clone();
         async move { server.handle(request).await }
     };

@@ -77,7 +77,8 @@ pub(crate) struct Outside {
 impl ImportSection {
     pub(super) fn checked(self, compat: Compat) -> Result<Imports, ConfigError> {
         let Self { enabled, scheduled, scheduled_interval, tags_per_repository, allowed_registries } = self;
-        let interval = scheduled_interval.map_or(Ok(USUAL_INTERVAL), |text| interval(&text))?;
+        let interval = scheduled_interval
+            .map_or(Ok(USUAL_INTERVAL), |text| interval("import.scheduled-interval", &text))?;
         let tags_per_repository = match tags_per_repository {
             // As its versions had it; five was what people wondered about most.
             None if compat == Compat::V3_2 => Some(5),
@@ -163,7 +164,7 @@ fn networks(key: &'static str, texts: &[String]) -> Result<Vec<Network>, ConfigE
 }
 
 /// A number of seconds, minutes or hours: `90s`, `15m`, `2h`.
-fn interval(text: &str) -> Result<Duration, ConfigError> {
+pub(super) fn interval(key: &'static str, text: &str) -> Result<Duration, ConfigError> {
     let units = [("h", 3600), ("m", 60), ("s", 1)];
     let parsed = units.iter().find_map(|(unit, seconds)| {
         let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
@@ -173,7 +174,7 @@ fn interval(text: &str) -> Result<Duration, ConfigError> {
         Some(interval) if interval >= SHORTEST_INTERVAL => Ok(interval),
         _ => {
             let why = format!("`{text}` is no time of a second or more, such as `90s`, `15m` or `2h`");
-            Err(ConfigError::Value { key: "import.scheduled-interval", why })
+            Err(ConfigError::Value { key, why })
         }
     }
 }

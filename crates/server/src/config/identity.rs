@@ -1,0 +1,334 @@
+//! The sections `[oauth]` and `[[identity-providers]]` of the configuration file: how long tokens live, and who knows the
+//! users. Only the file has them. Inside a provider the words are those of OpenShift's OAuth configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pierhead_auth::openid::{ClaimNames, OpenId};
+use pierhead_auth::password::MappingMethod;
+use pierhead_auth::remote_password::BasicAuth;
+use pierhead_auth::request_header::RequestHeader;
+use pierhead_runtime::{Secret, tls};
+use serde::Deserialize;
+
+use super::ConfigError;
+use super::outside::interval;
+
+/// Shortest time after which an idle token may end.
+const SHORTEST_IDLE: Duration = Duration::from_secs(300);
+const KEY: &str = "identity-providers";
+/// The names of the providers that flags make.
+const OWN: [&str; 2] = ["htpasswd", "anypassword"];
+
+/// `[oauth]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct OAuthSection {
+    access_token_max_age: Option<String>,
+    access_token_inactivity_timeout: Option<String>,
+}
+
+/// How long tokens live, checked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TokenLives {
+    /// From its beginning.
+    pub(crate) life: Duration,
+    /// Without use; zero for ever.
+    pub(crate) idle: Duration,
+}
+
+impl OAuthSection {
+    pub(super) fn checked(self) -> Result<TokenLives, ConfigError> {
+        let life = self.access_token_max_age.as_deref();
+        let life = life.map(|text| interval("oauth.access-token-max-age", text)).transpose()?;
+        let idle = self.access_token_inactivity_timeout.as_deref().filter(|text| *text != "0s");
+        let key = "oauth.access-token-inactivity-timeout";
+        let idle = idle.map(|text| interval(key, text)).transpose()?.unwrap_or_default();
+        if !idle.is_zero() && idle < SHORTEST_IDLE {
+            return Err(ConfigError::Value { key, why: "it is 5m at least, or 0s for never".to_owned() });
+        }
+        Ok(TokenLives { life: life.unwrap_or(Duration::from_secs(86_400)), idle })
+    }
+}
+
+/// One of `[[identity-providers]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(crate) struct ProviderSection {
+    name: String,
+    challenge: Option<bool>,
+    login: Option<bool>,
+    #[serde(default)]
+    mapping_method: MappingWord,
+    #[serde(rename = "type")]
+    kind: KindWord,
+    htpasswd: Option<HtpasswdSection>,
+    #[serde(rename = "openID")]
+    open_id: Option<OpenIdSection>,
+    request_header: Option<RequestHeaderSection>,
+    basic_auth: Option<BasicAuthSection>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum MappingWord {
+    #[default]
+    Claim,
+    Lookup,
+    Generate,
+    Add,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum KindWord {
+    #[serde(rename = "HTPasswd", alias = "HTPasswdPasswordIdentityProvider")]
+    Htpasswd,
+    #[serde(rename = "OpenID", alias = "OpenIDIdentityProvider")]
+    OpenId,
+    #[serde(alias = "RequestHeaderIdentityProvider")]
+    RequestHeader,
+    #[serde(alias = "BasicAuthPasswordIdentityProvider")]
+    BasicAuth,
+    #[serde(alias = "AllowAllPasswordIdentityProvider")]
+    AllowAll,
+    #[serde(alias = "DenyAllPasswordIdentityProvider")]
+    DenyAll,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HtpasswdSection {
+    file: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct OpenIdSection {
+    issuer: String,
+    #[serde(rename = "clientID")]
+    client_id: String,
+    #[serde(default, deserialize_with = "secret")]
+    client_secret: Option<Secret<String>>,
+    client_secret_file: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    #[serde(default)]
+    extra_scopes: Vec<String>,
+    #[serde(default)]
+    extra_authorize_parameters: BTreeMap<String, String>,
+    #[serde(default)]
+    claims: ClaimsSection,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+struct ClaimsSection {
+    id: Option<Vec<String>>,
+    preferred_username: Option<Vec<String>>,
+    name: Option<Vec<String>>,
+    email: Option<Vec<String>>,
+    groups: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct RequestHeaderSection {
+    #[serde(rename = "loginURL")]
+    login_url: Option<String>,
+    #[serde(rename = "challengeURL")]
+    challenge_url: Option<String>,
+    ca: PathBuf,
+    #[serde(default)]
+    client_common_names: Vec<String>,
+    headers: Vec<String>,
+    #[serde(default)]
+    preferred_username_headers: Vec<String>,
+    #[serde(default)]
+    name_headers: Vec<String>,
+    #[serde(default)]
+    email_headers: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BasicAuthSection {
+    url: String,
+    ca: Option<PathBuf>,
+}
+
+/// An identity provider, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct ProviderSettings {
+    pub(crate) name: String,
+    pub(crate) challenge: bool,
+    pub(crate) login: bool,
+    pub(crate) mapping: MappingMethod,
+    pub(crate) kind: KindSettings,
+}
+
+/// What kind it is.
+#[derive(Clone, Debug)]
+pub(crate) enum KindSettings {
+    AllowAll,
+    DenyAll,
+    Htpasswd(PathBuf),
+    BasicAuth(Arc<BasicAuth>),
+    OpenId(Arc<OpenId>),
+    /// The authority, PEM, of its proxies comes with it.
+    RequestHeader(Arc<RequestHeader>, Arc<str>),
+}
+
+/// Checks all providers, and reads the files that are read once.
+pub(super) fn checked(sections: Vec<ProviderSection>) -> Result<Vec<ProviderSettings>, ConfigError> {
+    let mut names: BTreeSet<String> = OWN.map(str::to_owned).into();
+    let mut providers = Vec::new();
+    for section in sections {
+        let odd = |c: char| matches!(c, ':' | '/' | '%') || c.is_control();
+        if section.name.is_empty()
+            || section.name.contains(odd)
+            || matches!(section.name.as_str(), "." | "..")
+        {
+            return Err(wrong(format!("`{}` is no name: it may hold no `:`, `/` and `%`", section.name)));
+        }
+        if !names.insert(section.name.clone()) {
+            return Err(wrong(format!("there is another one called `{}`", section.name)));
+        }
+        providers.push(section.checked()?);
+    }
+    Ok(providers)
+}
+
+fn wrong(why: String) -> ConfigError {
+    ConfigError::Value { key: KEY, why }
+}
+
+impl ProviderSection {
+    fn checked(self) -> Result<ProviderSettings, ConfigError> {
+        let Self {
+            name,
+            challenge,
+            login,
+            mapping_method,
+            kind,
+            htpasswd,
+            open_id,
+            request_header,
+            basic_auth,
+        } = self;
+        let lacks = |what: &str| wrong(format!("`{name}` has no section `{what}`, which its type asks for"));
+        // Which of the two ways a provider is for where nothing is said.
+        let (kind, usual) = match kind {
+            KindWord::AllowAll => (KindSettings::AllowAll, (true, true)),
+            KindWord::DenyAll => (KindSettings::DenyAll, (true, true)),
+            KindWord::Htpasswd => {
+                let HtpasswdSection { file } = htpasswd.ok_or_else(|| lacks("htpasswd"))?;
+                if !file.is_file() {
+                    return Err(wrong(format!("`{name}`: there is no file {}", file.display())));
+                }
+                (KindSettings::Htpasswd(file), (true, true))
+            }
+            KindWord::BasicAuth => {
+                let BasicAuthSection { url, ca } = basic_auth.ok_or_else(|| lacks("basicAuth"))?;
+                https(&name, &url)?;
+                let remote = BasicAuth { url, authority: authority(ca.as_deref())? };
+                (KindSettings::BasicAuth(Arc::new(remote)), (true, true))
+            }
+            KindWord::OpenId => {
+                let section = open_id.ok_or_else(|| lacks("openID"))?;
+                (KindSettings::OpenId(Arc::new(section.checked(&name)?)), (false, true))
+            }
+            KindWord::RequestHeader => {
+                let section = request_header.ok_or_else(|| lacks("requestHeader"))?;
+                let (header, authority) = section.checked(&name)?;
+                let usual = (header.challenge_url.is_some(), header.login_url.is_some());
+                (KindSettings::RequestHeader(Arc::new(header), authority), usual)
+            }
+        };
+        let mapping = match mapping_method {
+            MappingWord::Claim => MappingMethod::Claim,
+            MappingWord::Lookup => MappingMethod::Lookup,
+            MappingWord::Generate => MappingMethod::Generate,
+            MappingWord::Add => MappingMethod::Add,
+        };
+        let (challenge, login) = (challenge.unwrap_or(usual.0), login.unwrap_or(usual.1));
+        Ok(ProviderSettings { name, challenge, login, mapping, kind })
+    }
+}
+
+impl OpenIdSection {
+    fn checked(self, name: &str) -> Result<OpenId, ConfigError> {
+        https(name, &self.issuer)?;
+        let secret = match (self.client_secret, self.client_secret_file) {
+            (Some(secret), None) => secret,
+            (None, Some(path)) => Secret::new(read(&path)?.trim_end_matches(['\r', '\n']).to_owned()),
+            _ => return Err(wrong(format!("`{name}`: write one of clientSecret and clientSecretFile"))),
+        };
+        let ClaimsSection { id, preferred_username, name, email, groups } = self.claims;
+        let usual = ClaimNames::default();
+        let mut openid = OpenId::new(self.issuer, self.client_id, secret);
+        openid.authority = authority(self.ca.as_deref())?;
+        openid.extra_scopes = self.extra_scopes;
+        openid.extra_authorize_parameters = self.extra_authorize_parameters.into_iter().collect();
+        openid.claims = ClaimNames {
+            id: id.unwrap_or(usual.id),
+            preferred_username: preferred_username.unwrap_or(usual.preferred_username),
+            name: name.unwrap_or(usual.name),
+            email: email.unwrap_or(usual.email),
+            groups: groups.unwrap_or(usual.groups),
+        };
+        Ok(openid)
+    }
+}
+
+impl RequestHeaderSection {
+    fn checked(self, name: &str) -> Result<(RequestHeader, Arc<str>), ConfigError> {
+        if self.headers.is_empty() {
+            return Err(wrong(format!("`{name}`: headers names no header")));
+        }
+        for url in self.login_url.iter().chain(&self.challenge_url) {
+            if !url.starts_with('/') {
+                https(name, url)?;
+            }
+            if !url.contains("${url}") && !url.contains("${query}") {
+                return Err(wrong(format!("`{name}`: `{url}` holds neither ${{url}} nor ${{query}}")));
+            }
+        }
+        let header = RequestHeader {
+            headers: self.headers,
+            preferred_username_headers: self.preferred_username_headers,
+            name_headers: self.name_headers,
+            email_headers: self.email_headers,
+            common_names: self.client_common_names,
+            challenge_url: self.challenge_url,
+            login_url: self.login_url,
+        };
+        Ok((header, pem(&self.ca)?))
+    }
+}
+
+fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Secret<String>>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+}
+
+fn https(name: &str, url: &str) -> Result<(), ConfigError> {
+    if url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) {
+        return Ok(());
+    }
+    Err(wrong(format!("`{name}`: `{url}` is not an https URL")))
+}
+
+fn authority(path: Option<&Path>) -> Result<Option<Arc<str>>, ConfigError> {
+    path.map(pem).transpose()
+}
+
+/// The certificates of a file, which must hold some.
+fn pem(path: &Path) -> Result<Arc<str>, ConfigError> {
+    let text = read(path)?;
+    tls::roots(text.as_bytes()).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
+    Ok(text.into())
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })
+}
