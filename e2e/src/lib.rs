@@ -7,4 +7,5 @@ pub mod bench;
 pub mod crash;
 pub mod ledger;
 pub mod sample;
+pub mod watch;
 pub mod wire;

@@ -90,6 +90,11 @@ impl Door {
         Self { address, tls, idle: Mutex::new(None) }
     }
 
+    /// The same listener, with connections of its own.
+    pub(crate) fn fresh(&self) -> Self {
+        Self::new(self.address, self.tls.clone())
+    }
+
     async fn open(&self) -> Result<Box<dyn Stream>> {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;

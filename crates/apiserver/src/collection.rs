@@ -125,7 +125,12 @@ impl<'a> Collection<'a> {
             let name = metadata::text(&document, "name").to_owned();
             let key = Key::new(if self.kind.namespaced { namespace } else { "" }, name.as_str());
             match self.store_new(key, document, options).await? {
-                Outcome::Done(document) => return Ok(Written { document, warnings, created: true }),
+                Outcome::Done(document) => {
+                    if gc::concerns_others(&document) {
+                        self.see_to_others(options.dry_run).await;
+                    }
+                    return Ok(Written { document, warnings, created: true });
+                }
                 Outcome::Raced if prefix.is_empty() => {
                     return Err(Status::already_exists(self.kind.plural, self.kind.gvk.group, &name).into());
                 }
@@ -255,6 +260,7 @@ impl<'a> Collection<'a> {
             };
             let finished = metadata::is_terminating(&document)
                 && !gc::is_held(&document)
+                && !gc::waits(&document)
                 && metadata::grace_seconds(&document) == 0
                 && !self.holds(&mut document.clone());
             let outcome = if finished {
@@ -263,7 +269,12 @@ impl<'a> Collection<'a> {
                 self.storage.replace(&self.call.permit, key.clone(), seen, document, dry_run).await?
             };
             match outcome {
-                Outcome::Done(stored) => return Ok(written(stored)),
+                Outcome::Done(stored) => {
+                    if gc::concerns_others(&old) || gc::concerns_others(&stored) {
+                        self.see_to_others(dry_run).await;
+                    }
+                    return Ok(written(stored));
+                }
                 _ if pinned => return Err(self.modified(&key.name)),
                 _ => {}
             }
@@ -366,7 +377,8 @@ impl<'a> Collection<'a> {
                 dependents.note(&mut doomed);
             }
             let grace = self.kind.grace.map_or(0, |grace| grace(&old, options.grace_period_seconds));
-            let held = self.holds(&mut doomed) || gc::is_held(&doomed) || grace > 0;
+            let first = !self.kept_elsewhere() && gc::Dependents::of(&doomed) == gc::Dependents::First;
+            let held = self.holds(&mut doomed) || gc::is_held(&doomed) || grace > 0 || first;
             let dry_run = if options.dry_run.is_empty() { DryRun::No } else { DryRun::All };
             let seen = Seen {
                 uid: metadata::text(&old, "uid").to_owned(),
@@ -381,6 +393,9 @@ impl<'a> Collection<'a> {
                 let outcome =
                     self.storage.replace(&self.call.permit, key.clone(), seen, doomed, dry_run).await?;
                 if let Outcome::Done(document) = outcome {
+                    if gc::waits(&document) {
+                        self.see_to_others(dry_run).await;
+                    }
                     return Ok(Deleted { document, gone: false });
                 }
             } else if let Outcome::Done(document) = self.remove(key, &doomed, seen, dry_run).await? {
@@ -408,6 +423,14 @@ impl<'a> Collection<'a> {
             self.release(doomed.clone(), removal).await?;
         }
         Ok(outcome)
+    }
+
+    /// Sees to owners that wait for what was written, and to who waits to be deleted with them.
+    async fn see_to_others(&self, dry_run: DryRun) {
+        if dry_run == DryRun::No {
+            let server = &self.call.server;
+            server.catalog.endings().finish(&server.store, self.call.now).await;
+        }
     }
 
     /// Deletes or frees the dependents of an object that is kept elsewhere.

@@ -24,8 +24,12 @@ use crate::metadata;
 use crate::storage::objects::{erase, put};
 use crate::storage::references::owned_by;
 
+mod foreground;
+
 /// The finalizer of an object whose dependents are to stay when it goes.
 const ORPHAN: &str = "orphan";
+/// The finalizer of an object that goes after its dependents.
+const FOREGROUND: &str = "foregroundDeletion";
 const POLICIES: [&str; 3] = ["Background", "Foreground", "Orphan"];
 
 /// Dependents that one transaction looks at.
@@ -43,6 +47,9 @@ pub(crate) struct Unsettled {
     keep: bool,
     /// The last of the dependents that were looked at: resource, namespace and name.
     after: Option<(String, String, String)>,
+    /// Where the owner is, if it is still there and waits for its dependents: resource, namespace and name.
+    #[serde(default)]
+    waits: Option<(String, String, String)>,
 }
 
 impl JsonRecord for Unsettled {
@@ -61,6 +68,8 @@ pub(crate) enum Dependents {
     Delete,
     /// They stay, without an owner.
     Keep,
+    /// They go before it does.
+    First,
 }
 
 impl Dependents {
@@ -79,22 +88,39 @@ impl Dependents {
         if !errors.is_empty() {
             return Err(Status::invalid("DeleteOptions", "meta.k8s.io", "", &errors).into());
         }
-        let keep = policy.map(|policy| policy == "Orphan").or(options.orphan_dependents);
-        Ok(keep.map(|keep| if keep { Self::Keep } else { Self::Delete }))
+        let by_policy = policy.map(|policy| match policy {
+            "Orphan" => Self::Keep,
+            "Foreground" => Self::First,
+            _ => Self::Delete,
+        });
+        let by_flag = options.orphan_dependents.map(|keep| if keep { Self::Keep } else { Self::Delete });
+        Ok(by_policy.or(by_flag))
     }
 
     /// What the object says that is to be removed.
     pub(crate) fn of(object: &Value) -> Self {
-        if metadata::finalizers(object).iter().any(|name| name == ORPHAN) { Self::Keep } else { Self::Delete }
+        let finalizers = metadata::finalizers(object);
+        let has = |finalizer: &str| finalizers.iter().any(|name| name == finalizer);
+        if has(ORPHAN) {
+            Self::Keep
+        } else if has(FOREGROUND) {
+            Self::First
+        } else {
+            Self::Delete
+        }
     }
 
     /// Writes it down in the object, where it is found when the object goes, now or later.
     pub(crate) fn note(self, object: &mut Value) {
         let mut finalizers = metadata::finalizers(object);
-        match (self, Self::of(object)) {
-            (Self::Keep, Self::Delete) => finalizers.push(ORPHAN.to_owned()),
-            (Self::Delete, Self::Keep) => finalizers.retain(|name| name != ORPHAN),
-            _ => return,
+        if self == Self::of(object) {
+            return;
+        }
+        finalizers.retain(|name| name != ORPHAN && name != FOREGROUND);
+        match self {
+            Self::Keep => finalizers.push(ORPHAN.to_owned()),
+            Self::First => finalizers.push(FOREGROUND.to_owned()),
+            Self::Delete => {}
         }
         let metadata = metadata::of_mut(object);
         if finalizers.is_empty() {
@@ -107,7 +133,17 @@ impl Dependents {
 
 /// Whether somebody has to finish something before the object can go. What is said about dependents needs nobody.
 pub(crate) fn is_held(object: &Value) -> bool {
-    metadata::finalizers(object).iter().any(|name| name != ORPHAN)
+    metadata::finalizers(object).iter().any(|name| name != ORPHAN && name != FOREGROUND)
+}
+
+/// Whether an object that is to be deleted waits for its dependents.
+pub(crate) fn waits(object: &Value) -> bool {
+    metadata::is_terminating(object) && Dependents::of(object) == Dependents::First
+}
+
+/// Whether a write of the object may decide about others: it waits for them, or has owners.
+pub(crate) fn concerns_others(object: &Value) -> bool {
+    waits(object) || !owners(object).is_empty()
 }
 
 /// A removal as the rest of its transaction must know it.
@@ -121,7 +157,11 @@ pub(crate) struct Removal {
 
 /// How objects of each stored resource end, where that takes more than removing them.
 #[derive(Default)]
-pub(crate) struct Endings(HashMap<String, Ending>);
+pub(crate) struct Endings {
+    by_resource: HashMap<String, Ending>,
+    /// The resource of owners, by group and kind, and whether it has namespaces.
+    by_kind: HashMap<(&'static str, &'static str), (String, bool)>,
+}
 
 #[derive(Clone, Copy)]
 struct Ending {
@@ -132,13 +172,15 @@ struct Ending {
 impl Endings {
     /// How objects of `kinds` end.
     pub(crate) fn of<'a>(kinds: impl IntoIterator<Item = &'a crate::kind::Kind>) -> Self {
-        let stored = kinds.into_iter().filter_map(|kind| match &kind.backing {
-            Backing::Stored { storage: None, view: None, stored_as, .. } => {
-                Some((stored_as.clone(), Ending { grace: kind.grace, holds: kind.holds_deletion }))
-            }
-            _ => None,
-        });
-        Self(stored.collect())
+        let mut endings = Self::default();
+        for kind in kinds {
+            let Backing::Stored { storage: None, view: None, stored_as, .. } = &kind.backing else { continue };
+            let ending = Ending { grace: kind.grace, holds: kind.holds_deletion };
+            endings.by_resource.insert(stored_as.clone(), ending);
+            let (name, resource) = ((kind.gvk.group, kind.gvk.kind), (stored_as.clone(), kind.namespaced));
+            endings.by_kind.insert(name, resource);
+        }
+        endings
     }
 
     /// Deletes or frees dependents of `removed`, and theirs; writes down those that [`Endings::finish`] has to see to.
@@ -148,6 +190,7 @@ impl Endings {
         removed: &Value,
         Removal { dependents, now }: Removal,
     ) -> Result<(), ApiError> {
+        self.wake_owners(tx, removed)?;
         self.settle_some(tx, vec![unsettled(removed, dependents)], now)
     }
 
@@ -196,7 +239,11 @@ impl Endings {
             && let Some((uid, mut owner)) = pending.pop()
         {
             let keys = owned_by(tx, &uid, owner.after.as_ref(), left)?;
-            let dependents = if owner.keep { Dependents::Keep } else { Dependents::Delete };
+            let dependents = match &owner.waits {
+                Some(_) => Dependents::First,
+                None if owner.keep => Dependents::Keep,
+                None => Dependents::Delete,
+            };
             for key in &keys {
                 if !owner.namespace.is_empty() && key.namespace != owner.namespace {
                     continue;
@@ -209,6 +256,9 @@ impl Endings {
                 }
             }
             left -= keys.len();
+            if left > 0 {
+                pending.extend(self.end_waiting(tx, &uid, &owner)?);
+            }
             if left == 0
                 && let Some(ObjectKey { resource, namespace, name }) = keys.last().cloned()
             {
@@ -248,7 +298,10 @@ impl Endings {
             put(tx, key, document)?;
             return Ok(None);
         }
-        let ending = self.0.get(&key.resource).copied();
+        if dependents == Dependents::First && self.goes_after_its_own(tx, key, &mut document, now)? {
+            return Ok(None);
+        }
+        let ending = self.by_resource.get(&key.resource).copied();
         let holds = ending.and_then(|ending| ending.holds).is_some_and(|holds| holds(&mut document));
         let grace = ending.and_then(|ending| ending.grace).map_or(0, |grace| grace(&document, None));
         if holds || is_held(&document) || grace > 0 {
@@ -259,6 +312,7 @@ impl Endings {
             return Ok(None);
         }
         erase(tx, key)?;
+        self.wake_owners(tx, &document)?;
         Ok(Some(document))
     }
 }
@@ -267,7 +321,7 @@ impl Endings {
 fn unsettled(gone: &Value, dependents: Dependents) -> (String, Unsettled) {
     let namespace = metadata::text(gone, "namespace").to_owned();
     let keep = dependents == Dependents::Keep;
-    (metadata::text(gone, "uid").to_owned(), Unsettled { namespace, keep, after: None })
+    (metadata::text(gone, "uid").to_owned(), Unsettled { namespace, keep, after: None, waits: None })
 }
 
 fn owners(document: &Value) -> &[Value] {

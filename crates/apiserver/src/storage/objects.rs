@@ -182,6 +182,7 @@ impl Storage for ObjectStorage {
     ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
         let object_key = self.object_key(&key);
         let stored = self.to_stored(object);
+        let endings = Arc::clone(&self.endings);
         async move {
             let outcome = self
                 .store
@@ -194,7 +195,7 @@ impl Storage for ObjectStorage {
                     if tx.has(&OBJECTS, &object_key)? {
                         return Ok(Outcome::Raced);
                     }
-                    keep(tx, &object_key, None, stored.clone(), dry_run)
+                    keep(tx, &endings, (&object_key, None), stored.clone(), dry_run)
                 })
                 .await?;
             Ok(self.outcome(outcome))
@@ -212,12 +213,16 @@ impl Storage for ObjectStorage {
     ) -> BoxFuture<'a, Result<Outcome, ApiError>> {
         let object_key = self.object_key(&key);
         let stored = self.to_stored(object);
+        let endings = Arc::clone(&self.endings);
         async move {
             let outcome = self
                 .store
                 .write(move |tx| -> Result<Outcome, ApiError> {
                     match as_seen(tx, &object_key, &seen)? {
-                        Some(current) => keep(tx, &object_key, Some(&current.0), stored.clone(), dry_run),
+                        Some(current) => {
+                            let place = (&object_key, Some(&current.0));
+                            keep(tx, &endings, place, stored.clone(), dry_run)
+                        }
                         None => Ok(Outcome::Raced),
                     }
                 })
@@ -299,8 +304,8 @@ fn as_seen(tx: &WriteTx<'_>, key: &ObjectKey, seen: &Seen) -> Result<Option<Obje
 /// large, but one that is may be made smaller, and its address must not be another service's.
 fn keep(
     tx: &mut WriteTx<'_>,
-    key: &ObjectKey,
-    before: Option<&Bytes>,
+    endings: &Endings,
+    (key, before): (&ObjectKey, Option<&Bytes>),
     mut object: Value,
     dry_run: DryRun,
 ) -> Result<Outcome, ApiError> {
@@ -327,9 +332,13 @@ fn keep(
     } else {
         bytes
     };
-    references::follow(tx, key, before, Some(&bytes))?;
+    let owned = references::follow(tx, key, before, Some(&bytes))?;
     tx.put(&OBJECTS, key, &ObjectRecord(bytes.clone()))?;
     quotas::regroup(tx, key, (before, Some(&bytes)))?;
+    endings.note_waiting(tx, key, &object)?;
+    if owned {
+        endings.wake_changed(tx, before, &object)?;
+    }
     Ok(Outcome::Done(object))
 }
 
@@ -344,7 +353,7 @@ pub(crate) fn put(tx: &mut WriteTx<'_>, key: &ObjectKey, mut object: Value) -> R
     } else {
         bytes
     };
-    references::follow(tx, key, before.as_ref(), Some(&bytes))?;
+    let _owned = references::follow(tx, key, before.as_ref(), Some(&bytes))?;
     tx.put(&OBJECTS, key, &ObjectRecord(bytes.clone()))?;
     quotas::regroup(tx, key, (before.as_ref(), Some(&bytes)))?;
     Ok(object)
@@ -353,7 +362,7 @@ pub(crate) fn put(tx: &mut WriteTx<'_>, key: &ObjectKey, mut object: Value) -> R
 /// Removes a document, if it is there.
 pub(crate) fn erase(tx: &mut WriteTx<'_>, key: &ObjectKey) -> Result<(), ApiError> {
     let Some(ObjectRecord(before)) = tx.get(&OBJECTS, key)? else { return Ok(()) };
-    references::follow(tx, key, Some(&before), None)?;
+    let _owned = references::follow(tx, key, Some(&before), None)?;
     tx.delete(&OBJECTS, key)?;
     quotas::follow(tx, key, (Some(&before), None), Mode::Record)?;
     quotas::regroup(tx, key, (Some(&before), None))?;

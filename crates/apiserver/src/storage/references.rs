@@ -99,13 +99,13 @@ fn address_key(address: &str, key: &ObjectKey) -> (String, String, String) {
     (address.to_owned(), key.namespace.clone(), key.name.clone())
 }
 
-/// Keeps the tables when the object `key` changes from `before` to `after`.
+/// Keeps the tables when the object `key` changes from `before` to `after`. Says whether it has or had owners.
 pub(super) fn follow(
     tx: &mut WriteTx<'_>,
     key: &ObjectKey,
     before: Option<&Bytes>,
     after: Option<&Bytes>,
-) -> Result<(), ApiError> {
+) -> Result<bool, ApiError> {
     let (had, has) = (References::read(key, before)?, References::read(key, after)?);
     for uid in had.owners.difference(&has.owners) {
         tx.delete(&OWNED, &owned_key(uid, key))?;
@@ -121,7 +121,7 @@ pub(super) fn follow(
             tx.put(&ADDRESSES, &address_key(address, key), &())?;
         }
     }
-    Ok(())
+    Ok(!had.owners.is_empty() || !has.owners.is_empty())
 }
 
 /// Objects that say the object `uid` owns them, from the one after resource, namespace and name on.
@@ -184,7 +184,9 @@ pub(crate) async fn fill(store: &Store) -> Result<(), ApiError> {
         }
     }
     let note = move |tx: &mut WriteTx<'_>| {
-        found.iter().try_for_each(|(key, document)| follow(tx, key, None, Some(document)))
+        found
+            .iter()
+            .try_for_each(|(key, document)| follow(tx, key, None, Some(document)).map(|_owned| ()))
     };
     store.write(note).await
 }
