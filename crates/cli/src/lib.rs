@@ -11,6 +11,7 @@ mod dry_run;
 mod environment;
 mod error;
 mod examples;
+mod exec_plugin;
 mod follow;
 mod globals;
 mod manifest;

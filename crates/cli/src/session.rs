@@ -15,6 +15,7 @@ use crate::{
     discovery::Discovery,
     environment::{Environment, ExitStatus},
     error,
+    exec_plugin::{self, ExecAnswer},
     globals::{Era, Globals},
     print::{colour, sanitize::sanitize},
     remarks::Remarks,
@@ -34,6 +35,7 @@ pub(crate) struct Session {
     pub(crate) globals: Globals,
     pub(crate) environment: Environment,
     kubeconfig: Option<Kubeconfig>,
+    asked_program: Option<ExecAnswer>,
     client: Option<Client>,
     discovery: Option<Arc<Discovery>>,
     remarks: Remarks,
@@ -46,6 +48,7 @@ impl Session {
             globals,
             environment,
             kubeconfig: None,
+            asked_program: None,
             client: None,
             discovery: None,
             remarks: Remarks::default(),
@@ -147,18 +150,13 @@ impl Session {
         if !self.globals.match_server_version {
             return Ok(());
         }
-        let own = format!("v{}", env!("CARGO_PKG_VERSION"));
-        let client = self.client()?;
-        let server = match client.request(http::Method::GET, "/version/openshift", None, None).await {
-            // A server without OpenShift's group says only which Kubernetes it is.
-            Err(error) if error.is_not_found() || error.is_forbidden() => {
-                client.request(http::Method::GET, "/version", None, None).await?
-            }
-            answered => answered?,
-        };
+        let own = env!("CARGO_PKG_VERSION");
+        let server = self.client()?.request(http::Method::GET, "/version", None, None).await?;
         let server = crate::object::text(&server, "gitVersion");
-        if server.trim_start_matches('v') != own.trim_start_matches('v') {
-            bail!("server version ({server}) differs from client version ({own})");
+        // Ours says which Kubernetes it is like, and behind a plus what it is.
+        let is_own = server.split_once('+').is_some_and(|(_, build)| build == format!("pierhead-{own}"));
+        if !is_own {
+            bail!("server version ({server}) differs from client version (pierhead-{own})");
         }
         Ok(())
     }
@@ -218,7 +216,7 @@ impl Session {
         Overrides {
             context: self.globals.context.clone(),
             cluster: self.globals.cluster.clone(),
-            user: self.globals.user.clone(),
+            user: self.globals.user.last().cloned(),
         }
     }
 
@@ -232,6 +230,7 @@ impl Session {
             chosen => chosen?,
         };
         let mut options = chosen.unwrap_or_default();
+        self.ask_program(&overrides, &mut options)?;
         let globals = &self.globals;
         if let Some(server) = &globals.server {
             let server = normalize_server(server);
@@ -283,6 +282,29 @@ impl Session {
         options.request_timeout =
             globals.request_timeout.as_deref().map(parse_timeout).transpose()?.flatten();
         Ok(options)
+    }
+
+    /// Gets credentials from the program that the kubeconfig names, if there are no others for that server.
+    fn ask_program(&mut self, overrides: &Overrides, options: &mut ConnectOptions) -> anyhow::Result<()> {
+        let other_server = self.globals.server.as_deref().map(normalize_server);
+        if self.globals.token.is_some()
+            || !matches!(options.credentials, Credentials::None)
+            || options.trust.identity.is_some()
+            || other_server.is_some_and(|server| server != options.server)
+        {
+            return Ok(());
+        }
+        let config = self.kubeconfig()?.config.clone();
+        let Ok(Some((name, user))) = config.chosen_user(overrides) else { return Ok(()) };
+        let Some(exec) = user.exec() else { return Ok(()) };
+        if self.asked_program.is_none() {
+            self.asked_program = Some(exec_plugin::ask(name, exec, options, &self.environment)?);
+        }
+        if let Some(answer) = &self.asked_program {
+            options.credentials = answer.credentials.clone();
+            options.trust.identity = answer.identity.clone();
+        }
+        Ok(())
     }
 
     /// The client.

@@ -1,6 +1,7 @@
 //! `login`: get a token and remember it (platform 2.4, 2.5).
 
 mod oauth;
+mod web;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -25,6 +26,7 @@ const DEFAULT_SERVER: &str = "https://localhost:8443";
 ///
 /// Examples:
 ///   login https://master.example.com:8443 -u ed -p secret
+///   login https://master.example.com:8443 --web
 ///   login --token=sha256~… --server=https://master.example.com:8443
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -37,6 +39,12 @@ pub(crate) struct LoginArgs {
     /// Password; asked for if need be
     #[arg(short = 'p', long, value_name = "PASSWORD", allow_hyphen_values = true)]
     password: Option<String>,
+    /// Log in with a browser, which is opened ($BROWSER, or what the system opens addresses with)
+    #[arg(short = 'w', long, conflicts_with_all = ["username", "password"])]
+    web: bool,
+    /// Port of this machine that the browser comes back to [default: any that is free]
+    #[arg(long, value_name = "PORT", requires = "web", default_value_t = 0, hide_default_value = true)]
+    callback_port: u16,
 }
 
 /// What a login has found out.
@@ -63,6 +71,7 @@ pub(crate) async fn run(args: LoginArgs, session: &mut Session) -> anyhow::Resul
             let how = format!("Logged into {server:?} as {user:?} using the token provided.");
             Login { server, trust, token: Some(token), user, how }
         }
+        None if args.web => with_browser(&args, server, trust, session).await?,
         None => match existing_session(&args, &server, &trust, session).await? {
             Some(login) => login,
             None => with_password(&args, server, trust, session).await?,
@@ -166,9 +175,17 @@ async fn name_of_token(server: &str, trust: &Trust, token: &str) -> anyhow::Resu
     match whoami::user_name(&client_with_token(server, trust, token)?).await {
         Ok(name) => Ok(name),
         Err(error) if error.is_unauthorized() => bail!("The token provided is invalid or expired."),
-        Err(error) if error.is_not_found() || error.is_forbidden() => Ok("token".to_owned()),
+        Err(error) if error.is_not_found() || error.is_forbidden() => Ok(nameless(token)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// How to call somebody whose name the server does not tell: the same token has the same name, another has another.
+fn nameless(token: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+    let hash: String =
+        Sha256::digest(token.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("token-{hash}")
 }
 
 /// A saved session of that user at that server that still works.
@@ -199,6 +216,18 @@ async fn existing_session(
         Err(ClientError::Api(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+async fn with_browser(
+    args: &LoginArgs,
+    server: String,
+    trust: Trust,
+    session: &mut Session,
+) -> anyhow::Result<Login> {
+    let http = HttpClient::new(&trust)?;
+    let token = web::request_token(&http, &server, args.callback_port, session).await?;
+    let user = name_of_token(&server, &trust, &token).await?;
+    Ok(Login { server, trust, token: Some(token), user, how: "Login successful.".to_owned() })
 }
 
 async fn with_password(
@@ -285,6 +314,14 @@ async fn finish(login: Login, session: &mut Session) -> anyhow::Result<()> {
     kubeconfig.config.contexts.insert(name.clone(), context);
     kubeconfig.config.current_context = name;
     kubeconfig.save()?;
+    // Whoever may not read it has not missed anything.
+    let motd = "/api/v1/namespaces/openshift/configmaps/motd";
+    if let Ok(found) = client.request(Method::GET, motd, None, None).await {
+        let message = crate::object::text(&found, "data.message");
+        if !message.is_empty() {
+            session.say(message.trim_end())?;
+        }
+    }
     if is_new {
         session.say("Welcome! See 'oc help' to get started.")?;
     }

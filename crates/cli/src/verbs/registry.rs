@@ -143,8 +143,12 @@ async fn login(args: LoginArgs, session: &mut Session) -> anyhow::Result<ExitSta
     };
     let (user, password) = credentials(&args, session).await?;
     if !args.skip_check {
-        let options = session.connect_options()?;
-        let mut trust = options.trust;
+        let mut trust = match session.connect_options() {
+            Ok(options) => options.trust,
+            // Whoever says where and as whom needs no session.
+            Err(_) if args.registry.is_some() && args.auth_basic.is_some() => own_trust(session)?,
+            Err(error) => return Err(error),
+        };
         trust.identity = None;
         trust.insecure_skip_tls_verify |= args.insecure;
         let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
@@ -175,6 +179,17 @@ async fn login(args: LoginArgs, session: &mut Session) -> anyhow::Result<ExitSta
         session.say(&format!("Saved credentials for {name} into {}", path.display()))?;
     }
     Ok(ExitStatus::SUCCESS)
+}
+
+/// The authorities that the command line names, where there is no kubeconfig.
+fn own_trust(session: &Session) -> anyhow::Result<Trust> {
+    let mut trust = Trust::default();
+    if let Some(path) = &session.globals.certificate_authority {
+        let path = session.path(path);
+        let pem = std::fs::read(&path).with_context(|| format!("unable to read {}", path.display()))?;
+        trust.certificate_authority = Some(pem);
+    }
+    Ok(trust)
 }
 
 /// The host in what was typed, which may be a URL or a whole pull spec.

@@ -6,13 +6,18 @@ use serde_json::{Map, Value, json};
 
 use super::{
     create::{
-        CreateOptions, post, put,
+        CreateOptions, create_document, post, put,
         secret::{insert, read_files, registry_entry, secret},
     },
     get,
 };
 use crate::{
-    discovery::Discovery, environment::ExitStatus, globals::Era, manifest, object, session::Session,
+    discovery::Discovery,
+    dry_run::{DryRun, DryRunArgs},
+    environment::ExitStatus,
+    globals::Era,
+    manifest, object,
+    session::Session,
 };
 
 /// Make secrets and give them to service accounts
@@ -21,7 +26,7 @@ use crate::{
 ///   secrets new-dockercfg pull --docker-server=… --docker-username=… --docker-password=… --docker-email=…
 ///   secrets link default pull --for=pull
 #[derive(Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, alias = "secret")]
 pub(crate) struct SecretsArgs {
     #[command(subcommand)]
     verb: SecretsVerb,
@@ -60,6 +65,8 @@ struct NewDockercfgArgs {
     /// Mail address at the registry
     #[arg(long, value_name = "MAIL")]
     docker_email: Option<String>,
+    #[command(flatten)]
+    options: CreateOptions,
 }
 
 #[derive(Args, Debug)]
@@ -72,9 +79,14 @@ struct NewArgs {
     /// Type of the secret; guessed from its keys unless given
     #[arg(long = "type", value_name = "TYPE")]
     secret_type: Option<String>,
-    /// Accepted for old scripts
-    #[arg(long, hide = true)]
+    /// Take a type that is not known
+    #[arg(long)]
     confirm: bool,
+    /// Say nothing of types that look wrong
+    #[arg(short = 'q', long, hide = true)]
+    quiet: bool,
+    #[command(flatten)]
+    options: CreateOptions,
 }
 
 #[derive(Args, Debug)]
@@ -96,6 +108,8 @@ struct NewBasicAuthArgs {
     /// File with git's configuration
     #[arg(long, value_name = "FILE")]
     gitconfig: Option<String>,
+    #[command(flatten)]
+    options: CreateOptions,
 }
 
 #[derive(Args, Debug)]
@@ -111,6 +125,8 @@ struct NewSshAuthArgs {
     /// File with git's configuration
     #[arg(long, value_name = "FILE")]
     gitconfig: Option<String>,
+    #[command(flatten)]
+    options: CreateOptions,
 }
 
 #[derive(Args, Debug)]
@@ -123,6 +139,8 @@ struct LinkArgs {
     /// pull, mount or both
     #[arg(long = "for", value_delimiter = ',', default_value = "mount", value_name = "USE")]
     uses: Vec<String>,
+    #[command(flatten)]
+    dry: DryRunArgs,
 }
 
 #[derive(Args, Debug)]
@@ -132,6 +150,8 @@ struct UnlinkArgs {
     /// Secrets, as NAME or secrets/NAME
     #[arg(required = true)]
     secrets: Vec<String>,
+    #[command(flatten)]
+    dry: DryRunArgs,
 }
 
 pub(crate) async fn run(args: SecretsArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
@@ -145,6 +165,18 @@ pub(crate) async fn run(args: SecretsArgs, session: &mut Session) -> anyhow::Res
     }
     Ok(ExitStatus::SUCCESS)
 }
+
+/// The types that somebody looks at.
+const KNOWN_TYPES: [&str; 8] = [
+    "Opaque",
+    "kubernetes.io/dockercfg",
+    "kubernetes.io/dockerconfigjson",
+    "kubernetes.io/service-account-token",
+    "kubernetes.io/basic-auth",
+    "kubernetes.io/ssh-auth",
+    "kubernetes.io/tls",
+    "bootstrap.kubernetes.io/token",
+];
 
 async fn new_dockercfg(args: NewDockercfgArgs, session: &mut Session) -> anyhow::Result<()> {
     let (Some(username), Some(password), Some(email)) =
@@ -163,7 +195,7 @@ async fn new_dockercfg(args: NewDockercfgArgs, session: &mut Session) -> anyhow:
         insert(&mut data, ".dockercfg", servers.to_string().as_bytes())?;
         "kubernetes.io/dockercfg"
     };
-    store(session, secret(&args.name, secret_type, data), is_modern).await
+    store(session, secret(&args.name, secret_type, data), is_modern, args.options).await
 }
 
 async fn new(args: NewArgs, session: &mut Session) -> anyhow::Result<()> {
@@ -176,8 +208,11 @@ async fn new(args: NewArgs, session: &mut Session) -> anyhow::Result<()> {
         "Opaque"
     };
     let secret_type = args.secret_type.as_deref().unwrap_or(guessed);
+    if !args.confirm && !KNOWN_TYPES.contains(&secret_type) {
+        bail!("unknown secret type {secret_type:?}: pass --confirm to create it all the same");
+    }
     let is_modern = session.era() == Era::V4;
-    store(session, secret(&args.name, secret_type, data), is_modern).await
+    store(session, secret(&args.name, secret_type, data), is_modern, args.options).await
 }
 
 async fn new_basic_auth(args: NewBasicAuthArgs, session: &mut Session) -> anyhow::Result<()> {
@@ -195,7 +230,7 @@ async fn new_basic_auth(args: NewBasicAuthArgs, session: &mut Session) -> anyhow
     add_files(&mut data, &files, session)?;
     let is_modern = session.era() == Era::V4;
     let secret_type = if is_modern { "kubernetes.io/basic-auth" } else { "Opaque" };
-    store(session, secret(&args.name, secret_type, data), is_modern).await
+    store(session, secret(&args.name, secret_type, data), is_modern, args.options).await
 }
 
 async fn new_ssh_auth(args: NewSshAuthArgs, session: &mut Session) -> anyhow::Result<()> {
@@ -211,7 +246,7 @@ async fn new_ssh_auth(args: NewSshAuthArgs, session: &mut Session) -> anyhow::Re
     add_files(&mut data, &files, session)?;
     let is_modern = session.era() == Era::V4;
     let secret_type = if is_modern { "kubernetes.io/ssh-auth" } else { "Opaque" };
-    store(session, secret(&args.name, secret_type, data), is_modern).await
+    store(session, secret(&args.name, secret_type, data), is_modern, args.options).await
 }
 
 fn add_files(
@@ -228,15 +263,23 @@ fn add_files(
 }
 
 /// Creates the secret. In 2016 only its name was printed, so that it could be passed on.
-async fn store(session: &mut Session, mut document: Value, is_modern: bool) -> anyhow::Result<()> {
+async fn store(
+    session: &mut Session,
+    mut document: Value,
+    is_modern: bool,
+    options: CreateOptions,
+) -> anyhow::Result<()> {
+    let options = options.managed_by("oc");
+    if is_modern || options.dry_run() != DryRun::None || options.output.output.is_some() {
+        create_document(session, document, &options, "created").await?;
+        return Ok(());
+    }
     let discovery = session.discovery().await?;
     let kind = discovery.of_document(&document)?.clone();
     let namespace = manifest::prepare(session, &kind, &mut document)?;
     let client = session.client()?;
-    let query = CreateOptions::default().managed_by("oc").query();
-    post(&client, &kind, namespace.as_deref(), &document, &query).await?;
-    let created = if is_modern { " created" } else { "" };
-    session.say(&format!("secret/{}{created}", object::name(&document)))?;
+    post(&client, &kind, namespace.as_deref(), &document, &options.query()).await?;
+    session.say(&format!("secret/{}", object::name(&document)))?;
     Ok(())
 }
 
@@ -295,7 +338,10 @@ async fn link(args: LinkArgs, session: &mut Session) -> anyhow::Result<()> {
         if account == before {
             break;
         }
-        match put(&client, accounts, Some(&namespace), &account, "").await {
+        if args.dry.dry_run == DryRun::Client {
+            break;
+        }
+        match put(&client, accounts, Some(&namespace), &account, args.dry.dry_run.query()).await {
             Err(error) if error.is_conflict() && attempt < 5 => {}
             answered => {
                 answered?;
@@ -303,6 +349,7 @@ async fn link(args: LinkArgs, session: &mut Session) -> anyhow::Result<()> {
             }
         }
     }
+    say_tried(args.dry.dry_run, &format!("{account_name} linked"), session)?;
     if missing {
         bail!("Some secrets could not be linked");
     }
@@ -342,7 +389,31 @@ async fn unlink(args: UnlinkArgs, session: &mut Session) -> anyhow::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
-    let mut account = get::read(&client, accounts, &namespace, &account_name).await?;
+    for attempt in 1.. {
+        let mut account = get::read(&client, accounts, &namespace, &account_name).await?;
+        if !remove_references(&mut account, &names) {
+            bail!("No valid secrets found or secrets not linked to service account");
+        }
+        if args.dry.dry_run == DryRun::Client {
+            break;
+        }
+        match put(&client, accounts, Some(&namespace), &account, args.dry.dry_run.query()).await {
+            Err(error) if error.is_conflict() && attempt < 5 => {}
+            answered => {
+                answered?;
+                break;
+            }
+        }
+    }
+    say_tried(args.dry.dry_run, &format!("{account_name} unlinked"), session)?;
+    if deleted {
+        bail!("Unlinked deleted secrets from {namespace}/{account_name} service account");
+    }
+    Ok(())
+}
+
+/// Takes references away; whether there was one.
+fn remove_references(account: &mut Value, names: &[&str]) -> bool {
     let mut found = false;
     for list in ["secrets", "imagePullSecrets"] {
         if let Some(Value::Array(references)) = account.get_mut(list) {
@@ -351,12 +422,13 @@ async fn unlink(args: UnlinkArgs, session: &mut Session) -> anyhow::Result<()> {
             found |= references.len() < before;
         }
     }
-    if !found {
-        bail!("No valid secrets found or secrets not linked to service account");
-    }
-    put(&client, accounts, Some(&namespace), &account, "").await?;
-    if deleted {
-        bail!("Unlinked deleted secrets from {namespace}/{account_name} service account");
+    found
+}
+
+/// Says what was only tried; what was done is done without a word, as ever.
+fn say_tried(dry_run: DryRun, done: &str, session: &mut Session) -> anyhow::Result<()> {
+    if dry_run != DryRun::None {
+        session.say(&dry_run.done(&format!("serviceaccount/{done}")))?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns what the verbs below have in common: which objects, the patch, what is said. A file each for what changes.
 
+mod data;
 mod env;
 mod image;
 mod image_lookup;
@@ -48,6 +49,7 @@ enum SetVerb {
     #[command(visible_alias = "trigger")]
     Triggers(triggers::TriggersArgs),
     Env(env::EnvArgs),
+    Data(data::DataArgs),
     ImageLookup(image_lookup::ImageLookupArgs),
     Resources(resources::ResourcesArgs),
     #[command(visible_alias = "probes")]
@@ -63,6 +65,7 @@ pub(crate) async fn run(args: SetArgs, session: &mut Session) -> anyhow::Result<
     match args.verb {
         SetVerb::Image(args) => image::run(args, session).await,
         SetVerb::Triggers(args) => triggers::run(args, session).await,
+        SetVerb::Data(args) => data::run(args, session).await,
         SetVerb::Env(args) => env::run(args, session).await,
         SetVerb::ImageLookup(args) => image_lookup::run(args, session).await,
         SetVerb::Resources(args) => resources::run(args, session).await,

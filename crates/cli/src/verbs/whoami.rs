@@ -26,11 +26,16 @@ pub(crate) struct WhoamiArgs {
     /// Print the address of the server
     #[arg(long)]
     show_server: bool,
+    /// Print the address of the web console; that of the server where there is none
+    #[arg(long)]
+    show_console: bool,
 }
 
 pub(crate) async fn run(args: WhoamiArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
     if [args.show_token, args.show_context, args.show_server].iter().filter(|one| **one).count() > 1 {
-        return Err(Usage("--show-token, --show-context and --show-server each stand alone".to_owned()).into());
+        return Err(
+            Usage("--show-token, --show-context and --show-server each stand alone".to_owned()).into()
+        );
     }
     if args.show_token {
         let Credentials::Token(token) = session.connect_options()?.credentials else {
@@ -47,6 +52,15 @@ pub(crate) async fn run(args: WhoamiArgs, session: &mut Session) -> anyhow::Resu
     } else if args.show_server {
         let server = session.connect_options()?.server;
         session.say(&server)?;
+    } else if args.show_console {
+        let path = "/api/v1/namespaces/openshift-config-managed/configmaps/console-public";
+        let console = match session.client()?.request(Method::GET, path, None, None).await {
+            Ok(found) => object::text(&found, "data.consoleURL").to_owned(),
+            Err(error) if error.is_not_found() => String::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let shown = if console.is_empty() { session.server()? } else { console };
+        session.say(&shown)?;
     } else {
         let name = user_name(&session.client()?).await?;
         session.say(&name)?;

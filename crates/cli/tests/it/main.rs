@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
 
 mod api;
+mod config;
 mod deployments;
 mod describe;
 mod grammar;
+mod image_verbs;
 mod images;
 mod login;
 mod read;

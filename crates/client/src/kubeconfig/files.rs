@@ -98,12 +98,12 @@ pub enum KubeconfigError {
         /// Why.
         source: base64::DecodeError,
     },
-    /// The user entry wants a program to be run for credentials.
-    #[error("user {name:?} uses {mechanism:?}, which this client does not run; log in to get a token")]
+    /// The user entry wants credentials from somewhere that this client does not know.
+    #[error("user {name:?} uses {mechanism:?}, which this client does not know; log in to get a token, or use an exec plugin")]
     Unsupported {
         /// The entry.
         name: String,
-        /// `exec` or `auth-provider`.
+        /// `auth-provider`.
         mechanism: &'static str,
     },
 }
@@ -278,6 +278,13 @@ fn merge(merged: &mut Config, file: &Config, path: &Path) {
             absolute(&mut user.client_certificate);
             absolute(&mut user.client_key);
             absolute(&mut user.token_file);
+            let command = user.extra.get_mut("exec").and_then(|exec| exec.get_mut("command"));
+            if let Some(serde_json::Value::String(command)) = command {
+                // A bare name is looked for on the path.
+                if command.contains('/') && Path::new(command.as_str()).is_relative() {
+                    *command = folder.join(command.as_str()).display().to_string();
+                }
+            }
             user
         });
     }

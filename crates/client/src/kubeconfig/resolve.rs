@@ -39,6 +39,13 @@ impl Config {
         }
     }
 
+    /// The user that the overrides or the chosen context name.
+    pub fn chosen_user(&self, overrides: &Overrides) -> Result<Option<(&str, &User)>, KubeconfigError> {
+        let context = self.chosen_context(overrides)?.map(|(_, context)| context);
+        let name = overrides.user.as_deref().or(context.map(|context| context.user.as_str()));
+        Ok(name.and_then(|name| self.users.get_key_value(name)).map(|(name, user)| (name.as_str(), user)))
+    }
+
     /// Server, TLS and credentials of the chosen context; none if the config chooses no cluster.
     pub fn connect_options(&self, overrides: &Overrides) -> Result<Option<ConnectOptions>, KubeconfigError> {
         let context = self.chosen_context(overrides)?.map(|(_, context)| context);
@@ -115,12 +122,17 @@ impl User {
             let password = Secret::new(password.clone());
             return Ok(Credentials::Basic { username: username.clone(), password });
         }
-        for mechanism in ["exec", "auth-provider"] {
-            if self.extra.contains_key(mechanism) {
-                return Err(KubeconfigError::Unsupported { name: name.to_owned(), mechanism });
-            }
+        if self.extra.contains_key("auth-provider") && self.exec().is_none() {
+            return Err(KubeconfigError::Unsupported { name: name.to_owned(), mechanism: "auth-provider" });
         }
         Ok(Credentials::None)
+    }
+
+    /// The program that gives credentials, as the file describes it. Whoever may run programs asks it, if
+    /// [`User::credentials`] and [`User::identity`] give nothing.
+    #[must_use]
+    pub fn exec(&self) -> Option<&serde_json::Value> {
+        self.extra.get("exec").filter(|exec| exec.is_object())
     }
 }
 

@@ -91,11 +91,25 @@ pub(super) fn document(kind: SecretKind, session: &mut Session) -> anyhow::Resul
         SecretKind::DockerRegistry(args) => docker_registry(args, session),
         SecretKind::Tls(args) => {
             let mut data = Map::new();
-            insert(&mut data, "tls.crt", &session.read_file(&args.cert)?)?;
-            insert(&mut data, "tls.key", &session.read_file(&args.key)?)?;
+            let (certificate, key) = (session.read_file(&args.cert)?, session.read_file(&args.key)?);
+            check_pem(&certificate, "CERTIFICATE", &args.cert)?;
+            check_pem(&key, "PRIVATE KEY", &args.key)?;
+            insert(&mut data, "tls.crt", &certificate)?;
+            insert(&mut data, "tls.key", &key)?;
             Ok((secret(&args.name, "kubernetes.io/tls", data), args.options))
         }
     }
+}
+
+/// Takes the two files of a certificate for no other than they are: mixed up, they would only fail where they are used.
+fn check_pem(content: &[u8], label: &str, name: &str) -> anyhow::Result<()> {
+    let text = String::from_utf8_lossy(content);
+    let is_such =
+        |line: &str| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(&format!("{label}-----"));
+    if !text.lines().any(is_such) {
+        bail!("failed to load key pair: {name} has no PEM block of a {}", label.to_lowercase());
+    }
+    Ok(())
 }
 
 fn docker_registry(

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use pierhead_client::{distribution::RemoteManifest, yaml};
+use pierhead_client::{
+    distribution::{RemoteError, RemoteManifest},
+    yaml,
+};
 use pierhead_oci::{Digest, ManifestKind, Reference, Tag};
 use serde_json::{Value, json};
 
@@ -150,6 +153,9 @@ pub(super) fn explain(error: anyhow::Error, image: &str) -> anyhow::Error {
         return error.context(format!(
             "image {image:?} does not exist or you don't have permission to access the repository"
         ));
+    }
+    if matches!(error.downcast_ref(), Some(RemoteError::HttpOnly)) {
+        return error.context(format!("unable to read image {image} (pass --insecure for plain HTTP)"));
     }
     error.context(format!("unable to read image {image}"))
 }

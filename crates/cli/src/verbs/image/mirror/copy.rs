@@ -191,6 +191,8 @@ async fn send(
                 note_holder(shared, work, digest);
                 return Ok(true);
             }
+            // Of folders only those of one disk can share files.
+            Ok(false) if matches!(place, Place::Folder { .. }) => {}
             Ok(false) => {
                 let registry = place.registry();
                 shared.remark(&format!(
