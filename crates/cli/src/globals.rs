@@ -53,9 +53,9 @@ pub(crate) struct Globals {
     /// Cluster of the kubeconfig to use
     #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
     pub(crate) cluster: Option<String>,
-    /// User of the kubeconfig to use
+    /// User of the kubeconfig to use; the last one counts, except where users are what a verb is about
     #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
-    pub(crate) user: Option<String>,
+    pub(crate) user: Vec<String>,
     /// Act as this user
     #[arg(long = "as", global = true, value_name = "USER", help_heading = "Global options")]
     pub(crate) impersonate: Option<String>,

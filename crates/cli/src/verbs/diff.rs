@@ -48,7 +48,7 @@ pub(crate) struct DiffArgs {
 pub(crate) async fn run(args: DiffArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
     match compare(&args, session).await {
         // 1 means that there are differences.
-        Err(failure) if !error::is_broken_pipe(&failure) => {
+        Err(failure) if !error::is_broken_pipe(&failure) && !failure.is::<Silent>() => {
             session.remark(&error::render(&failure))?;
             Err(Silent(ExitStatus::USAGE).into())
         }

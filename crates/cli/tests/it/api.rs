@@ -78,6 +78,13 @@ const KINDS: &str = "
  authorization.openshift.io/v1 rolebindings RoleBinding n - -
  rbac.authorization.k8s.io/v1 rolebindings RoleBinding n - -
  rbac.authorization.k8s.io/v1 clusterroles ClusterRole c - -
+ rbac.authorization.k8s.io/v1 clusterrolebindings ClusterRoleBinding c - -
+ rbac.authorization.k8s.io/v1 roles Role n - -
+ v1 resourcequotas ResourceQuota n quota -
+ user.openshift.io/v1 users User c - -
+ user.openshift.io/v1 groups Group c - -
+ user.openshift.io/v1 identities Identity c - -
+ user.openshift.io/v1 useridentitymappings UserIdentityMapping c - -
  image.openshift.io/v1 imagestreams ImageStream n is all
  image.openshift.io/v1 imagestreamtags ImageStreamTag n istag -
  image.openshift.io/v1 imagestreamimports ImageStreamImport n - -

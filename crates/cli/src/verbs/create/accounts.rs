@@ -45,7 +45,8 @@ pub(crate) struct MappingArgs {
     /// PROVIDER:NAME of the identity
     identity: String,
     /// Name of the user
-    user: String,
+    #[arg(value_name = "USER")]
+    mapped: String,
     #[command(flatten)]
     options: CreateOptions,
 }
@@ -94,7 +95,7 @@ pub(super) fn identity(args: IdentityArgs) -> anyhow::Result<(Value, CreateOptio
 pub(super) fn mapping(args: MappingArgs) -> (Value, CreateOptions) {
     let mapping = json!({
         "apiVersion": USERS, "kind": "UserIdentityMapping", "metadata": {"name": args.identity},
-        "identity": {"name": args.identity}, "user": {"name": args.user},
+        "identity": {"name": args.identity}, "user": {"name": args.mapped},
     });
     (mapping, args.options)
 }

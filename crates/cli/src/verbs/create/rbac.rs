@@ -113,8 +113,8 @@ pub(super) fn binding(
     };
     let mut subjects = Vec::new();
     // With this verb `--user` names a subject, not an entry of the kubeconfig.
-    let user = session.globals.user.take();
-    for user in args.users.iter().chain(&user) {
+    let users = std::mem::take(&mut session.globals.user);
+    for user in args.users.iter().chain(&users) {
         subjects.push(json!({"apiGroup": GROUP, "kind": "User", "name": user}));
     }
     for group in &args.groups {
