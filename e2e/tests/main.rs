@@ -21,6 +21,7 @@ mod image_pitfalls;
 mod import;
 mod keyless;
 mod large_push;
+mod login_elsewhere;
 mod pods;
 mod prune;
 mod pull_through;

@@ -7,14 +7,12 @@ use std::path::PathBuf;
 
 /// Everything that must hold before a change is taken.
 pub(crate) fn test(filter: Option<&str>) -> Result<()> {
-    let conformance = tools::for_tests()?;
+    let found = tools::for_tests()?;
     let tests = |words: &[&str]| -> Result<()> {
         build_server("dev")?;
         let mut command = cargo();
-        command
-            .env("PIERHEAD_CONFORMANCE", &conformance)
-            .args(["test", "--locked", "--workspace"])
-            .args(words);
+        command.envs(found.iter().map(|(name, path)| (name, path)));
+        command.args(["test", "--locked", "--workspace"]).args(words);
         run(with_server(&mut command, "debug"))
     };
     if let Some(filter) = filter {
@@ -39,7 +37,7 @@ pub(crate) fn bench(filter: Option<&str>) -> Result<()> {
 
 /// The crash rounds and the rollouts of the tests, many more of them.
 pub(crate) fn torture(rounds: u32, seed: Option<u64>) -> Result<()> {
-    tools::for_tests()?;
+    tools::for_crashes()?;
     build_server("release")?;
     let mut command = cargo();
     command.args([

@@ -1,14 +1,17 @@
-//! Installs the clients and servers that the tests drive: Debian packages as root, Go programs by `go install`.
+//! Installs the clients and servers that the tests drive: Debian packages as root, and below the target folder, where
+//! the next run finds them, Go programs, Python packages, Java libraries and a Debian package of another release.
 
-use crate::run::{on_path, run, say, target};
+use crate::run::{on_path, run, say, target, workspace};
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Program that proves a package is there, and the package.
-const TESTS: [(&str, &str); 9] = [
+const TESTS: [(&str, &str); 16] = [
     ("dockerd", "docker.io"),
     ("skopeo", "skopeo"),
+    ("docker-registry", "docker-registry"),
     ("podman", "podman"),
     ("strace", "strace"),
     ("mkfs.ext4", "e2fsprogs"),
@@ -16,6 +19,12 @@ const TESTS: [(&str, &str); 9] = [
     ("iptables", "iptables"),
     ("busybox", "busybox-static"),
     ("htpasswd", "apache2-utils"),
+    ("javac", "default-jdk-headless"),
+    ("mvn", "maven"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("curl", "curl"),
+    ("openssl", "openssl"),
 ];
 
 /// What the benches need on top.
@@ -29,13 +38,28 @@ const CONFORMANCE: &str =
 /// The peer that `cargo xtask bench` compares with besides Debian's.
 const DISTRIBUTION: &str = "github.com/distribution/distribution/v3/cmd/registry@v3.1.2";
 
-/// Makes sure that everything `cargo xtask test` drives is installed; the path of the conformance suite's program.
-pub(crate) fn for_tests() -> Result<PathBuf> {
+/// A variable of the environment that the tests get, and the tool it names.
+pub(crate) type Named = (&'static str, PathBuf);
+
+/// Makes sure that everything `cargo xtask test` drives is installed; where the tests find what is not on the path.
+pub(crate) fn for_tests() -> Result<Vec<Named>> {
+    for_crashes()?;
+    let clients = workspace().join("e2e/clients");
+    Ok(vec![
+        ("PIERHEAD_CONFORMANCE", go_program("conformance", CONFORMANCE)?),
+        ("PIERHEAD_KUBECTL_OLD", debian_unpacked("kubernetes-client")?.join("usr/bin/kubectl")),
+        ("PIERHEAD_KUBECTL_NEWEST", go_module(&clients.join("kubectl"), "kubectl")?),
+        ("PIERHEAD_PYTHON_KUBERNETES", python(&clients.join("python"))?),
+        ("PIERHEAD_PYTHON_OPENSHIFT", python(&clients.join("openshift"))?),
+        ("PIERHEAD_FABRIC8", maven(&clients.join("fabric8"))?),
+        ("PIERHEAD_OIDC_PROVIDER", npm(&clients.join("oidc-provider"))?),
+    ])
+}
+
+/// Makes sure that what `cargo xtask torture` drives is installed: only Debian's.
+pub(crate) fn for_crashes() -> Result<()> {
     debian(&TESTS)?;
-    if !on_path("kubectl") {
-        debian(&[("kubectl", "kubernetes-client")])?;
-    }
-    go_program("conformance", CONFORMANCE)
+    if on_path("kubectl") { Ok(()) } else { debian(&[("kubectl", "kubernetes-client")]) }
 }
 
 /// Makes sure that the peers of `cargo xtask bench` are installed; the path of distribution's own binary.
@@ -73,4 +97,101 @@ fn go_program(program: &str, module: &str) -> Result<PathBuf> {
     std::fs::create_dir_all(&folder)?;
     run(Command::new("go").args(["install", module]).env("CGO_ENABLED", "0").env("GOBIN", &folder))?;
     Ok(path)
+}
+
+/// A Debian package that is looked into and not installed, since another version of it may be.
+fn debian_unpacked(package: &str) -> Result<PathBuf> {
+    once("debian", &[package.to_owned()], |folder| {
+        let download = || {
+            let mut command = Command::new("apt-get");
+            command.args(["-qq", "-o", "APT::Sandbox::User=root", "download", package]).current_dir(folder);
+            command
+        };
+        if run(&mut download()).is_err() {
+            run(Command::new("apt-get").args(["-qq", "update"]))?;
+            run(&mut download())?;
+        }
+        for entry in std::fs::read_dir(folder)? {
+            let file = entry?.path();
+            if file.extension() == Some(OsStr::new("deb")) {
+                run(Command::new("dpkg").arg("-x").arg(&file).arg(folder))?;
+                std::fs::remove_file(file)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The program of a Go module of ours.
+fn go_module(source: &Path, program: &str) -> Result<PathBuf> {
+    let inputs = texts(source, &["go.mod", "go.sum", "main.go"])?;
+    let folder = once(program, &inputs, |folder| {
+        let mut command = Command::new("go");
+        command.current_dir(source).env("CGO_ENABLED", "0");
+        run(command.args(["build", "-trimpath", "-ldflags=-s -w", "-o"]).arg(folder.join(program)).arg("."))
+    })?;
+    Ok(folder.join(program))
+}
+
+/// The interpreter of an environment that holds the packages of a folder's `requirements.txt`.
+fn python(source: &Path) -> Result<PathBuf> {
+    let inputs = texts(source, &["requirements.txt"])?;
+    let name = format!("python-{}", source.file_name().unwrap_or_default().display());
+    let folder = once(&name, &inputs, |folder| {
+        run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+        let mut pip = Command::new(folder.join("bin/pip"));
+        pip.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+        run(pip.arg(source.join("requirements.txt")))
+    })?;
+    Ok(folder.join("bin/python"))
+}
+
+/// A folder with the packages of a folder's `package-lock.json`.
+fn npm(source: &Path) -> Result<PathBuf> {
+    const FILES: [&str; 2] = ["package.json", "package-lock.json"];
+    let inputs = texts(source, &FILES)?;
+    let name = format!("npm-{}", source.file_name().unwrap_or_default().display());
+    once(&name, &inputs, |folder| {
+        for file in FILES {
+            std::fs::copy(source.join(file), folder.join(file))?;
+        }
+        let mut npm = Command::new("npm");
+        run(npm.current_dir(folder).args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]))
+    })
+}
+
+/// The folder of the libraries that a folder's `pom.xml` asks for.
+fn maven(source: &Path) -> Result<PathBuf> {
+    let inputs = texts(source, &["pom.xml"])?;
+    once("java", &inputs, |folder| {
+        let mut maven = Command::new("mvn");
+        maven.args(["--quiet", "--batch-mode", "--file"]).arg(source.join("pom.xml"));
+        run(maven.arg("dependency:copy-dependencies").arg(format!("-DoutputDirectory={}", folder.display())))
+    })
+}
+
+fn texts(folder: &Path, names: &[&str]) -> Result<Vec<String>> {
+    let text = |name: &&str| {
+        let path = folder.join(name);
+        std::fs::read_to_string(&path).with_context(|| path.display().to_string())
+    };
+    names.iter().map(text).collect()
+}
+
+/// A folder below that of the tools which `make` fills, unless it did so before from the same inputs.
+fn once(name: &str, inputs: &[String], make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let folder = target().join("tools").join(name);
+    let (stamp, inputs) = (folder.join("made-from"), inputs.join("\n"));
+    if std::fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == inputs) {
+        return Ok(folder);
+    }
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    // Installers run in folders of their own.
+    let folder = folder.canonicalize()?;
+    make(&folder)?;
+    std::fs::write(stamp, inputs)?;
+    Ok(folder)
 }
