@@ -222,6 +222,9 @@ pub enum DeleteError {
         /// Which one.
         digest: Digest,
     },
+    /// Removing bytes failed.
+    #[error("removing a blob")]
+    Bytes(#[from] BlobError),
     /// Writing rows failed.
     #[error("deleting")]
     Store(#[from] StoreError),

@@ -8,17 +8,19 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use pierhead_auth::{Api, Permit};
 use pierhead_blobs::BlobError;
 use pierhead_oci::Digest;
 use pierhead_store::{KeyRange, StoreError};
 use tracing::info;
 
 use crate::Images;
+use crate::error::DeleteError;
 use crate::links::{is_linked_anywhere, unlink};
 use crate::manifest_record::ManifestRecord;
 use crate::repository_end::{bury_forsaken, is_forsaken};
 use crate::rows::Rows;
-use crate::tables::{HELD, LINKS, MANIFESTS, REPOSITORY_NAMES, RepositoryId};
+use crate::tables::{HELD, LINKS, MANIFESTS, REPOSITORY_NAMES, RepositoryId, SMALL_BLOBS};
 
 /// Links looked at, and removed, in one step.
 const PAGE: usize = 500;
@@ -33,6 +35,15 @@ pub struct Collected {
     pub links: u64,
     /// Blobs removed from storage.
     pub blobs: u64,
+}
+
+/// What became of a blob that a pruner wanted to be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrunedBlob {
+    /// Its bytes are gone.
+    Removed,
+    /// Something needs it, and it is still there.
+    Needed,
 }
 
 /// Why a cycle ended early. What it removed until then was garbage.
@@ -78,6 +89,31 @@ impl Images {
             );
         }
         Ok(collected)
+    }
+
+    /// Removes a blob for somebody who may delete any image, if no repository serves it and it is no manifest that is
+    /// kept: without the grace that collection gives, and not under a push that relies on it.
+    pub async fn prune_blob(
+        &self,
+        _permit: &Permit<Api>,
+        digest: &Digest,
+    ) -> Result<PrunedBlob, DeleteError> {
+        let _alone = self.stripe(digest).write().await;
+        let key = digest.clone();
+        let (needed, removed) = self
+            .write(move |tx| {
+                let row = key.to_key();
+                let needed = is_linked_anywhere(tx, &key)? || tx.has_row(&MANIFESTS, &row)?;
+                Ok::<_, StoreError>((needed, !needed && tx.delete(&SMALL_BLOBS, &row)?))
+            })
+            .await?;
+        if needed {
+            return Ok(PrunedBlob::Needed);
+        }
+        if removed || self.blobs().delete(digest).await? {
+            return Ok(PrunedBlob::Removed);
+        }
+        Err(DeleteError::BlobUnknown { digest: digest.clone() })
     }
 
     async fn collect_links(&self, repository: RepositoryId) -> Result<u64, CollectError> {

@@ -18,7 +18,7 @@ use crate::Images;
 use crate::error::StreamError;
 use crate::image_metadata::{describe, pushed_image};
 use crate::limits::image_limits;
-use crate::links::{Giver, adopt, has_all_parts, taking_refusal};
+use crate::links::{Giver, adopt, has_all_parts, keep_record, taking_refusal};
 use crate::manifest_record::{INLINE_LIMIT, ManifestRecord, child_depth};
 use crate::push::created_now;
 use crate::rows::Rows;
@@ -253,9 +253,14 @@ impl Images {
                 return Err(not_pushable(&stream, &name));
             }
             if !existed {
-                new.store(tx)?;
+                new.store_object(tx)?;
             }
             let digest = name.parse::<Digest>().ok();
+            if let Some((digest, manifest)) = digest.as_ref().zip(new.manifest.as_deref()) {
+                // It may be one that was here before: then nothing has protected its parts since.
+                let record = ManifestRecord::new(manifest, child_depth(tx, manifest)?);
+                keep_record(tx, head.repository, digest, &record, by.now.as_second())?;
+            }
             if let Some(digest) = &digest
                 && let Some(detail) = taking_refusal(tx, head.repository, digest)?
             {
@@ -393,11 +398,16 @@ impl NewImage {
     }
 
     fn store(&self, tx: &mut WriteTx<'_>) -> Result<Image, StoreError> {
-        let mut image = self.image.clone();
-        if let (Some(manifest), Ok(digest)) = (&self.manifest, image.metadata.name.parse::<Digest>()) {
+        if let (Some(manifest), Ok(digest)) = (&self.manifest, self.image.metadata.name.parse::<Digest>()) {
             let depth = child_depth(tx, manifest)?;
             tx.put(&MANIFESTS, &digest.to_key(), &ManifestRecord::new(manifest, depth))?;
         }
+        self.store_object(tx)
+    }
+
+    /// The object alone.
+    fn store_object(&self, tx: &mut WriteTx<'_>) -> Result<Image, StoreError> {
+        let mut image = self.image.clone();
         let name = image.metadata.name.clone();
         image.metadata.resource_version = tx.next_revision().to_string();
         tx.put(&IMAGES, &name, &ImageRecord { image: image.clone() })?;

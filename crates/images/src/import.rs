@@ -224,10 +224,49 @@ impl Images {
         }
         let by = self.authorship(permit);
         let (stream, count) = (write.stream.clone(), write.tags.len());
-        let import = Import { namespace: namespace.clone(), write, images, by, shared: Arc::clone(&self.0) };
-        let applied = self.edit_stream((&namespace, &stream), dry_run, move |tx| import.apply(tx)).await?;
+        let tags: Vec<String> = write.tags.iter().map(|tag| tag.tag.clone()).collect();
+        let import = Import {
+            namespace: namespace.clone(),
+            write,
+            images,
+            by: by.clone(),
+            shared: Arc::clone(&self.0),
+        };
+        let applied = self.edit_stream((&namespace, &stream), dry_run, move |tx| import.apply(tx)).await;
+        if let Err(StreamError::Forbidden { why, .. }) = &applied
+            && dry_run == DryRun::No
+        {
+            self.note_refusal((namespace.clone(), stream.clone()), tags, why.clone(), by).await?;
+        }
+        let applied = applied?;
         debug!(%namespace, %stream, tags = count, "Imported {count} tags into {namespace}/{stream}");
         Ok(applied)
+    }
+
+    /// Tells on wanted tags that have no image yet why an import wrote nothing: a limit (images 5.4).
+    async fn note_refusal(
+        &self,
+        (namespace, stream): (String, String),
+        tags: Vec<String>,
+        message: String,
+        by: Authorship,
+    ) -> Result<(), StreamError> {
+        self.write(move |tx| {
+            let Some(mut edit) = StreamEdit::open(tx, &namespace, &stream, &by)? else { return Ok(()) };
+            for tag in &tags {
+                let Some(wanted) = edit.spec_tag(tag)? else { continue };
+                let generation = wanted.generation.unwrap_or(edit.head.generation);
+                let record = edit.tag(tag)?.unwrap_or_default();
+                let told = record.conditions.iter().any(|known| known.message == message);
+                if record.item.is_none() && !told {
+                    let condition = failure(("Forbidden", &message), edit.now(), generation);
+                    edit.set_conditions(tag, &[condition])?;
+                }
+            }
+            edit.finish_smaller()?;
+            Ok(())
+        })
+        .await
     }
 
     /// Whether the stream is still the one that somebody saw, before the long way to other registries is taken.
@@ -521,16 +560,21 @@ fn fail(
     };
     edit.put_spec_tag(tag)?;
     edit.head.generation = next;
-    let condition = TagEventCondition {
-        condition_type: IMPORT_SUCCESS.to_owned(),
-        status: "False".to_owned(),
-        last_transition_time: Some(Time(created_now(edit.now()))),
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-        generation: next,
-    };
+    let condition = failure((reason, message), edit.now(), next);
     edit.set_conditions(&import.tag, &[condition])?;
     Ok(true)
+}
+
+/// The condition of a tag whose import failed.
+fn failure((reason, message): (&str, &str), now: Timestamp, generation: i64) -> TagEventCondition {
+    TagEventCondition {
+        condition_type: IMPORT_SUCCESS.to_owned(),
+        status: "False".to_owned(),
+        last_transition_time: Some(Time(created_now(now))),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        generation,
+    }
 }
 
 fn source(name: &str) -> ObjectReference {

@@ -34,7 +34,7 @@ mod upload;
 
 pub use allowed_registries::{AllowedRegistry, AllowedRegistryError};
 pub use error::{DeleteError, PullError, PushError, StreamError, UploadError};
-pub use garbage::{CollectError, Collected};
+pub use garbage::{CollectError, Collected, PrunedBlob};
 pub use image_object::{ImageChange, MayMap};
 pub use images::{Config, Images, OpenError};
 pub use import::{

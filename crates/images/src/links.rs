@@ -3,7 +3,7 @@
 //! A blob reaches a client only through a link of the asked repository, so a digest that somebody knows is of no use
 //! where it does not belong. A link says "may serve"; whether the bytes are there is looked up when they are served.
 
-use pierhead_oci::{Descriptor, Digest, Manifest};
+use pierhead_oci::{Descriptor, Digest, Manifest, MediaType};
 use pierhead_store::{KeyRange, StoreError, WriteTx};
 
 use crate::manifest_record::{ManifestHeader, ManifestRecord};
@@ -110,7 +110,10 @@ pub(crate) fn adopt(
         if tx.holds(repository, &digest)? || !giver.holds(tx, &digest)? {
             continue;
         }
-        let Some(record) = tx.row(&MANIFESTS, &digest.to_key())? else { continue };
+        let Some(mut record) = tx.row(&MANIFESTS, &digest.to_key())? else { continue };
+        if let Some(media_type) = giver.declared(tx, &digest)? {
+            record.header.media_type = media_type;
+        }
         for part in record.header.blobs() {
             if tx.link(repository, &part.digest)?.is_none() && giver.links(tx, &part.digest)? {
                 link(tx, repository, &part.digest, part.size, now_s)?;
@@ -138,6 +141,7 @@ pub(crate) fn take_in(
         tx.delete(&DELETED_MANIFESTS, &(repository, digest.to_key()))?;
         renew_parts(tx, repository, header, now_s)?;
     }
+    declare(tx, repository, digest, &header.media_type)?;
     if let Some((subject, referrer)) = header.subject.as_ref().zip(referrer) {
         refer(tx, repository, subject, referrer)?;
     }
@@ -191,6 +195,12 @@ impl Giver {
             Self::Repository(repository) => rows.holds(repository, digest),
             Self::Anywhere => Ok(true),
         }
+    }
+
+    /// What the giver says a manifest is, where that is not what was said first.
+    fn declared(self, rows: &impl Rows, digest: &Digest) -> Result<Option<MediaType>, StoreError> {
+        let Self::Repository(repository) = self else { return Ok(None) };
+        Ok(rows.row(&HELD, &(repository, digest.to_key()))?.and_then(|held| held.media_type))
     }
 
     fn links(self, rows: &impl Rows, digest: &Digest) -> Result<bool, StoreError> {
@@ -248,7 +258,27 @@ pub(crate) fn hold(
     if tx.holds(repository, digest)? {
         return Ok(false);
     }
-    tx.put(&HELD, &(repository, digest.to_key()), &HeldRecord { since: now_s })?;
+    let held = HeldRecord { since: now_s, media_type: None };
+    tx.put(&HELD, &(repository, digest.to_key()), &held)?;
+    Ok(true)
+}
+
+/// Notes what `repository` says a manifest is that it serves. Bytes that name no type may be pushed as one here and as
+/// another elsewhere, and nobody decides that for others. Says whether that changed.
+pub(crate) fn declare(
+    tx: &mut WriteTx<'_>,
+    repository: RepositoryId,
+    digest: &Digest,
+    media_type: &MediaType,
+) -> Result<bool, StoreError> {
+    let key = (repository, digest.to_key());
+    let Some(held) = tx.row(&HELD, &key)? else { return Ok(false) };
+    let first = tx.row(&MANIFESTS, &key.1)?.map(|record| record.header.media_type);
+    let own = first.filter(|first| first != media_type).map(|_| media_type.clone());
+    if held.media_type == own {
+        return Ok(false);
+    }
+    tx.put(&HELD, &key, &HeldRecord { media_type: own, ..held })?;
     Ok(true)
 }
 

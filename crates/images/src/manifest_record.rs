@@ -2,6 +2,8 @@
 //!
 //! Stored as one byte of version, four of header length, the header as JSON, and the bytes as they came.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use pierhead_oci::{Descriptor, Digest, Manifest, ManifestKind, MediaType};
 use pierhead_store::{Record, RecordError, StoreError};
@@ -82,10 +84,36 @@ pub(crate) fn child_depth(rows: &impl Rows, manifest: &Manifest) -> Result<Optio
     let ManifestKind::Index { manifests } = manifest.kind() else { return Ok(None) };
     let mut deepest = 0;
     for child in manifests {
-        let record = rows.row(&MANIFESTS, &child.digest.to_key())?;
-        deepest = record.map_or(deepest, |record| deepest.max(record.header.depth));
+        deepest = deepest.max(depth(rows, &child.digest, u8::MAX)?);
     }
     Ok(Some(deepest))
+}
+
+/// Manifests looked at for the depth of one.
+const MAX_LOOKED_AT: usize = 20_000;
+
+/// How many levels of manifests are below one, as far as they are known now: what a list names may have come after it, so
+/// the depth that was noted with it is only what was known then. More than `limit` where there are more, or too many to
+/// look at.
+pub(crate) fn depth(rows: &impl Rows, digest: &Digest, limit: u8) -> Result<u8, StoreError> {
+    let (mut level, mut looked_at, mut depth) = (BTreeSet::from([digest.clone()]), 0, 0_u8);
+    loop {
+        let mut below = BTreeSet::new();
+        looked_at += level.len();
+        if looked_at > MAX_LOOKED_AT {
+            return Ok(u8::MAX);
+        }
+        for digest in &level {
+            if let Some(record) = rows.row(&MANIFESTS, &digest.to_key())? {
+                below.extend(record.header.children);
+            }
+        }
+        if below.is_empty() || depth > limit {
+            return Ok(depth);
+        }
+        depth = depth.saturating_add(1);
+        level = below;
+    }
 }
 
 impl ManifestHeader {

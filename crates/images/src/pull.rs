@@ -16,7 +16,7 @@ use crate::error::PullError;
 use crate::links::{RENEW_AFTER_S, link};
 use crate::manifest_record::ManifestRecord;
 use crate::rows::{Rows, stream_key};
-use crate::tables::{HEADS, MANIFESTS, REFERRERS, RepositoryId, TAGS};
+use crate::tables::{HEADS, HELD, MANIFESTS, REFERRERS, RepositoryId, TAGS};
 
 /// A manifest as it was pushed.
 #[derive(Clone, Debug)]
@@ -151,10 +151,11 @@ impl Images {
                 }
                 Reference::Digest(digest) => digest.clone(),
             };
-            if !tx.holds(repository, &digest)? {
-                return Err(unknown());
+            let held = tx.row(&HELD, &(repository, digest.to_key()))?.ok_or_else(unknown)?;
+            let mut record = tx.row(&MANIFESTS, &digest.to_key())?.ok_or_else(unknown)?;
+            if let Some(media_type) = held.media_type {
+                record.header.media_type = media_type;
             }
-            let record = tx.row(&MANIFESTS, &digest.to_key())?.ok_or_else(unknown)?;
             Ok(Found { digest, record, read_at: tx.revision() })
         })
     }

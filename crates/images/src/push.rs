@@ -15,9 +15,9 @@ use tracing::{debug, info};
 use crate::Images;
 use crate::error::PushError;
 use crate::image_metadata::pushed_image;
-use crate::limits::{image_bytes, image_limits};
-use crate::links::{RENEW_AFTER_S, hold, link, refer, referrer};
-use crate::manifest_record::ManifestRecord;
+use crate::limits::image_bytes;
+use crate::links::{RENEW_AFTER_S, declare, hold, link, refer, referrer};
+use crate::manifest_record::{ManifestRecord, depth};
 use crate::rows::{Rows, obtain_repository, stream_key, takes_streams};
 use crate::stream_edit::{Authorship, StreamEdit};
 use crate::tables::{DELETED_MANIFESTS, IMAGES, ImageRecord, Item, MANIFESTS, RepositoryId, StreamRecord};
@@ -194,8 +194,7 @@ impl PushPlan {
         let child_depth = self.check_children(tx, repository)?;
         let record = ManifestRecord::new(&self.manifest, child_depth);
         self.check_blobs(tx, repository, &record)?;
-        image_limits(tx, &self.namespace)?.check_size(image_bytes(&record.header))?;
-        self.store_manifest(tx, repository, &record)?;
+        let declared = self.store_manifest(tx, repository, &record)?;
         // An image that exists stays as it is, also if it came by an import (images 11, 51).
         if let Some(image) = image.filter(|_| !image_is_there) {
             let mut image = image.clone();
@@ -210,6 +209,7 @@ impl PushPlan {
                 StreamEdit::create(tx, &self.namespace, &self.name, stream, &self.by)?
             }
         };
+        edit.limits.check_size(image_bytes(&record.header))?;
         let item = Item {
             created: created_now(self.by.now),
             reference: images.pull_spec(&self.namespace, &self.name, &digest),
@@ -218,6 +218,10 @@ impl PushPlan {
         };
         for tag in &self.tags {
             edit.add_item(tag.as_str(), &item, None)?;
+        }
+        if declared {
+            // Whoever keeps manifests in memory must look again.
+            edit.mark();
         }
         edit.finish()?;
         Ok(Applied::All)
@@ -262,7 +266,8 @@ impl PushPlan {
         for child in manifests {
             let held = tx.holds(repository, &child.digest)?;
             match tx.row(&MANIFESTS, &child.digest.to_key())?.filter(|_| held) {
-                Some(record) => deepest = deepest.max(record.header.depth),
+                Some(record) if record.header.children.is_empty() => {}
+                Some(_) => deepest = deepest.max(depth(tx, &child.digest, MAX_DEPTH)?),
                 None => missing.push(child.digest.clone()),
             }
         }
@@ -275,25 +280,28 @@ impl PushPlan {
         Ok(Some(deepest))
     }
 
+    /// Says whether a manifest that was here is another type of manifest now.
     fn store_manifest(
         &self,
         tx: &mut WriteTx<'_>,
         repository: RepositoryId,
         record: &ManifestRecord,
-    ) -> Result<(), PushError> {
+    ) -> Result<bool, PushError> {
         let key = self.digest.to_key();
-        if !tx.has(&MANIFESTS, &key)? {
+        let is_new = !tx.has(&MANIFESTS, &key)?;
+        if is_new {
             tx.put(&MANIFESTS, &key, record)?;
         }
         if hold(tx, repository, &self.digest, self.by.now.as_second())? {
             // Whoever pushes a deleted manifest wants it again.
             tx.delete(&DELETED_MANIFESTS, &(repository, key))?;
         }
+        let changed = !is_new && declare(tx, repository, &self.digest, &record.header.media_type)?;
         if let Some((subject, referrer)) = self.manifest.subject().zip(referrer(&self.manifest, &self.digest))
         {
             refer(tx, repository, &subject.digest, referrer)?;
         }
-        Ok(())
+        Ok(changed)
     }
 }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use pierhead_api::image::{Image, ImageLookupPolicy, TagEvent, TagEventCondition, TagReference};
 use pierhead_api::meta::{ObjectMeta, Time};
+use pierhead_oci::MediaType;
 use pierhead_store::{FirstVersion, JsonRecord, Record, RecordError, Revision, Table, TableName};
 use serde::{Deserialize, Serialize};
 
@@ -173,11 +174,14 @@ pub(crate) struct LinkRecord {
     pub(crate) touched: i64,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct HeldRecord {
     /// Seconds since 1970.
     #[serde(rename = "t")]
     pub(crate) since: i64,
+    /// What the manifest is here, where whoever brought it first somewhere else said otherwise.
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) media_type: Option<MediaType>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

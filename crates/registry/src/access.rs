@@ -8,14 +8,14 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Access {
-    /// `repository`, `signature` or `registry`.
+    /// `repository`, `signature`, `registry` or `admin`.
     #[serde(rename = "Type")]
     kind: &'static str,
     /// Always empty; Docker's plugins have one.
     class: &'static str,
     /// The repository, or `catalog`.
     name: String,
-    /// `pull`, `push`, `delete`, `put` or `*`.
+    /// `pull`, `push`, `delete`, `put`, `prune` or `*`.
     action: &'static str,
 }
 
@@ -28,6 +28,11 @@ impl Access {
     /// The right to do `action` with the signatures of a repository's images.
     pub(crate) fn signature(name: &str, action: &'static str) -> Self {
         Self { kind: "signature", class: "", name: name.into(), action }
+    }
+
+    /// The right to remove blobs wherever they are.
+    pub(crate) fn prune() -> Self {
+        Self { kind: "admin", class: "", name: "blobs".into(), action: "prune" }
     }
 
     /// The right to list all repositories.

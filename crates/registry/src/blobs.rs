@@ -1,11 +1,11 @@
-//! `/v2/<name>/blobs/<digest>`: layers and configurations, read whole or in part.
+//! `/v2/<name>/blobs/<digest>`: layers and configurations, read whole or in part; and the blobs that pruners remove.
 
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE,
     RANGE,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
-use pierhead_images::Images;
+use pierhead_images::{Images, PrunedBlob};
 use pierhead_oci::Digest;
 
 use crate::call::Call;
@@ -63,6 +63,21 @@ pub(crate) async fn delete(
     let permit = call.permit_delete(repository)?;
     images.delete_blob(&permit, digest).await?;
     Ok(response::empty(StatusCode::ACCEPTED))
+}
+
+/// `DELETE /admin/blobs/<digest>`, as pruners ask for when they have taken a blob out of every repository (images 6.1).
+/// What a repository still serves, or got meanwhile, is left: it goes when nothing needs it, and the pruner has done its
+/// part (202).
+pub(crate) async fn prune(
+    images: &Images,
+    call: &Call<'_>,
+    digest: &Digest,
+) -> Result<Response, RegistryError> {
+    let permit = call.permit_prune()?;
+    Ok(response::empty(match images.prune_blob(&permit, digest).await? {
+        PrunedBlob::Removed => StatusCode::NO_CONTENT,
+        PrunedBlob::Needed => StatusCode::ACCEPTED,
+    }))
 }
 
 /// A range counts for `GET` only, and only if what the client has a part of is this blob.

@@ -103,6 +103,14 @@ impl<'a> Call<'a> {
         self.auth.permit_catalog(&subject).map_err(|denied| RegistryError::denied(&denied, &access()))
     }
 
+    /// The right to remove blobs wherever they are: that to delete images (images 6.3).
+    pub(crate) fn permit_prune(&self) -> Result<Permit<Api>, RegistryError> {
+        let access = || vec![Access::prune()];
+        let subject = self.subject(&access)?;
+        let attributes = Attributes::new("delete", "image.openshift.io", "images");
+        self.auth.authorize(&subject, &attributes).map_err(|denied| RegistryError::denied(&denied, &access()))
+    }
+
     /// The right to sign images, which is no right of a repository.
     pub(crate) fn permit_sign(&self, repository: &Repository) -> Result<Permit<Api>, RegistryError> {
         let access = || vec![Access::signature(repository.as_str(), "put")];

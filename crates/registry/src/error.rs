@@ -400,7 +400,7 @@ impl From<DeleteError> for RegistryError {
             }
             DeleteError::BlobUnknown { .. } => Self::client(ErrorCode::BlobUnknown, &error),
             DeleteError::Store(source) if source.is_full() => Self::no_space(&error),
-            DeleteError::Store(_) => Self::internal(&error),
+            DeleteError::Store(_) | DeleteError::Bytes(_) => Self::internal(&error),
         }
     }
 }

@@ -133,6 +133,7 @@ impl Registry {
             }
             (Route::Blob(name, digest), &Method::GET) => blobs::get(contents, call, &name, &digest).await,
             (Route::Blob(name, digest), &Method::DELETE) => blobs::delete(images, call, &name, &digest).await,
+            (Route::AdminBlob(digest), &Method::DELETE) => blobs::prune(images, call, &digest).await,
             (Route::Uploads(name), &Method::POST) => uploads::post(images, call, body, &name).await,
             (Route::Upload(name, id), &Method::GET) => uploads::get(images, call, &name, id),
             (Route::Upload(name, id), &Method::PATCH) => uploads::patch(images, call, body, &name, id).await,
@@ -165,6 +166,7 @@ const fn allowed(route: &Route) -> &'static str {
         Route::Blob(..) => "GET, HEAD, DELETE",
         Route::Signatures(..) => "GET, HEAD, PUT",
         Route::Uploads(_) => "POST",
+        Route::AdminBlob(_) => "DELETE",
         Route::Upload(..) => "GET, HEAD, PATCH, PUT, DELETE",
     }
 }

@@ -34,6 +34,8 @@ pub enum Route {
     Referrers(Repository, Digest),
     /// `/extensions/v2/<name>/signatures/<digest>`.
     Signatures(Repository, Digest),
+    /// `/admin/blobs/<digest>`: a blob wherever it is, for pruners.
+    AdminBlob(Digest),
 }
 
 impl Route {
@@ -51,6 +53,9 @@ impl Route {
         if let Some(path) = path.strip_prefix("/extensions/v2/") {
             let (name, digest) = path.rsplit_once("/signatures/").ok_or(RouteError::NotFound)?;
             return Ok(Self::Signatures(Repository::parse(name)?, unescape_colons(digest).parse()?));
+        }
+        if let Some(digest) = path.strip_prefix("/admin/blobs/") {
+            return Ok(Self::AdminBlob(unescape_colons(digest).parse()?));
         }
         let path = path.strip_prefix("/v2/").ok_or(RouteError::NotFound)?;
         let (parent, last) = path.rsplit_once('/').ok_or(RouteError::NotFound)?;
@@ -91,6 +96,7 @@ impl Route {
             Self::Uploads(_) => "blob_upload",
             Self::Upload(..) => "blob_upload_chunk",
             Self::Referrers(..) => "referrers",
+            Self::AdminBlob(_) => "admin_blob",
             Self::Signatures(..) => "signatures",
         }
     }
@@ -182,6 +188,7 @@ mod tests {
             Ok(Route::Upload(name, id)) => Ok(format!("upload {name} {id}")),
             Ok(Route::Referrers(name, digest)) => Ok(format!("referrers {name} {digest}")),
             Ok(Route::Signatures(name, digest)) => Ok(format!("signatures {name} {digest}")),
+            Ok(Route::AdminBlob(digest)) => Ok(format!("admin {digest}")),
             Ok(route @ (Route::Health | Route::Base | Route::Token | Route::Catalog)) => {
                 Ok(route.handler().to_owned())
             }
@@ -214,6 +221,8 @@ mod tests {
         let signatures = format!("signatures shop/front {DIGEST}");
         check(&format!("/extensions/v2/shop/front/signatures/{DIGEST}"), Ok(&signatures));
         check("/extensions/v2/shop/front/signatures/v1", Err("digest `v1` has no `:`"));
+        check(&format!("/admin/blobs/{DIGEST}"), Ok(&format!("admin {DIGEST}")));
+        check("/admin/blobs/x", Err("digest `x` has no `:`"));
         check("/extensions/v2/metrics", Err("there is nothing at this path"));
     }
 

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use pierhead_api::image::ImageStreamMapping;
 use pierhead_api::meta::Preconditions;
-use pierhead_images::{Collected, DryRun, PullError, UploadError};
+use pierhead_images::{Collected, DeleteError, DryRun, MayMap, PrunedBlob, PullError, UploadError};
 use pierhead_oci::Digest;
 use pierhead_store::{OBJECTS, ObjectKey};
+use serde_json::json;
 
-use crate::world::{Sample, World};
+use crate::world::{OCI_MANIFEST, Sample, World};
 
 const DAY: Duration = Duration::from_hours(25);
 
@@ -85,4 +87,52 @@ async fn a_shared_blob_stays_until_its_last_repository_ends() {
     world.images.collect_garbage().await.unwrap();
     assert!(world.images.stream("other", "web").unwrap().is_none());
     assert!(world.blobs.stat(&layer).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_pruner_removes_at_once_what_no_repository_serves() {
+    let world = World::new().await;
+    let sample = Sample::new("a");
+    world.put_image(("shop", "web"), "latest", &sample).await;
+    let permit = world.api("shop", "images");
+    for blob in [&sample.config, &sample.layer] {
+        let digest = Digest::sha256(blob);
+        assert_eq!(world.images.prune_blob(&permit, &digest).await.unwrap(), PrunedBlob::Needed);
+        world.images.delete_blob(&world.delete("shop", "web"), &digest).await.unwrap();
+        assert_eq!(world.images.prune_blob(&permit, &digest).await.unwrap(), PrunedBlob::Removed);
+        let again = world.images.prune_blob(&permit, &digest).await;
+        assert!(matches!(again, Err(DeleteError::BlobUnknown { .. })), "{again:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_mapping_that_brings_a_manifest_back_protects_what_it_refers_to() {
+    let world = World::new().await;
+    let sample = Sample::new("a");
+    world.put_image(("shop", "web"), "latest", &sample).await;
+    let name = sample.digest().to_string();
+    world
+        .images
+        .delete_image(&world.api("", "images"), &name, Preconditions::default(), DryRun::No)
+        .await
+        .unwrap();
+    world.advance(DAY);
+    let mapping: ImageStreamMapping = serde_json::from_value(json!({
+        "metadata": {"name": "web"}, "tag": "again",
+        "image": {
+            "metadata": {"name": name}, "dockerImageManifestMediaType": OCI_MANIFEST,
+            "dockerImageManifest": String::from_utf8(sample.manifest.clone()).unwrap(),
+        },
+    }))
+    .unwrap();
+    let permit = world.api("shop", "imagestreammappings");
+    world.images.create_mapping(&permit, mapping, MayMap::Pushable, DryRun::No).await.unwrap();
+    assert_eq!(world.pulled(("shop", "web"), "again").await, Some(sample.digest()));
+    // A collector that looked before must find the leases renewed: without the manifest they are all that protects.
+    world
+        .images
+        .delete_image(&world.api("", "images"), &name, Preconditions::default(), DryRun::No)
+        .await
+        .unwrap();
+    assert_eq!(world.images.collect_garbage().await.unwrap(), Collected::default());
 }

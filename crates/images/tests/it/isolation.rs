@@ -178,3 +178,38 @@ async fn a_mapping_takes_no_image_that_could_not_be_pushed_there() {
     map(&foreign, "", MayMap::Every).await.unwrap();
     assert_eq!(world.pulled(("other", "mine"), "taken").await, Some(foreign.digest()));
 }
+
+#[tokio::test]
+async fn what_type_a_manifest_is_nobody_says_for_others() {
+    const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
+    let world = World::new().await;
+    let sample = Sample::new("a");
+    let untyped: serde_json::Value = serde_json::from_slice(&sample.manifest).unwrap();
+    let bytes = serde_json::json!({
+        "schemaVersion": 2, "config": untyped["config"], "layers": untyped["layers"],
+    });
+    let bytes = bytes.to_string().into_bytes();
+    let push = async |namespace: &str, reference: &str, media_type: &str| {
+        world.put_blob(namespace, "web", &sample.config).await;
+        world.put_blob(namespace, "web", &sample.layer).await;
+        let manifest = Manifest::parse(media_type, bytes.clone()).unwrap();
+        world.put_manifest((namespace, "web"), reference, manifest).await.unwrap().digest
+    };
+    let served = async |namespace: &str, stream: &str| {
+        let found = world.images.manifest(&world.pull(namespace, stream), &"v1".parse().unwrap()).await;
+        found.unwrap().media_type.to_string()
+    };
+    push("other", "v1", DOCKER).await;
+    push("shop", "v1", OCI_MANIFEST).await;
+    assert_eq!(served("other", "web").await, DOCKER);
+    assert_eq!(served("shop", "web").await, OCI_MANIFEST);
+    // Who tags it takes it as it is where it comes from.
+    let from = json!({"kind": "ImageStreamTag", "namespace": "shop", "name": "web:v1"});
+    let copy = json!({"metadata": {"name": "copy"}, "spec": {"tags": [{"name": "v1", "from": from}]}});
+    world.create_stream("other", copy).await;
+    assert_eq!(served("other", "copy").await, OCI_MANIFEST);
+    // Pushing it again as something else counts at once, also where it is in memory.
+    push("shop", "v1", DOCKER).await;
+    assert_eq!(served("shop", "web").await, DOCKER);
+    assert_eq!(served("other", "copy").await, OCI_MANIFEST);
+}

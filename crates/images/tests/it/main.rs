@@ -4,6 +4,8 @@
 mod collecting;
 mod importing;
 mod isolation;
+mod limits;
+mod pitfalls;
 mod pushing;
 mod streams;
 mod tags;

@@ -250,3 +250,42 @@ async fn what_was_pushed_survives_a_restart() {
     world.images.delete_tag(&world.delete("shop", "web"), &tag).await.unwrap();
     assert_eq!(world.pulled(AT, "latest").await, None, "the cache does not remember what was deleted");
 }
+
+#[tokio::test]
+async fn the_depth_of_an_index_counts_what_came_after_it() {
+    let world = World::new().await;
+    let index = |child: &Digest| {
+        let child = serde_json::json!({"mediaType": OCI_INDEX, "digest": child, "size": 10});
+        let index = serde_json::json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child]});
+        Manifest::parse(OCI_INDEX, index.to_string().into_bytes()).unwrap()
+    };
+    let sample = Sample::new("a");
+    let mut chain = vec![sample.parsed()];
+    for level in 0..5 {
+        chain.push(index(&chain[level].digest(pierhead_oci::Algorithm::Sha256)));
+    }
+    let digest = |manifest: &Manifest| manifest.digest(pierhead_oci::Algorithm::Sha256);
+    // Who may map every image brings a list before what it names.
+    let early = index(&digest(&chain[5]));
+    world.put_image(AT, "image", &sample).await;
+    let mapping = serde_json::json!({
+        "metadata": {"name": AT.1}, "tag": "early",
+        "image": {
+            "metadata": {"name": digest(&early)}, "dockerImageManifestMediaType": OCI_INDEX,
+            "dockerImageManifest": String::from_utf8(early.bytes().to_vec()).unwrap(),
+        },
+    });
+    let permit = world.api(AT.0, "imagestreammappings");
+    let mapping = serde_json::from_value(mapping).unwrap();
+    world
+        .images
+        .create_mapping(&permit, mapping, pierhead_images::MayMap::Every, pierhead_images::DryRun::No)
+        .await
+        .unwrap();
+    let above = index(&digest(&early));
+    for manifest in chain.drain(1..) {
+        world.put_manifest(AT, &digest(&manifest).to_string(), manifest).await.unwrap();
+    }
+    let refused = world.put_manifest(AT, "deep", above).await;
+    assert!(matches!(refused, Err(PushError::TooDeep { .. })), "{refused:?}");
+}

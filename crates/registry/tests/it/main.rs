@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod access;
+mod limits;
 mod lists;
 mod pull;
 mod pull_through;

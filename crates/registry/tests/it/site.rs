@@ -122,6 +122,16 @@ impl Site {
         manifest
     }
 
+    /// Puts an object named `only` with this spec into a namespace, as it is stored.
+    pub(crate) async fn put_object(&self, resource: &str, kind: &str, namespace: &str, spec: Value) {
+        let metadata = json!({"name": "only", "namespace": namespace});
+        let document = json!({"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec});
+        let key = ObjectKey::new(resource, namespace, "only");
+        let record = ObjectRecord(document.to_string().into());
+        let put: Result<_, StoreError> = self.store.write(move |tx| tx.put(&OBJECTS, &key, &record)).await;
+        put.unwrap();
+    }
+
     /// Removes an object of the API, as `oc delete` would.
     pub(crate) async fn delete_object(&self, resource: &str, namespace: &str, name: &str) {
         let key = ObjectKey::new(resource, namespace, name);
