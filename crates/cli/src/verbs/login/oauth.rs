@@ -59,11 +59,19 @@ pub(super) enum OAuthError {
 }
 
 /// Where the OAuth server is.
-struct Endpoints {
+pub(super) struct Endpoints {
     issuer: String,
-    authorize: String,
-    token: String,
-    pkce: bool,
+    pub(super) authorize: String,
+    pub(super) token: String,
+    pub(super) pkce: bool,
+}
+
+/// As which client a code is exchanged; it has no secret.
+#[derive(Clone, Copy)]
+pub(super) struct Client<'a> {
+    pub(super) id: &'a str,
+    /// Where the code was sent.
+    pub(super) redirect: &'a str,
 }
 
 /// Gets a token for a user.
@@ -106,10 +114,11 @@ pub(super) async fn request_token(
         return Ok(token);
     }
     let code = find("code").context("the OAuth server gave neither a token nor a code")?;
-    exchange(http, &endpoints.token, &code, &verifier, &redirect).await
+    let client = Client { id: CLIENT_ID, redirect: &redirect };
+    exchange(http, &endpoints.token, client, (&code, &verifier)).await
 }
 
-async fn discover(http: &HttpClient, server: &str) -> anyhow::Result<Endpoints> {
+pub(super) async fn discover(http: &HttpClient, server: &str) -> anyhow::Result<Endpoints> {
     let fixed = || Endpoints {
         issuer: server.to_owned(),
         authorize: format!("{server}/oauth/authorize"),
@@ -231,21 +240,20 @@ fn parameters_of(location: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-async fn exchange(
+pub(super) async fn exchange(
     http: &HttpClient,
     url: &str,
-    code: &str,
-    verifier: &str,
-    redirect: &str,
+    client: Client<'_>,
+    (code, verifier): (&str, &str),
 ) -> anyhow::Result<String> {
     let form = form_urlencoded::Serializer::new(String::new())
         .append_pair("grant_type", "authorization_code")
         .append_pair("code", code)
         .append_pair("code_verifier", verifier)
-        .append_pair("redirect_uri", redirect)
+        .append_pair("redirect_uri", client.redirect)
         .finish();
     let mut headers = HeaderMap::new();
-    let basic = format!("Basic {}", STANDARD.encode(format!("{CLIENT_ID}:")));
+    let basic = format!("Basic {}", STANDARD.encode(format!("{}:", client.id)));
     headers.insert(header::AUTHORIZATION, HeaderValue::try_from(basic)?);
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
