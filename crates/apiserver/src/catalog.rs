@@ -48,7 +48,12 @@ impl Catalog {
                         let storage = ObjectStorage::new(store.clone(), stored_as.clone(), view, endings);
                         Some(Arc::new(storage) as Arc<dyn Storage>)
                     }
-                    Backing::Virtual(_) => None,
+                    Backing::Virtual(_) => kind.watched.as_ref().map(|watched| {
+                        let (view, endings) = (Arc::clone(&watched.view), Arc::clone(&endings));
+                        let stored_as = watched.stored_as.clone();
+                        Arc::new(ObjectStorage::new(store.clone(), stored_as, Some(view), endings))
+                            as Arc<dyn Storage>
+                    }),
                 };
                 Arc::new(Resource { kind, storage })
             })

@@ -10,3 +10,12 @@ pub struct FrontProxy {
     /// The certificate's common name.
     pub common_name: String,
 }
+
+impl FrontProxy {
+    /// Of a certificate, in DER, that the authority of this provider issued; `None` where it has no common name.
+    pub fn of(provider: &str, certificate: &[u8]) -> Option<Self> {
+        let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+        let common_name = certificate.subject().iter_common_name().next()?.as_str().ok()?.to_owned();
+        Some(Self { provider: provider.to_owned(), common_name })
+    }
+}

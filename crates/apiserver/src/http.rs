@@ -193,7 +193,8 @@ async fn dispatch(call: Call, request: Exchange) -> Result<(Answer, Encoder), Ap
     if !kind.verbs.contains(&call.verb) {
         return Err(Status::method_not_allowed(kind.plural, kind.gvk.group, call.verb.as_str()).into());
     }
-    if let Backing::Virtual(connect) = &kind.backing {
+    let is_watch = call.verb == Verb::Watch && kind.watched.is_some();
+    if let (Backing::Virtual(connect), false) = (&kind.backing, is_watch) {
         let document = subresource::connect_body(&call, &kind.gvk, &head, body).await?;
         return Ok((connect.call(&call, document).await?, encoder));
     }

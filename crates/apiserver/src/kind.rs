@@ -182,6 +182,19 @@ pub(crate) enum Backing {
     Virtual(Arc<dyn Connect>),
 }
 
+/// How a kind of calls is watched: as objects that are stored as another kind.
+pub(crate) struct Watched {
+    /// The `plural.group` they are stored under.
+    pub(crate) stored_as: String,
+    /// How they become those of this kind.
+    pub(crate) view: Arc<dyn View>,
+    /// What tells the caller's own: JSON pointers, and what must be there.
+    pub(crate) own: Own,
+}
+
+/// What tells a caller's own objects.
+pub(crate) type Own = fn(subject: &Subject) -> Vec<(&'static str, String)>;
+
 /// One kind.
 pub(crate) struct Kind {
     /// Group, version and kind.
@@ -236,6 +249,8 @@ pub(crate) struct Kind {
     pub(crate) answers_get: Option<AnswersGet>,
     /// Turns the name of a DELETE that finds nothing into the one the object is stored under.
     pub(crate) deleted_as: Option<StoredName>,
+    /// How it is watched, where its other verbs are calls.
+    pub(crate) watched: Option<Watched>,
     /// The code.
     pub(crate) backing: Backing,
 }
@@ -282,8 +297,16 @@ impl Kind {
             ready: None,
             answers_get: None,
             deleted_as: None,
+            watched: None,
             backing,
         }
+    }
+
+    /// Watched as the objects that are stored as `O`, those of the caller.
+    pub(crate) fn watched_in<O: Object>(mut self, view: impl View, own: Own) -> Self {
+        self.watched = Some(Watched { stored_as: O::qualified_resource(), view: Arc::new(view), own });
+        self.verbs.push(Verb::Watch);
+        self
     }
 
     /// Only these verbs.

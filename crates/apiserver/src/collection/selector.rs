@@ -44,6 +44,17 @@ impl Selector {
         Ok(Self { labels, fields: terms })
     }
 
+    /// Only objects that have these values as well, at these pointers.
+    pub(crate) fn and(mut self, values: Vec<(&'static str, String)>) -> Self {
+        let term = |(pointer, value): (&'static str, String)| Term {
+            pointer: pointer.to_owned(),
+            equal: true,
+            value,
+        };
+        self.fields.extend(values.into_iter().map(term));
+        self
+    }
+
     /// Whether every object matches.
     pub(crate) fn is_everything(&self) -> bool {
         self.labels.is_empty() && self.fields.is_empty()

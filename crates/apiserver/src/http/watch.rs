@@ -52,7 +52,10 @@ pub(super) fn answer(call: Call, encoder: Encoder) -> Result<Answer, ApiError> {
     if encoder.encoding() == Encoding::Yaml {
         return Err(Status::not_acceptable(&["application/json", "application/json;stream=watch"]).into());
     }
-    let selector = list::selector(&call, &options)?;
+    let mut selector = list::selector(&call, &options)?;
+    if let Some(watched) = &call.resource.kind.watched {
+        selector = selector.and((watched.own)(&call.subject));
+    }
     let Some(storage) = call.resource.storage.clone() else {
         let kind = &call.resource.kind;
         return Err(Status::method_not_allowed(kind.plural, kind.gvk.group, "watch").into());

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::call::{Answer, Call, ListAnswer};
 use crate::collection::Selector;
 use crate::error::ApiError;
-use crate::kind::{Connect, Kind, Verb};
+use crate::kind::{Connect, Kind, Verb, View};
 use crate::path::Prefix;
 use crate::storage::Document;
 use crate::storage::objects::erase;
@@ -25,9 +25,37 @@ use crate::storage::objects::erase;
 pub(crate) fn kind() -> Kind {
     Kind::calls::<UserOAuthAccessToken>(&[Verb::Delete, Verb::Get, Verb::List], OwnTokens)
         .fields(&[("clientName", "/clientName")])
+        .watched_in::<OAuthAccessToken>(AsOwn, own_fields)
 }
 
 struct OwnTokens;
+
+/// Tokens as their owners see them, for watches.
+struct AsOwn;
+
+impl View for AsOwn {
+    fn shown(&self, mut stored: Value) -> Value {
+        let is_hashed =
+            stored["metadata"]["name"].as_str().is_some_and(|name| name.starts_with(OAUTH_PREFIX));
+        stored["kind"] = UserOAuthAccessToken::KIND.into();
+        if !is_hashed {
+            // A name that is the token itself is nobody's to see.
+            stored["userName"] = Value::Null;
+        }
+        stored
+    }
+
+    fn stored(&self, mut shown: Value) -> Value {
+        shown["kind"] = OAuthAccessToken::KIND.into();
+        shown
+    }
+}
+
+/// Without a UID nobody has tokens.
+fn own_fields(subject: &Subject) -> Vec<(&'static str, String)> {
+    let uid = if subject.uid.is_empty() { "none".to_owned() } else { subject.uid.clone() };
+    vec![("/userName", subject.username.clone()), ("/userUID", uid)]
+}
 
 impl Connect for OwnTokens {
     fn call<'a>(&'a self, call: &'a Call, _: Option<Value>) -> BoxFuture<'a, Result<Answer, ApiError>> {

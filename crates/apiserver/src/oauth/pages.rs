@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::answer::Answer;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;color:#151515;background:#f3f3f3;margin:0}\
-    main{max-width:30rem;margin:4rem auto;padding:1.5rem 2rem 2rem;background:#fff;border:1px solid #d2d2d2;\
+    main{max-width:36rem;margin:4rem auto;padding:1.5rem 2rem 2rem;background:#fff;border:1px solid #d2d2d2;\
     border-top:3px solid #06c}h1{font-size:1.5rem;font-weight:500;margin:.25rem 0 1.25rem}h2{font-size:1.1rem}\
     label{display:block;font-size:.9rem}input{display:block;width:100%;font:inherit;padding:.4rem .5rem;\
     margin:.25rem 0 1rem;box-sizing:border-box;border:1px solid #8a8d90}\

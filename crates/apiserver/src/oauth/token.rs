@@ -26,6 +26,9 @@ impl Exchange<'_> {
             return Ok(refused.with(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"openshift\"")));
         };
         let bad = |error: &str, text: &str| Ok(Answer::error(StatusCode::BAD_REQUEST, error, text));
+        if ONCE.iter().any(|name| self.form.all(name).nth(1).is_some()) {
+            return bad("invalid_request", MALFORMED);
+        }
         match self.form.get("grant_type") {
             Some("authorization_code") => {}
             Some(_) => {
@@ -139,6 +142,8 @@ impl Exchange<'_> {
     }
 }
 
+/// Parameters that may be given once at most (RFC 6749, 3.2).
+const ONCE: [&str; 6] = ["grant_type", "code", "redirect_uri", "code_verifier", "client_id", "client_secret"];
 const MALFORMED: &str = "The request is missing a required parameter, includes an invalid parameter value, includes a \
                          parameter more than once, or is otherwise malformed.";
 
