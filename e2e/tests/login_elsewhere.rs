@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 /// `{SHA}` of `password`.
 const PASSWORD: &str = "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=";
 
+const NO_AUTHORITY: [&str; 2] = ["-addext", "basicConstraints=critical,CA:FALSE"];
+
 /// Makes keys and certificates: an authority, or one that it issued.
 fn certificate(folder: &Path, name: &str, more: &[&str]) -> Result<()> {
     let mut command = Command::new("openssl");
@@ -39,9 +41,11 @@ impl Provider {
     async fn start(folder: &Path) -> Result<Self> {
         let packages =
             std::env::var_os("PIERHEAD_OIDC_PROVIDER").context("cargo xtask test installs oidc-provider")?;
-        let address =
-            ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"];
-        certificate(folder, "tls", &address)?;
+        certificate(
+            folder,
+            "tls",
+            &[&NO_AUTHORITY[..], &["-addext", "subjectAltName=IP:127.0.0.1"]].concat(),
+        )?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/oidc-provider/server.mjs");
         let log = folder.join("log");
         let mut command = Command::new("node");
@@ -128,7 +132,11 @@ impl Story {
         let provider = Provider::start(place).await?;
         certificate(place, "proxies", &[])?;
         for name in ["proxy", "stranger"] {
-            certificate(place, name, &["-CA", "proxies.crt", "-CAkey", "proxies.key"])?;
+            certificate(
+                place,
+                name,
+                &[&NO_AUTHORITY[..], &["-CA", "proxies.crt", "-CAkey", "proxies.key"]].concat(),
+            )?;
         }
         std::fs::write(place.join("users"), format!("ed:{PASSWORD}\n"))?;
         let at = |name: &str| place.join(name).display().to_string();
