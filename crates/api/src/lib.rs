@@ -12,6 +12,7 @@ pub mod authn;
 pub mod authorization;
 pub mod authz;
 mod bytes;
+pub mod config;
 pub mod core;
 mod decode;
 pub mod events;

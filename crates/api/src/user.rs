@@ -19,7 +19,7 @@ pub struct User {
     /// Name people read.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub full_name: String,
-    /// Names of the identities that log in as this user; written as null when there is none.
+    /// Names of the identities that log in as this user.
     pub identities: Option<Vec<String>>,
     /// Groups of a virtual user; for stored users always null, groups list their members.
     pub groups: Option<Vec<String>>,
@@ -75,7 +75,7 @@ fn is_default_reference(reference: &ObjectReference) -> bool {
 pub struct Group {
     /// Metadata.
     pub metadata: ObjectMeta,
-    /// User names; written as null when there are none.
+    /// User names.
     pub users: Option<Vec<String>>,
 }
 

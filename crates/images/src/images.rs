@@ -161,7 +161,7 @@ impl Images {
         &self.0.blobs
     }
 
-    pub(crate) fn config(&self) -> &Config {
+    pub fn config(&self) -> &Config {
         &self.0.config
     }
 

@@ -51,7 +51,7 @@ pub struct NodeSpec {
     /// Where its kubelet has its settings from; nothing reads it any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_source: Option<NodeConfigSource>,
-    /// Kept as sent.
+    /// An old name of the provider's id.
     #[serde(rename = "externalID", skip_serializing_if = "String::is_empty")]
     pub external_id: String,
 }

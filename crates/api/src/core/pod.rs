@@ -44,7 +44,7 @@ pub struct PodTemplateSpec {
     pub spec: PodSpec,
 }
 
-/// What a pod wants. Fields that nothing here acts on are kept as sent.
+/// What a pod wants. Fields that nothing here acts on are kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]

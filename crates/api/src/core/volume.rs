@@ -1,4 +1,4 @@
-//! `Volume`: folders for containers. The sources that are acted upon are typed, the others are kept as sent.
+//! `Volume`: folders for containers, and the sources that are acted upon.
 
 use serde::{Deserialize, Serialize};
 

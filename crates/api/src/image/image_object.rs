@@ -34,7 +34,7 @@ pub struct Image {
     /// Manifests of a list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub docker_image_manifests: Vec<ImageManifest>,
-    /// Signatures, merge key `name`.
+    /// Signatures.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<ImageSignature>,
     /// JWS signatures of a schema 1 manifest.

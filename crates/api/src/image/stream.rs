@@ -32,7 +32,7 @@ pub struct ImageStreamSpec {
     /// Repository all tags are imported from; deprecated and honoured.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub docker_image_repository: String,
-    /// Wanted tags, merge key `name`.
+    /// Wanted tags.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<TagReference>,
 }
@@ -53,7 +53,7 @@ pub struct ImageLookupPolicy {
 pub struct TagReference {
     /// Name of the tag.
     pub name: String,
-    /// Notes; written as null when unset.
+    /// Notes.
     pub annotations: Option<BTreeMap<String, String>>,
     /// What it follows: an `ImageStreamTag`, an `ImageStreamImage` or a `DockerImage`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,7 +112,7 @@ pub struct ImageStreamStatus {
     /// Pull spec outside.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub public_docker_image_repository: String,
-    /// Tags with their history, merge key `tag`.
+    /// Tags with their history.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<NamedTagEventList>,
 }

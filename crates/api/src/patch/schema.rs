@@ -44,16 +44,22 @@ const METADATA: &[(&str, ListMerge)] =
     &[("metadata.ownerReferences", ByKey("uid")), ("metadata.finalizers", Set)];
 
 const SERVICE: &[(&str, ListMerge)] = &[("spec.ports", ByKey("port")), ("status.conditions", ByKey("type"))];
-const SERVICE_ACCOUNT: &[(&str, ListMerge)] =
-    &[("secrets", ByKey("name")), ("imagePullSecrets", ByKey("name"))];
+const SERVICE_ACCOUNT: &[(&str, ListMerge)] = &[("secrets", ByKey("name"))];
 const NAMESPACE: &[(&str, ListMerge)] = &[("status.conditions", ByKey("type"))];
 const IMAGE_STREAM: &[(&str, ListMerge)] = &[("spec.tags", ByKey("name")), ("status.tags", ByKey("tag"))];
-const IMAGE: &[(&str, ListMerge)] = &[("signatures", ByKey("name"))];
+const IMAGE: &[(&str, ListMerge)] =
+    &[("signatures", ByKey("name")), ("signatures.conditions", ByKey("type"))];
+const IMAGE_SIGNATURE: &[(&str, ListMerge)] = &[("conditions", ByKey("type"))];
+const OAUTH_CLIENT: &[(&str, ListMerge)] = &[("redirectURIs", Set)];
 const CONDITIONS: &[(&str, ListMerge)] = &[("status.conditions", ByKey("type"))];
 const NODE: &[(&str, ListMerge)] =
-    &[("status.conditions", ByKey("type")), ("status.addresses", ByKey("type"))];
-const POD: &[(&str, ListMerge)] =
-    &[("status.conditions", ByKey("type")), ("status.podIPs", ByKey("ip")), ("status.hostIPs", ByKey("ip"))];
+    &[("spec.podCIDRs", Set), ("status.conditions", ByKey("type")), ("status.addresses", ByKey("type"))];
+const POD: &[(&str, ListMerge)] = &[
+    ("status.conditions", ByKey("type")),
+    ("status.podIPs", ByKey("ip")),
+    ("status.hostIPs", ByKey("ip")),
+    ("status.resourceClaimStatuses", ByKey("name")),
+];
 
 /// Lists in the spec of a pod, and in those of its containers.
 const POD_SPEC: &[(&str, ListMerge)] = &[
@@ -86,6 +92,8 @@ impl PatchSchema {
             ("", "Namespace") | ("project.openshift.io", "Project") => NAMESPACE,
             ("image.openshift.io", "ImageStream") => IMAGE_STREAM,
             ("image.openshift.io", "Image") => IMAGE,
+            ("image.openshift.io", "ImageSignature") => IMAGE_SIGNATURE,
+            ("oauth.openshift.io", "OAuthClient") => OAUTH_CLIENT,
             _ => &[],
         };
         let pod = match (group, kind) {

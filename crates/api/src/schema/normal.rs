@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::names;
 
 /// Sentences about how we write a document, which tell users nothing.
-const INTERNAL: &[&str] = &["Always written.", "always written."];
+const INTERNAL: &[&str] = &["Always written.", "; always written"];
 
 /// The OpenAPI form of a derived schema; `full_names` says what referred types are called.
 pub(super) fn schema(derived: &Value, full_names: &BTreeMap<String, String>) -> Value {

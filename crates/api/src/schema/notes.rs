@@ -44,6 +44,7 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("core.v1.EndpointAddress", &["ip"]),
     ("core.v1.EndpointPort", &["port"]),
     ("core.v1.EnvVar", &["name"]),
+    ("core.v1.EphemeralContainer", &["name"]),
     ("core.v1.Event", &["involvedObject", "metadata"]),
     ("core.v1.FlexVolumeSource", &["driver"]),
     ("core.v1.GCEPersistentDiskVolumeSource", &["pdName"]),
@@ -253,6 +254,10 @@ const MERGED: &[(&str, &str, &str, &str)] = &[
     ("core.v1.Container", "volumeMounts", "merge", "mountPath"),
     ("core.v1.ContainerStatus", "allocatedResourcesStatus", "merge", "name"),
     ("core.v1.ContainerStatus", "volumeMounts", "merge", "mountPath"),
+    ("core.v1.EphemeralContainer", "env", "merge", "name"),
+    ("core.v1.EphemeralContainer", "ports", "merge", "containerPort"),
+    ("core.v1.EphemeralContainer", "volumeDevices", "merge", "devicePath"),
+    ("core.v1.EphemeralContainer", "volumeMounts", "merge", "mountPath"),
     ("core.v1.NamespaceStatus", "conditions", "merge", "type"),
     ("core.v1.NodeSpec", "podCIDRs", "merge", ""),
     ("core.v1.NodeStatus", "addresses", "merge", "type"),
@@ -281,6 +286,7 @@ const MERGED: &[(&str, &str, &str, &str)] = &[
     ("openshift.image.v1.ImageStreamSpec", "tags", "merge", "name"),
     ("openshift.image.v1.ImageStreamStatus", "tags", "merge", "tag"),
     ("openshift.oauth.v1.OAuthClient", "redirectURIs", "merge", ""),
+    ("openshift.project.v1.ProjectStatus", "conditions", "merge", "type"),
 ];
 
 /// Lists in which an apply tells items apart by these members.
@@ -291,6 +297,10 @@ const KEYED: &[(&str, &str, &[&str])] = &[
     ("core.v1.Container", "volumeMounts", &["mountPath"]),
     ("core.v1.ContainerStatus", "allocatedResourcesStatus", &["name"]),
     ("core.v1.ContainerStatus", "volumeMounts", &["mountPath"]),
+    ("core.v1.EphemeralContainer", "env", &["name"]),
+    ("core.v1.EphemeralContainer", "ports", &["containerPort", "protocol"]),
+    ("core.v1.EphemeralContainer", "volumeDevices", &["devicePath"]),
+    ("core.v1.EphemeralContainer", "volumeMounts", &["mountPath"]),
     ("core.v1.NamespaceStatus", "conditions", &["type"]),
     ("core.v1.NodeStatus", "addresses", &["type"]),
     ("core.v1.NodeStatus", "conditions", &["type"]),

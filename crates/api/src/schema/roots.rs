@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{GROUP_VERSION_KIND, Group};
 use crate::{
-    apps, authn, authorization, authz, core, events, federation, image, meta, oauth, project, quota, rbac,
-    route, user,
+    apps, authn, authorization, authz, config, core, events, federation, image, meta, oauth, project, quota,
+    rbac, route, user,
 };
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
@@ -74,6 +74,7 @@ fn openshift() -> Vec<Group> {
             authorization::ResourceAccessReview, authorization::ResourceAccessReviewResponse,
             authorization::SelfSubjectRulesReview, authorization::SubjectAccessReview,
             authorization::SubjectAccessReviewResponse, authorization::SubjectRulesReview),
+        group!("com.github.openshift.api.config.v1"; config::ClusterVersion, config::Image, config::Ingress; ),
         group!("com.github.openshift.api.image.v1";
             image::Image, image::ImageStream, image::ImageStreamTag, image::ImageTag;
             image::ImageSignature, image::ImageStreamImage, image::ImageStreamImport, image::ImageStreamLayers,

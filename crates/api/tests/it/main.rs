@@ -3,3 +3,4 @@
 
 mod documents;
 mod laws;
+mod merging;
