@@ -17,6 +17,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("config delete-context", &["config delete-context pushed/api-example-com:8443/ed"]),
     ("config get-contexts", &["config get-contexts", "config get-contexts -o name"]),
     ("config use-context", &["config use-context pushed/api-example-com:8443/ed"]),
+    ("config get-clusters", &["config get-clusters"]),
+    ("config get-users", &["config get-users"]),
     ("config view", &["config view", "config view --minify --raw -o json"]),
     (
         "create clusterrole",
