@@ -10,9 +10,10 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pierhead_client::{Credentials, HttpClient, Trust};
 use serde_json::Value;
 
-use super::sa::find_token;
+use super::{get, sa::find_token};
 use crate::{
     environment::ExitStatus,
+    object,
     registries::auth_files::{self, NewCredentials},
     registry_host::{self, Wanted},
     session::Session,
@@ -213,13 +214,48 @@ async fn credentials(args: &LoginArgs, session: &mut Session) -> anyhow::Result<
         let client = session.client()?;
         let discovery = session.discovery().await?;
         let namespace = session.namespace()?;
-        let token = find_token(&client, &discovery, &namespace, account).await?;
-        return Ok((format!("system-serviceaccount-{namespace}-{account}"), token));
+        let user = format!("system-serviceaccount-{namespace}-{account}");
+        let token = match find_token(&client, &discovery, &namespace, account).await {
+            Ok(token) => token,
+            // Newer clusters make no token secrets, but still those for the registry.
+            Err(error) => match dockercfg_password(session, account).await? {
+                Some(password) => password,
+                None => return Err(error),
+            },
+        };
+        return Ok((user, token));
     }
     let Credentials::Token(token) = session.connect_options()?.credentials else {
         bail!("no token is currently in use for this session");
     };
     Ok(("user".to_owned(), token.into_exposed()))
+}
+
+/// The password that an account's own pull secret holds, which is the same for every name of the registry.
+async fn dockercfg_password(session: &mut Session, account: &str) -> anyhow::Result<Option<String>> {
+    let (client, discovery, namespace) =
+        (session.client()?, session.discovery().await?, session.namespace()?);
+    let found = get::read(&client, discovery.known("", "serviceaccounts")?, &namespace, account).await?;
+    let prefix = format!("{account}-dockercfg-");
+    for reference in object::list(&found, "imagePullSecrets") {
+        let name = object::text(reference, "name");
+        if !name.starts_with(&prefix) {
+            continue;
+        }
+        let secret = match get::read(&client, discovery.known("", "secrets")?, &namespace, name).await {
+            Err(error) if error.is_not_found() => continue,
+            answered => answered?,
+        };
+        // By hand: the key has a dot in it.
+        let encoded = secret.pointer("/data/.dockercfg").and_then(Value::as_str).unwrap_or_default();
+        let Ok(decoded) = STANDARD.decode(encoded) else { continue };
+        let Ok(Value::Object(entries)) = serde_json::from_slice(&decoded) else { continue };
+        let password = |entry: &Value| Some(entry.get("password")?.as_str()?.to_owned());
+        if let Some(password) = entries.values().find_map(password) {
+            return Ok(Some(password));
+        }
+    }
+    Ok(None)
 }
 
 /// Asks `/v2/`, over HTTPS or, where allowed, HTTP. With credentials it must let us in.

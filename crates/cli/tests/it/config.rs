@@ -60,7 +60,8 @@ async fn entries_are_made_changed_and_forgotten() {
     assert!(home.failed("config delete-user ed").await.contains("cannot delete user ed, not in "));
     home.ok("config delete-cluster prod").await;
     assert_eq!(home.ok("config get-clusters").await, "NAME\n");
-    home.ok("config delete-context a.b").await;
+    let deleted = home.api.run_in(home.folder.path(), "config delete-context a.b", "").await;
+    assert!(deleted.stderr.contains("this removed your active context"), "{deleted:?}");
     home.ok("config unset current-context").await;
     assert_eq!(home.failed("config current-context").await, "error: current-context is not set\n");
     let mode = fs::metadata(home.folder.path().join(".kube/config")).unwrap().permissions().mode();
@@ -70,11 +71,11 @@ async fn entries_are_made_changed_and_forgotten() {
 #[tokio::test]
 async fn changes_go_to_the_file_that_has_the_entry() {
     let home = Home::new();
-    fs::write(home.folder.path().join("one"), "contexts: [{name: a, context: {cluster: x, user: y}}]\n")
+    fs::write(home.folder.path().join("one"), "contexts: [{name: a, context: {cluster: x, user: ed}}]\n")
         .unwrap();
     fs::write(
         home.folder.path().join("two"),
-        "contexts: [{name: b, context: {cluster: x, user: y}}]\nusers: [{name: y, user: {token: t}}]\n",
+        "contexts: [{name: b, context: {cluster: x, user: ed}}]\nusers: [{name: ed, user: {token: t}}]\n",
     )
     .unwrap();
     let folder = home.folder.path().display();

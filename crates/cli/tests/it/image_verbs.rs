@@ -299,6 +299,44 @@ async fn files_are_taken_out() {
 }
 
 #[tokio::test]
+async fn layers_may_be_compressed_with_zstd() {
+    let ground = Ground::new();
+    ground.image().await;
+    fs::create_dir(ground.path("out")).unwrap();
+    // The folder of `file://` images, by hand: `append` makes no such layers.
+    let folder = ground.path("v2/z/web");
+    fs::create_dir_all(folder.join("blobs")).unwrap();
+    fs::create_dir_all(folder.join("manifests")).unwrap();
+    let blob = |media_type: &str, content: &[u8]| {
+        let digest = pierhead_oci::Digest::sha256(content).to_string();
+        fs::write(folder.join("blobs").join(&digest), content).unwrap();
+        json!({"mediaType": media_type, "digest": digest, "size": content.len()})
+    };
+    let archive = fs::read(ground.path("high.tar")).unwrap();
+    let half = archive.len() / 2;
+    let pack =
+        |part: &[u8]| ruzstd::encoding::compress_to_vec(part, ruzstd::encoding::CompressionLevel::Fastest);
+    // Two frames, as parallel compressors write them.
+    let packed = [pack(&archive[..half]), pack(&archive[half..])].concat();
+    let layer = blob("application/vnd.oci.image.layer.v1.tar+zstd", &packed);
+    let diff_id = pierhead_oci::Digest::sha256(&archive).to_string();
+    let config =
+        json!({"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": [diff_id]}});
+    let config = blob("application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
+    let manifest = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": config, "layers": [layer]});
+    fs::write(folder.join("manifests/1"), manifest.to_string()).unwrap();
+    ground.ok("image mirror file://z/web:1 R/z/web:1 --insecure").await;
+    ground.ok("image extract R/z/web:1 --path=/etc/:out --insecure").await;
+    assert_eq!(fs::read_to_string(ground.path("out/c.conf")).unwrap(), "three");
+    // Whoever keeps something else under that digest is found out.
+    fs::create_dir(ground.path("bad")).unwrap();
+    let digest = manifest["layers"][0]["digest"].as_str().unwrap();
+    fs::copy(ground.path("low.tar"), folder.join("blobs").join(digest)).unwrap();
+    ground.fails("image extract file://z/web:1[0] --path=/:bad", "cannot be trusted").await;
+}
+
+#[tokio::test]
 async fn credentials_are_found() {
     let ground = Ground::with(|folder| {
         fs::write(folder.join("htpasswd"), htpasswd()).unwrap();

@@ -95,7 +95,13 @@ async fn the_registry_is_found_and_logged_in_to() {
         "/apis/image.openshift.io/v1/namespaces/openshift/imagestreams/ruby",
         json!({"metadata": {"name": "ruby"}, "status": {"dockerImageRepository": "172.30.1.1:5000/openshift/ruby"}}),
     );
-    assert_eq!(api.run_in(home.path(), "registry info", "").await.ok(), "172.30.1.1:5000\n");
+    assert_eq!(api.run_in(home.path(), "registry info -q", "").await.ok(), "172.30.1.1:5000\n");
+    let told = api.run_in(home.path(), "registry info", "").await;
+    assert_eq!((told.code, told.stdout.as_str()), (0, "172.30.1.1:5000\n"));
+    assert!(told.stderr.starts_with("info: The registry has no public name"), "{told:?}");
+    let shown =
+        api.run_in(home.path(), "registry login --skip-check --registry=r.example.com --to=-", "").await;
+    assert!(shown.ok().contains("\"r.example.com\""));
     let error = api.run_in(home.path(), "registry info --public", "").await.failed();
     assert_eq!(error, "error: registry does not have public hostname\n");
     let outcome = api.run_in(home.path(), "registry login --skip-check --to=auth.json", "").await;

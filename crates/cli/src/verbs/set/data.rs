@@ -21,7 +21,7 @@ use crate::{environment::ExitStatus, object, session::Session, verbs::create::se
 #[command(verbatim_doc_comment)]
 pub(super) struct DataArgs {
     /// TYPE/NAME, then KEY=VALUE or KEY-
-    #[arg(required = true, value_name = "WORD", allow_hyphen_values = true)]
+    #[arg(required = true, value_name = "WORD")]
     words: Vec<String>,
     /// key=FILE, FILE or directory; may be repeated
     #[arg(long, value_name = "[KEY=]FILE")]

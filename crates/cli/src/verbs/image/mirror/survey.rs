@@ -24,6 +24,9 @@ use crate::{
     verbs::image::info,
 };
 
+/// Repositories that blobs are taken from within a registry.
+const MAX_SOURCES: usize = 100;
+
 /// An image that was found, with all that must be sent for it.
 struct Image {
     from: Place,
@@ -47,42 +50,42 @@ pub(super) async fn survey(
     session: &mut Session,
 ) -> anyhow::Result<Plan> {
     let mut plan = Plan::default();
-    let mut images: Vec<Image> = Vec::new();
-    let mut found: BTreeMap<String, Option<usize>> = BTreeMap::new();
-    let mut goals = Goals::new();
+    let mut wanted: Vec<(Mapping, ImageSource)> = Vec::new();
     for mapping in mappings {
         for source in sources(&mapping.from, from, &mut plan).await? {
-            let known = source.to_string();
-            if !found.contains_key(&known) {
-                let index = match find(args, &source, from).await {
-                    Ok(Some(image)) => {
-                        images.push(image);
-                        Some(images.len() - 1)
-                    }
-                    Ok(None) => {
-                        session.remark(&format!("info: Filtered all images from {source}, skipping"))?;
-                        None
-                    }
-                    Err(error) if args.skip_missing && is_not_found(&error) => {
-                        session.remark(&format!(
-                            "warning: Image {source} does not exist and will not be mirrored"
-                        ))?;
-                        None
-                    }
-                    Err(error) => {
-                        plan.errors.push(format!("unable to retrieve source image {source}: {error:#}"));
-                        None
-                    }
-                };
-                found.insert(known.clone(), index);
-            }
-            let Some(index) = found.get(&known).copied().flatten() else { continue };
-            let tag = match (&mapping.to.which, &mapping.from.which, &source.which) {
-                (Which::Tag(tag), _, _) | (_, Which::Pattern(_), Which::Tag(tag)) => Some(tag.clone()),
-                _ => None,
-            };
-            goals.entry(mapping.to.place.clone()).or_default().push((index, tag));
+            wanted.push((mapping.clone(), source));
         }
+    }
+    let unique: BTreeMap<String, &ImageSource> =
+        wanted.iter().map(|(_, source)| (source.to_string(), source)).collect();
+    let reading =
+        unique.into_iter().map(|(name, source)| async move { (name, find(args, source, from).await) });
+    let answers: Vec<(String, anyhow::Result<Option<Image>>)> =
+        stream::iter(reading).buffered(usize::from(args.max_per_registry)).collect().await;
+    let mut images: Vec<Image> = Vec::new();
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    for (name, answer) in answers {
+        match answer {
+            Ok(Some(image)) => {
+                found.insert(name, images.len());
+                images.push(image);
+            }
+            Ok(None) => session.remark(&format!("info: Filtered all images from {name}, skipping"))?,
+            Err(error) if args.skip_missing && is_not_found(&error) => {
+                session.remark(&format!("warning: Image {name} does not exist and will not be mirrored"))?;
+            }
+            Err(error) => plan.errors.push(format!("unable to retrieve source image {name}: {error:#}")),
+        }
+    }
+    let mut goals = Goals::new();
+    for (mapping, source) in wanted {
+        let Some(index) = found.get(&source.to_string()).copied() else { continue };
+        let tag = match (&mapping.to.which, &mapping.from.which, source.which) {
+            (Which::Tag(tag), _, _) => Some(tag.clone()),
+            (_, Which::Pattern(_), Which::Tag(tag)) => Some(tag),
+            _ => None,
+        };
+        goals.entry(mapping.to.place).or_default().push((index, tag));
     }
     for image in &images {
         plan.sizes.extend(image.blobs.iter().map(|(digest, size)| (digest.clone(), *size)));
@@ -203,7 +206,8 @@ async fn compare(
         let goals = goals.keys().filter(|place| place.registry() == registry);
         let sources = images.iter().map(|image| &image.from).filter(|place| place.registry() == registry);
         let paths: BTreeSet<&str> = goals.chain(sources).map(Place::path).collect();
-        paths.into_iter().map(str::to_owned).collect()
+        // All of them are in the address that tokens are asked for at.
+        paths.into_iter().take(MAX_SOURCES).map(str::to_owned).collect()
     };
     let looking = goals.iter().map(|(place, goals)| {
         let sources = if args.skip_mount || args.skip_multiple_scopes {
