@@ -43,6 +43,9 @@ enum Task {
         /// Where the random choices start; printed by every run
         #[arg(long)]
         seed: Option<u64>,
+        /// Changes that watchers must be told of, each once and in order
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
     },
 }
 
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
         Task::CheckLayers => layers::check(),
         Task::Tidy => tidy::check(),
         Task::Bench { filter } => tests::bench(filter.as_deref()),
-        Task::Torture { rounds, seed } => tests::torture(rounds, seed),
+        Task::Torture { rounds, seed, events } => tests::torture(rounds, seed, events),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -36,7 +36,7 @@ pub(crate) fn bench(filter: Option<&str>) -> Result<()> {
 }
 
 /// The crash rounds and the rollouts of the tests, many more of them.
-pub(crate) fn torture(rounds: u32, seed: Option<u64>) -> Result<()> {
+pub(crate) fn torture(rounds: u32, seed: Option<u64>, events: u64) -> Result<()> {
     tools::for_crashes()?;
     build_server("release")?;
     let mut command = cargo();
@@ -50,13 +50,15 @@ pub(crate) fn torture(rounds: u32, seed: Option<u64>) -> Result<()> {
         "--test-threads=1",
         "crash_",
         "many_rollouts",
+        "watch_w1",
     ]);
+    command.env("PIERHEAD_WATCH_EVENTS", events.to_string());
     command.env("PIERHEAD_TORTURE_ROUNDS", rounds.to_string());
     command.env("PIERHEAD_ROLLOUTS", rounds.to_string());
     if let Some(seed) = seed {
         command.env("PIERHEAD_TORTURE_SEED", seed.to_string());
     }
-    say(&format!("{rounds} rounds of each kind"));
+    say(&format!("{rounds} rounds of each kind, {events} events"));
     run(with_server(&mut command, "release"))
 }
 

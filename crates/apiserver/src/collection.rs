@@ -393,7 +393,7 @@ impl<'a> Collection<'a> {
                 let outcome =
                     self.storage.replace(&self.call.permit, key.clone(), seen, doomed, dry_run).await?;
                 if let Outcome::Done(document) = outcome {
-                    if gc::waits(&document) {
+                    if gc::frees_or_waits(&document) {
                         self.see_to_others(dry_run).await;
                     }
                     return Ok(Deleted { document, gone: false });

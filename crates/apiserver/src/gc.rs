@@ -47,7 +47,8 @@ pub(crate) struct Unsettled {
     keep: bool,
     /// The last of the dependents that were looked at: resource, namespace and name.
     after: Option<(String, String, String)>,
-    /// Where the owner is, if it is still there and waits for its dependents: resource, namespace and name.
+    /// Where the owner is, if it is still there and waits for its dependents, or frees them before others let it go:
+    /// resource, namespace and name.
     #[serde(default)]
     waits: Option<(String, String, String)>,
 }
@@ -141,9 +142,14 @@ pub(crate) fn waits(object: &Value) -> bool {
     metadata::is_terminating(object) && Dependents::of(object) == Dependents::First
 }
 
+/// Whether an object that is to be deleted has something to do about its dependents before it goes.
+pub(crate) fn frees_or_waits(object: &Value) -> bool {
+    metadata::is_terminating(object) && Dependents::of(object) != Dependents::Delete
+}
+
 /// Whether a write of the object may decide about others: it waits for them, or has owners.
 pub(crate) fn concerns_others(object: &Value) -> bool {
-    waits(object) || !owners(object).is_empty()
+    frees_or_waits(object) || !owners(object).is_empty()
 }
 
 /// A removal as the rest of its transaction must know it.
@@ -240,8 +246,8 @@ impl Endings {
         {
             let keys = owned_by(tx, &uid, owner.after.as_ref(), left)?;
             let dependents = match &owner.waits {
+                _ if owner.keep => Dependents::Keep,
                 Some(_) => Dependents::First,
-                None if owner.keep => Dependents::Keep,
                 None => Dependents::Delete,
             };
             for key in &keys {
@@ -286,6 +292,10 @@ impl Endings {
             owners(&document).iter().filter(|owner| owner["uid"] != uid).cloned().collect();
         if rest.len() == owners(&document).len() {
             // Objects of accounts are also written by `auth`, which keeps no list of owners.
+            return Ok(None);
+        }
+        if dependents != Dependents::Keep && metadata::is_terminating(&document) {
+            // It goes already, and an owner that waits for it waits until it is gone.
             return Ok(None);
         }
         if dependents == Dependents::Keep || !rest.is_empty() {

@@ -176,6 +176,12 @@ impl Store {
         if let Some(changes) = self.shared.published.recent(after, limit) {
             return Ok(changes);
         }
+        self.logged(after, limit)
+    }
+
+    /// As [`Store::changes`], but from the disk, and also those of a commit that [`Store::read`] shows already and that
+    /// is not announced yet: for whoever holds a state against the log.
+    pub fn logged(&self, after: Revision, limit: usize) -> Result<Vec<Arc<Change>>, ChangesError> {
         let mut logged = Ok(Vec::new());
         self.shared.engine.read(&mut |view| {
             let oldest = view.marks().compacted;

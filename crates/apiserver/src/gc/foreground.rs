@@ -1,4 +1,4 @@
-//! Owners that go after their dependents.
+//! Owners that go after their dependents, or free them long before they go.
 //!
 //! Owns the wait: an object deleted in the foreground stays, marked, until no dependent that blocks it is left. Whatever
 //! may end that wait writes down the owner in the transaction that does it, and [`Endings::finish`] looks at it again:
@@ -10,25 +10,27 @@ use pierhead_store::WriteTx;
 use pierhead_store::objects::{OBJECTS, ObjectKey};
 use serde_json::{Value, json};
 
-use super::{Dependents, Endings, STEP, UNSETTLED, Unsettled, is_held, owners, unsettled, waits};
+use super::{
+    Dependents, Endings, STEP, UNSETTLED, Unsettled, frees_or_waits, is_held, owners, unsettled, waits,
+};
 use crate::error::ApiError;
 use crate::metadata;
 use crate::storage::objects::{erase, put};
 use crate::storage::references::owned_by;
 
 impl Endings {
-    /// Writes down that `object` waits for its dependents, if it does.
+    /// Writes down that `object` waits for its dependents, or has to free them, if it does.
     pub(crate) fn note_waiting(
         &self,
         tx: &mut WriteTx<'_>,
         key: &ObjectKey,
         object: &Value,
     ) -> Result<(), ApiError> {
-        if waits(object) {
+        if frees_or_waits(object) {
             let ObjectKey { resource, namespace, name } = key.clone();
             let waiting = Unsettled {
                 namespace: namespace.clone(),
-                keep: false,
+                keep: Dependents::of(object) == Dependents::Keep,
                 after: None,
                 waits: Some((resource, namespace, name)),
             };
@@ -119,7 +121,9 @@ impl Endings {
         let key = ObjectKey::new(resource.as_str(), namespace.as_str(), name.as_str());
         let Some(record) = tx.get(&OBJECTS, &key)? else { return Ok(None) };
         let mut document: Value = serde_json::from_slice(&record.0)?;
-        if metadata::text(&document, "uid") != uid || !waits(&document) || is_blocked(tx, uid, namespace)? {
+        let wanted = if owner.keep { Dependents::Keep } else { Dependents::First };
+        let is_other = metadata::text(&document, "uid") != uid || Dependents::of(&document) != wanted;
+        if is_other || !frees_or_waits(&document) || !owner.keep && is_blocked(tx, uid, namespace)? {
             return Ok(None);
         }
         Dependents::Delete.note(&mut document);

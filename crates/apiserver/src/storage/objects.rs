@@ -101,10 +101,15 @@ impl ObjectStorage {
         let mut rows = Rewound::new();
         let mut reached = at;
         while reached < now {
-            let changes = self.store.changes(reached, REWIND_STEP).map_err(|error| match error {
+            let forgotten = |error| match error {
                 pierhead_store::ChangesError::Compacted { .. } => continue_token::too_old(),
                 pierhead_store::ChangesError::Store(error) => error.into(),
-            })?;
+            };
+            let mut changes = self.store.changes(reached, REWIND_STEP).map_err(forgotten)?;
+            if changes.is_empty() {
+                // The rows are of a commit that is not announced yet; its changes are on the disk with it.
+                changes = self.store.logged(reached, REWIND_STEP).map_err(forgotten)?;
+            }
             let Some(last) = changes.last() else { break };
             reached = last.revision;
             for change in changes.iter().filter(|change| change.revision <= now) {

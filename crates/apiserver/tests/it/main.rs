@@ -3,6 +3,7 @@
 
 mod access;
 mod audit;
+mod deletions;
 mod dependents;
 mod deployments;
 mod discovery;
