@@ -13,6 +13,7 @@ mod node;
 mod pod;
 pub(crate) mod pod_template;
 mod project;
+mod quota;
 mod rbac;
 mod replication_controller;
 mod rollouts;
@@ -84,8 +85,13 @@ pub(crate) async fn describe(
         ("user.openshift.io", "users") => user::user(object, context.now),
         ("user.openshift.io", "groups") => user::group(object, context.now),
         ("user.openshift.io", "identities") => user::identity(object, context.now),
-        ("", "namespaces") => project::namespace(object),
-        ("project.openshift.io", "projects") => project::describe(object, context.now),
+        ("", "resourcequotas") => quota::resource_quota(object),
+        ("", "limitranges") => quota::limit_range(object),
+        ("quota.openshift.io", "clusterresourcequotas" | "appliedclusterresourcequotas") => {
+            quota::cluster_quota(object)
+        }
+        ("", "namespaces") => project::namespace(context, object).await,
+        ("project.openshift.io", "projects") => project::describe(context, object).await,
         ("route.openshift.io", "routes") => route::describe(context, object).await,
         ("image.openshift.io", "imagestreams") => {
             return Ok(image_stream(object, context.now, context.era));

@@ -16,6 +16,10 @@ use crate::{
     session::Session,
 };
 
+mod prune;
+mod top;
+mod usage;
+
 /// Administer the cluster
 #[derive(Args, Debug)]
 pub(crate) struct AdmArgs {
@@ -33,6 +37,12 @@ enum AdmVerb {
     /// Make groups and change who is in them
     #[command(subcommand)]
     Groups(GroupsVerb),
+    /// Remove what nobody needs
+    #[command(subcommand)]
+    Prune(prune::PruneVerb),
+    /// Show what takes the most
+    #[command(subcommand)]
+    Top(top::TopVerb),
 }
 
 #[derive(Args, Debug)]
@@ -94,6 +104,8 @@ pub(crate) async fn run(args: AdmArgs, session: &mut Session) -> anyhow::Result<
         AdmVerb::Policy(verb) => policy::run_adm(verb, session).await,
         AdmVerb::NewProject(args) => new_project(args, session).await,
         AdmVerb::Groups(verb) => groups(verb, session).await,
+        AdmVerb::Prune(verb) => prune::run(verb, session).await,
+        AdmVerb::Top(verb) => top::run(verb, session).await,
     }
 }
 
