@@ -4,7 +4,7 @@
 //! by itself are tested there.
 
 mod content;
-mod document;
+pub(crate) mod document;
 mod egress;
 mod names;
 mod startup;

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 
 /// The names of all functions in Rust files below `folder`.
-fn functions_below(folder: &Path, found: &mut BTreeSet<String>) -> Result<()> {
+pub(crate) fn functions_below(folder: &Path, found: &mut BTreeSet<String>) -> Result<()> {
     for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
         if path.is_dir() {
@@ -22,7 +22,7 @@ fn functions_below(folder: &Path, found: &mut BTreeSet<String>) -> Result<()> {
 }
 
 /// The names in the second column of the document's tables, each with its row.
-fn named_tests(document: &str) -> Vec<(String, String)> {
+pub(crate) fn named_tests(document: &str) -> Vec<(String, String)> {
     let mut named = Vec::new();
     for line in document.lines().filter(|line| line.starts_with("| ")) {
         let mut cells = line.trim_matches('|').split('|').map(str::trim);
