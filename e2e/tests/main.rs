@@ -22,6 +22,7 @@ mod import;
 mod keyless;
 mod large_push;
 mod login_elsewhere;
+mod platform_pitfalls;
 mod pods;
 mod prune;
 mod pull_through;
