@@ -54,7 +54,7 @@ impl Discovery {
     pub(crate) fn new(catalog: &Catalog) -> Self {
         let kinds: Vec<&Kind> = catalog.resources().iter().map(|resource| &resource.kind).collect();
         let mut prefixes = vec![Prefix::Core];
-        for kind in &kinds {
+        for kind in kinds.iter().filter(|kind| kind.announced) {
             let prefix = prefix_of(kind);
             if !prefixes.contains(&prefix) {
                 prefixes.push(prefix);

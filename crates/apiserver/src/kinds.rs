@@ -9,8 +9,10 @@ use pierhead_images::Images;
 
 use crate::kind::Kind;
 
+mod absent_workloads;
 mod access_reviews;
 mod authentication_reviews;
+mod cluster_config;
 mod config_maps;
 mod deployment_configs;
 mod endpoints;
@@ -67,6 +69,7 @@ pub(crate) fn all(images: &Images, auth: &Auth) -> Vec<Kind> {
     kinds.extend(authentication_reviews::kinds());
     kinds.extend(access_reviews::kinds());
     kinds.push(events::renamed());
+    kinds.extend(absent_workloads::kinds());
     // OpenShift's kinds.
     kinds.extend(deployment_configs::kinds());
     kinds.extend(openshift_reviews::kinds());
@@ -86,5 +89,7 @@ pub(crate) fn all(images: &Images, auth: &Auth) -> Vec<Kind> {
     kinds.push(user_oauth_access_tokens::kind());
     kinds.push(federated_identities::kind());
     kinds.extend([users::kind(), groups::kind(), identities::kind(), user_identity_mappings::kind()]);
+    // Last, so that `images` means those of image streams.
+    kinds.extend(cluster_config::kinds());
     kinds
 }

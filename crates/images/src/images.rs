@@ -161,6 +161,7 @@ impl Images {
         &self.0.blobs
     }
 
+    /// The settings these images were opened with.
     pub fn config(&self) -> &Config {
         &self.0.config
     }

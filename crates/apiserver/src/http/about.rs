@@ -58,7 +58,7 @@ pub(super) fn answer(
     };
     match target {
         Target::Root => json(&paths(&server.discovery)),
-        Target::Health => Ok(health(server, query)),
+        Target::Health => Ok(health(server, head.uri.path(), query)),
         Target::Version => json(&kube_version(server)),
         Target::OpenShiftVersion => json(&openshift_version(server)),
         Target::CoreVersions | Target::Groups => groups(server, target, head, &style),
@@ -123,16 +123,17 @@ fn paths(discovery: &Discovery) -> Value {
 }
 
 /// `ok` while the store can be read; `?verbose` names the checks.
-fn health(server: &Parts, query: &Query) -> Response<ResponseBody> {
+fn health(server: &Parts, path: &str, query: &Query) -> Response<ResponseBody> {
     let readable = server.namespace_state("default");
     let (code, mark) = match &readable {
         Ok(_) => (StatusCode::OK, "[+]store ok"),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "[-]store failed"),
     };
+    let check = path.split('/').find(|segment| !segment.is_empty()).unwrap_or("healthz");
     let text = match (code, query.flag("verbose")) {
         (StatusCode::OK, false) => "ok".to_owned(),
-        (StatusCode::OK, true) => format!("{mark}\nhealthz check passed\n"),
-        _ => format!("{mark}\nhealthz check failed\n"),
+        (StatusCode::OK, true) => format!("[+]ping ok\n{mark}\n{check} check passed\n"),
+        _ => format!("[+]ping ok\n{mark}\n{check} check failed\n"),
     };
     respond_bytes(code, text.into(), "text/plain; charset=utf-8")
 }

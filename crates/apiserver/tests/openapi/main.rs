@@ -70,6 +70,11 @@ impl Definitions {
     }
 }
 
+/// Whether a definition is of a group whose kinds were once of no group.
+fn is_old(name: &str) -> bool {
+    name.starts_with("com.github.openshift.api.") && !name.starts_with("com.github.openshift.api.config.")
+}
+
 /// Calls `each` with the name of every definition that is referred to.
 fn references(schema: &Value, each: &mut dyn FnMut(&str)) {
     match schema {
@@ -113,11 +118,9 @@ fn announce_aliases(definitions: &mut Definitions, endpoints: &[Endpoint]) {
                 continue;
             }
             // An alias in the core group is a kind of one of OpenShift's groups.
-            let homes = definitions.0.iter().filter(|(_, schema)| {
-                let kinds = schema[GROUP_VERSION_KIND].as_array().into_iter().flatten();
-                let mut openshift = kinds.filter(|known| known["kind"] == **kind);
-                openshift
-                    .any(|known| known["group"].as_str().is_some_and(|group| group.ends_with("openshift.io")))
+            let homes = definitions.0.iter().filter(|(name, schema)| {
+                let kinds = schema[GROUP_VERSION_KIND].as_array();
+                is_old(name) && kinds.is_some_and(|kinds| kinds.iter().any(|known| known["kind"] == **kind))
             });
             let homes: Vec<String> = homes.map(|(name, _)| name.clone()).collect();
             if let [home] = homes.as_slice() {

@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Definitions, STATUS};
+use super::{Definitions, STATUS, is_old};
 
 /// A path with all its operations.
 pub(super) struct Endpoint {
@@ -189,8 +189,7 @@ impl Resource<'_> {
     /// The definition of a kind; aliases are described where they belong.
     fn definition(&self, (group, version, kind): &(String, String, String)) -> String {
         let own = self.definitions.of_kind(group, version, kind);
-        let openshift =
-            |name: &&String| name.starts_with("com.github.openshift") && name.ends_with(&format!(".{kind}"));
+        let openshift = |name: &&String| is_old(name) && name.ends_with(&format!(".{kind}"));
         let found = own.map(str::to_owned).or_else(|| self.definitions.0.keys().find(openshift).cloned());
         found.unwrap_or_else(|| panic!("nothing describes {kind} of {group}/{version}"))
     }

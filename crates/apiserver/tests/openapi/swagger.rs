@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::operations::Endpoint;
-use super::{DEFINITIONS, Definitions, GROUP_VERSION_KIND};
+use super::{DEFINITIONS, Definitions, GROUP_VERSION_KIND, is_old};
 
 /// The listing, and a declaration for each version of a group and for the old prefix of OpenShift's kinds.
 pub(super) fn documents(
@@ -27,7 +27,7 @@ pub(super) fn documents(
         let openshift = |(name, schema): (&String, &Value)| {
             let is_kind = |known: &Value| known["kind"] == resource["kind"];
             let own = schema[GROUP_VERSION_KIND].as_array().is_some_and(|kinds| kinds.iter().any(is_kind));
-            (own && name.starts_with("com.github.openshift")).then(|| name.clone())
+            (own && is_old(name)).then(|| name.clone())
         };
         definitions.0.iter().find_map(openshift)
     });
