@@ -1,6 +1,7 @@
 //! Clients of others, unmodified: each does a day's work and finds nothing odd.
 
 mod fabric8;
+mod fuzz;
 mod kube_rs;
 mod kubectl;
 mod python;

@@ -31,19 +31,28 @@ pub struct Tool {
     before: Vec<OsString>,
     variables: BTreeMap<String, OsString>,
     folder: PathBuf,
+    limit: Duration,
 }
 
 impl Tool {
     /// A program that runs in `folder`, which is also its `HOME`.
     pub fn new(program: impl Into<PathBuf>, folder: &Path) -> Self {
         let variables = BTreeMap::from([("HOME".to_owned(), folder.as_os_str().to_owned())]);
-        Self { program: program.into(), before: Vec::new(), variables, folder: folder.to_path_buf() }
+        let (before, folder) = (Vec::new(), folder.to_path_buf());
+        Self { program: program.into(), before, variables, folder, limit: LIMIT }
     }
 
     /// Sets a variable for every run.
     #[must_use]
     pub fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.variables.insert(name.to_owned(), value.as_ref().to_owned());
+        self
+    }
+
+    /// Lets every run take this long, in place of three minutes.
+    #[must_use]
+    pub const fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
         self
     }
 
@@ -94,7 +103,7 @@ impl Tool {
             // A program that reads nothing may be gone already.
             stdin.write_all(input.as_bytes()).await.unwrap_or_default();
         }
-        Ok(tokio::time::timeout(LIMIT, process.wait_with_output()).await??)
+        Ok(tokio::time::timeout(self.limit, process.wait_with_output()).await??)
     }
 }
 

@@ -1,4 +1,5 @@
-//! The repository's own commands: `cargo xtask test`, `bench`, `torture`, `check-layers`, `tidy`.
+//! The repository's own commands: `cargo xtask test`, `bench`, `torture`, `fuzz-api`, `real-kubernetes`, `check-layers`,
+//! `tidy`.
 //!
 //! Owns what has to happen around cargo: installing the tools that tests drive, the order of the checks, and
 //! the rules a compiler does not know. Holds no test and no benchmark itself: those live in `e2e`.
@@ -30,6 +31,17 @@ enum Task {
     CheckLayers,
     /// Check the rules of the code base that the compiler does not know
     Tidy,
+    /// Make many requests at random from our description of the API
+    FuzzApi {
+        /// Requests for each operation
+        #[arg(long, default_value_t = 500)]
+        examples: u32,
+        /// Only paths that match this pattern
+        #[arg(long, default_value = ".")]
+        paths: String,
+    },
+    /// Build Kubernetes' API server, once, and run our command line against it
+    RealKubernetes,
     /// Compare with other registries on this machine and print ratios
     Bench {
         /// Only rows whose name contains this
@@ -54,6 +66,8 @@ fn main() -> ExitCode {
         Task::Test { filter } => tests::test(filter.as_deref()),
         Task::CheckLayers => layers::check(),
         Task::Tidy => tidy::check(),
+        Task::FuzzApi { examples, paths } => tests::fuzz_api(examples, &paths),
+        Task::RealKubernetes => tests::real_kubernetes(),
         Task::Bench { filter } => tests::bench(filter.as_deref()),
         Task::Torture { rounds, seed, events } => tests::torture(rounds, seed, events),
     };

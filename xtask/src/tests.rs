@@ -22,7 +22,39 @@ pub(crate) fn test(filter: Option<&str>) -> Result<()> {
     layers::check()?;
     tidy::check()?;
     run(cargo().args(["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    // What the types say is derived only here: the product is built without.
+    run(cargo().args([
+        "test",
+        "--locked",
+        "-p",
+        "pierhead-api",
+        "--features",
+        "schema",
+        "--test",
+        "schema",
+    ]))?;
     tests(&["--no-fail-fast"])
+}
+
+/// Many requests made at random from the description of the API.
+pub(crate) fn fuzz_api(examples: u32, paths: &str) -> Result<()> {
+    let schemathesis = tools::for_fuzzing()?;
+    build_server("release")?;
+    let mut command = cargo();
+    command.args(["test", "--locked", "--package", "pierhead-e2e", "--", "--nocapture"]);
+    command.arg("requests_at_random_are_answered_as_described");
+    command.env("PIERHEAD_SCHEMATHESIS", schemathesis).env("PIERHEAD_FUZZ_EXAMPLES", examples.to_string());
+    run(with_server(command.env("PIERHEAD_FUZZ_PATHS", paths), "release"))
+}
+
+/// Our command line against Kubernetes' own API server.
+pub(crate) fn real_kubernetes() -> Result<()> {
+    let (etcd, kubernetes) = tools::for_real_kubernetes()?;
+    build_server("dev")?;
+    let mut command = cargo();
+    command.args(["test", "--locked", "--package", "pierhead-e2e", "--test", "kubernetes"]);
+    command.env("PIERHEAD_ETCD", etcd).env("PIERHEAD_KUBERNETES", kubernetes);
+    run(with_server(&mut command, "debug"))
 }
 
 /// The comparison of the README's table.

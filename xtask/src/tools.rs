@@ -51,9 +51,33 @@ pub(crate) fn for_tests() -> Result<Vec<Named>> {
         ("PIERHEAD_KUBECTL_NEWEST", go_module(&clients.join("kubectl"), "kubectl")?),
         ("PIERHEAD_PYTHON_KUBERNETES", python(&clients.join("python"))?),
         ("PIERHEAD_PYTHON_OPENSHIFT", python(&clients.join("openshift"))?),
+        ("PIERHEAD_SCHEMATHESIS", python(&clients.join("schemathesis"))?),
         ("PIERHEAD_FABRIC8", maven(&clients.join("fabric8"))?),
         ("PIERHEAD_OIDC_PROVIDER", npm(&clients.join("oidc-provider"))?),
     ])
+}
+
+/// Makes sure that what makes requests at random is installed.
+pub(crate) fn for_fuzzing() -> Result<PathBuf> {
+    debian(&TESTS)?;
+    python(&workspace().join("e2e/clients/schemathesis"))
+}
+
+/// Makes sure that Kubernetes' own servers are installed: the folder of `etcd`, and that of the API server and the
+/// controllers, which takes ten minutes to build.
+pub(crate) fn for_real_kubernetes() -> Result<(PathBuf, PathBuf)> {
+    debian(&TESTS)?;
+    let source = workspace().join("e2e/clients/kubernetes");
+    let inputs = texts(&source, &["go.mod", "go.sum"])?;
+    let folder = once("kubernetes", &inputs, |folder| {
+        let mut go = Command::new("go");
+        go.current_dir(&source).env("CGO_ENABLED", "0").args(["build", "-trimpath", "-ldflags=-s -w", "-o"]);
+        go.arg(folder.join(""));
+        run(go.args(
+            ["kube-apiserver", "kube-controller-manager"].map(|name| format!("k8s.io/kubernetes/cmd/{name}")),
+        ))
+    })?;
+    Ok((debian_unpacked("etcd-server")?.join("usr/bin"), folder))
 }
 
 /// Makes sure that what `cargo xtask torture` drives is installed: only Debian's.
@@ -101,7 +125,7 @@ fn go_program(program: &str, module: &str) -> Result<PathBuf> {
 
 /// A Debian package that is looked into and not installed, since another version of it may be.
 fn debian_unpacked(package: &str) -> Result<PathBuf> {
-    once("debian", &[package.to_owned()], |folder| {
+    once(&format!("debian-{package}"), &[package.to_owned()], |folder| {
         let download = || {
             let mut command = Command::new("apt-get");
             command.args(["-qq", "-o", "APT::Sandbox::User=root", "download", package]).current_dir(folder);
