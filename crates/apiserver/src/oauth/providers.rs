@@ -154,7 +154,10 @@ impl Exchange<'_> {
         let known = match auth.arrive(provider, &self.callback(provider), arrival).await {
             Ok(Some(known)) => known,
             Ok(None) => return Ok(Answer::text(StatusCode::NOT_FOUND, "404 page not found\n")),
-            Err(error) => return Ok(provider_failure(provider, &error, "/").without_cookie(&cookie)),
+            Err(error) => {
+                let again = "/oauth/token/request";
+                return Ok(provider_failure(provider, &error, again).without_cookie(&cookie));
+            }
         };
         let (known, then) = known;
         let then = own_path(Some(&then)).to_owned();

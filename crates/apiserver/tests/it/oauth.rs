@@ -7,15 +7,16 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use pierhead_apiserver::{ApiServer, Config};
+use pierhead_apiserver::{ApiServer, Config, FrontProxy};
 use pierhead_auth::Auth;
-use pierhead_auth::password::{IdentityProvider, ProviderKind};
+use pierhead_auth::password::{Htpasswd, IdentityProvider, ProviderKind};
+use pierhead_auth::request_header::RequestHeader;
 use pierhead_blobs::Blobs;
 use pierhead_images::Images;
 use pierhead_runtime::ManualClock;
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{World, admin};
 
 const URL: &str = "https://127.0.0.1:8443";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -66,10 +67,14 @@ impl Site {
     }
 
     async fn with(kind: Option<ProviderKind>) -> Self {
+        Self::with_providers(kind.into_iter().map(|kind| IdentityProvider::new("any", kind)).collect()).await
+    }
+
+    async fn with_providers(providers: Vec<IdentityProvider>) -> Self {
         let world = World::new().await;
         let clock = ManualClock::default().shared();
         let mut config = pierhead_auth::Config::new(world.auth.signer().clone());
-        config.identity_providers = kind.into_iter().map(|kind| IdentityProvider::new("any", kind)).collect();
+        config.identity_providers = providers;
         let auth = Auth::open(world.store.clone(), config, Arc::clone(&clock)).unwrap();
         let blobs = Blobs::memory(Arc::clone(&clock));
         let images = pierhead_images::Config::new("172.30.0.1:5000");
@@ -90,6 +95,27 @@ impl Site {
         let bytes = body.collect().await.unwrap().to_bytes();
         let body = String::from_utf8(bytes.to_vec()).unwrap();
         Reply { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// A request of the administrator.
+    async fn admin(&self, method: &str, path: &str, body: Value) -> Value {
+        let request = Request::builder().method(method).uri(path);
+        let mut request = request.body(Full::new(Bytes::from(body.to_string()))).unwrap();
+        request.extensions_mut().insert(admin());
+        let response = self.server.handle(request).await;
+        let status = response.status();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(status.is_success(), "{}", String::from_utf8_lossy(&bytes));
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    /// The cookies of somebody who has logged in by the form, and what forms must repeat.
+    async fn browser(&self, name: &str) -> (String, String) {
+        let csrf = self.get("/login", &[]).await.cookie("csrf");
+        let (_, value) = csrf.split_once('=').unwrap();
+        let body = form(&[("csrf", value), ("username", name), ("password", "x")]);
+        let entered = self.send("POST", "/login", &[FORM, ("cookie", &csrf)], &body).await;
+        (format!("{csrf}; {}", entered.cookie("ssn")), value.to_owned())
     }
 
     async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
@@ -308,9 +334,10 @@ async fn errors_go_only_where_answers_may_go() {
             .await;
     }
     check(&[client], found, "unsupported_response_type").await;
-    check(&[client, ("response_type", "code")], found, "invalid_request").await;
     check(&[client, ("response_type", "code"), ("code_challenge", "short")], found, "invalid_request").await;
     check(&[client, ("response_type", "token"), ("scope", "user:all")], found, "invalid_scope").await;
+    let without_proof = site.get(&ask("openshift-cli-client", &[]), &[]).await;
+    assert!(without_proof.header("location").starts_with("http://127.0.0.1/callback?error=invalid_request"));
 }
 
 #[tokio::test]
@@ -323,4 +350,293 @@ async fn without_passwords_one_is_told_where_to_get_a_token() {
     let denied = Site::with(Some(ProviderKind::DenyAll)).await;
     let refused = denied.get(IMPLICIT, &[("x-csrf-token", "1"), ("authorization", &basic("dev", "x"))]).await;
     assert_eq!(refused.header("www-authenticate"), "Basic realm=\"openshift\"");
+}
+
+const CLIENTS: &str = "/apis/oauth.openshift.io/v1/oauthclients";
+
+fn ask(client: &str, more: &[(&str, &str)]) -> String {
+    let pairs = [&[("client_id", client), ("response_type", "code"), ("state", "s")], more].concat();
+    format!("/oauth/authorize?{}", form(&pairs))
+}
+
+/// It asks, is remembered, proves itself in any of its ways, and gets no more than it may.
+#[tokio::test]
+async fn a_client_of_ones_own_asks_once_and_proves_itself() {
+    let site = Site::new().await;
+    let redirect = "https://shop.example.com/cb";
+    let client = json!({
+        "metadata": {"name": "shop"}, "secret": "one", "additionalSecrets": ["two"], "redirectURIs": [redirect],
+        "grantMethod": "prompt", "accessTokenMaxAgeSeconds": 0, "accessTokenInactivityTimeoutSeconds": 600,
+        "scopeRestrictions": [{"literals": ["user:info"]}],
+    });
+    let mut client = site.admin("POST", CLIENTS, client).await;
+    let (cookies, csrf) = site.browser("dev").await;
+    let with = [("cookie", cookies.as_str())];
+    let wanted = ask("shop", &[("scope", "user:info")]);
+    let asked = site.get(&wanted, &with).await;
+    assert!(
+        asked.header("location").starts_with("/oauth/authorize/approve?"),
+        "{}",
+        asked.header("location")
+    );
+    let page = site.get(asked.header("location"), &with).await;
+    assert!(page.body.contains("<b>shop</b>") && page.body.contains("user:info"), "{}", page.body);
+    let then = asked.parameter("then").unwrap();
+    let answer = async |fields: &[(&str, &str)]| {
+        let usual = [("client_id", "shop"), ("scope", "user:info"), ("then", then.as_str())];
+        let body = form(&[&usual[..], fields].concat());
+        site.send("POST", "/oauth/authorize/approve", &[FORM, ("cookie", &cookies)], &body).await
+    };
+    let forged = answer(&[("approve", "true")]).await;
+    assert_eq!(forged.status, StatusCode::BAD_REQUEST, "the form did not repeat the cookie");
+    let denied = answer(&[("csrf", &csrf), ("deny", "true")]).await;
+    let denied = site.get(denied.header("location"), &with).await;
+    assert!(denied.header("location").starts_with(redirect));
+    assert_eq!(denied.parameter("error").as_deref(), Some("access_denied"));
+    assert_eq!(denied.parameter("state").as_deref(), Some("s"));
+    let allowed = answer(&[("csrf", &csrf), ("approve", "true")]).await;
+    let granted = site.get(allowed.header("location"), &with).await;
+    assert!(granted.parameter("code").is_some(), "{}", granted.header("location"));
+    let grants = "/apis/oauth.openshift.io/v1/oauthclientauthorizations";
+    let grant = site.admin("GET", &format!("{grants}/dev:shop"), Value::Null).await;
+    assert_eq!(grant["scopes"], json!(["user:info"]));
+
+    let redeem = async |headers: &[(&str, &str)], fields: &[(&str, &str)]| {
+        let code = site.get(&wanted, &with).await.parameter("code").unwrap();
+        let usual =
+            [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", redirect)];
+        let body = form(&[&usual[..], fields].concat());
+        site.send("POST", "/oauth/token", &[&[FORM], headers].concat(), &body).await
+    };
+    for secret in ["one", "two"] {
+        let token = redeem(&[("authorization", &basic("shop", secret))], &[]).await;
+        assert_eq!(token.status, StatusCode::OK, "{}", token.body);
+        assert_eq!(token.json().get("expires_in"), None, "it does not end by age");
+        assert_eq!(token.json()["scope"], "user:info");
+    }
+    let by_form = redeem(&[], &[("client_id", "shop"), ("client_secret", "two")]).await;
+    assert_eq!(by_form.status, StatusCode::OK, "{}", by_form.body);
+    let by_form = [("client_id", "shop"), ("client_secret", "two")];
+    for (authorization, fields) in [
+        (basic("shop", ""), &[][..]),
+        (basic("shop", "three"), &[]),
+        (basic("shop", "three"), &by_form),
+        ("Bearer two".to_owned(), &by_form),
+        (String::new(), &[("client_id", "shop")]),
+        (String::new(), &[("client_id", "openshift-cli-client"), ("client_secret", "")]),
+    ] {
+        let headers = [("authorization", authorization.as_str())];
+        let headers = if authorization.is_empty() { &[][..] } else { &headers };
+        let refused = redeem(headers, fields).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{authorization} {fields:?}");
+        assert_eq!(refused.json()["error"], "unauthorized_client");
+        assert_eq!(refused.header("www-authenticate"), "Basic realm=\"openshift\"");
+    }
+    let more = site.get(&ask("shop", &[("scope", "user:full")]), &with).await;
+    assert_eq!(more.parameter("error").as_deref(), Some("invalid_scope"));
+    client["grantMethod"] = json!("deny");
+    site.admin("PUT", &format!("{CLIENTS}/shop"), client).await;
+    assert_eq!(site.get(&wanted, &with).await.parameter("error").as_deref(), Some("access_denied"));
+}
+
+/// Each with a good request but for one thing.
+#[tokio::test]
+async fn the_token_endpoint_says_what_is_wrong() {
+    let site = Site::new().await;
+    let redirect = format!("{URL}/oauth/token/implicit");
+    let client = basic("openshift-challenging-client", "");
+    let proof =
+        [("code_challenge", CHALLENGE), ("code_challenge_method", "S256"), ("redirect_uri", &redirect)];
+    let wanted = ask("openshift-challenging-client", &proof);
+    let login = basic("dev", "x");
+    let headers = [("x-csrf-token", "1"), ("authorization", login.as_str())];
+    type Fields = Vec<(&'static str, String)>;
+    let check = async |change: &dyn Fn(&mut Fields), expected: (u16, &str)| {
+        let code = site.get(&wanted, &headers).await.parameter("code").unwrap();
+        let mut fields: Fields = vec![
+            ("grant_type", "authorization_code".to_owned()),
+            ("code", code),
+            ("code_verifier", VERIFIER.to_owned()),
+            ("redirect_uri", redirect.clone()),
+        ];
+        change(&mut fields);
+        let pairs: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let reply =
+            site.send("POST", "/oauth/token", &[FORM, ("authorization", &client)], &form(&pairs)).await;
+        let error = reply.json()["error"].as_str().unwrap_or_default().to_owned();
+        assert_eq!((reply.status.as_u16(), error.as_str()), expected, "{pairs:?}");
+        assert_eq!(reply.header("pragma"), "no-cache");
+        let told = reply.json()["error_description"].as_str().is_some_and(|text| !text.is_empty());
+        assert_eq!(told, !error.is_empty());
+    };
+    let with = |name: &'static str, value: &'static str| {
+        move |fields: &mut Fields| {
+            value.clone_into(&mut fields.iter_mut().find(|(of, _)| *of == name).unwrap().1);
+        }
+    };
+    let without = |name: &'static str| move |fields: &mut Fields| fields.retain(|(of, _)| *of != name);
+    check(&|_| {}, (200, "")).await;
+    check(&without("grant_type"), (400, "invalid_request")).await;
+    check(&without("code"), (400, "invalid_request")).await;
+    check(&|fields| fields.push(("code", "sha256~another".to_owned())), (400, "invalid_request")).await;
+    check(&with("grant_type", "password"), (400, "unsupported_grant_type")).await;
+    check(&with("grant_type", "refresh_token"), (400, "unsupported_grant_type")).await;
+    check(&with("code", "sha256~unknown"), (400, "invalid_grant")).await;
+    check(&with("code_verifier", CHALLENGE), (400, "invalid_grant")).await;
+    check(&without("code_verifier"), (400, "invalid_grant")).await;
+    check(&with("redirect_uri", "https://evil.example/"), (400, "invalid_grant")).await;
+}
+
+#[tokio::test]
+async fn several_providers_are_offered_and_each_has_its_own_door() {
+    // The password is `x`.
+    let users = |name: &str| {
+        ProviderKind::Htpasswd(Htpasswd::parse(&format!("{name}:{{SHA}}EfatjsUqKYSrqv18O1FlA3hcIHI=\n")))
+    };
+    let proxy = RequestHeader { headers: vec!["X-Remote-User".to_owned()], ..RequestHeader::default() };
+    let site = Site::with_providers(vec![
+        IdentityProvider::new("staff", users("ann")),
+        IdentityProvider::new("a guest", users("bob")),
+        IdentityProvider { login: false, ..IdentityProvider::new("robots", users("cid")) },
+        IdentityProvider::new("sso", ProviderKind::RequestHeader(Arc::new(proxy))),
+    ])
+    .await;
+    let authorize = ask("openshift-browser-client", &[]);
+    let choice = site.get(&authorize, &[]).await;
+    assert_eq!(choice.status, StatusCode::OK);
+    for (name, expected) in
+        [("idp=staff\"", true), ("idp=a+guest\"", true), ("robots", false), ("sso", false)]
+    {
+        assert_eq!(choice.body.contains(name), expected, "{name}: {}", choice.body);
+    }
+    let door = site.get(&format!("{authorize}&idp=a+guest"), &[]).await;
+    let location = door.header("location");
+    assert!(location.starts_with("/login/a%20guest?then=%2Foauth%2Fauthorize"), "{location}");
+    let enter = async |path: &str, name: &str| {
+        let page = site.get(path, &[]).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        let csrf = page.cookie("csrf");
+        let value = csrf.split_once('=').unwrap().1;
+        let body = form(&[("csrf", value), ("username", name), ("password", "x"), ("then", "/x")]);
+        let entered = site.send("POST", path, &[FORM, ("cookie", &csrf)], &body).await;
+        (entered.header("location").to_owned(), entered.parameter("reason"))
+    };
+    assert_eq!(enter("/login/a%20guest", "bob").await, ("/x".to_owned(), None));
+    let refused = enter("/login/a%20guest", "ann").await;
+    assert!(refused.0.starts_with("/login/a%20guest?reason=access_denied"), "{refused:?}");
+    assert_eq!(enter("/login", "ann").await.1, None);
+    assert_eq!(enter("/login", "cid").await.1.as_deref(), Some("access_denied"), "robots have no page");
+    for path in ["/login/nobody", "/login/robots", "/login/sso", "/oauth2callback/nobody", "/login/staff/x"] {
+        assert_eq!(site.get(path, &[]).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let robot = site.get(IMPLICIT, &[("x-csrf-token", "1"), ("authorization", &basic("cid", "x"))]).await;
+    assert!(robot.parameter("access_token").is_some(), "{}", robot.body);
+
+    let proxied = async |proxy: Option<&str>, header: &str| {
+        let mut request = Request::builder().uri(&authorize).header("x-remote-user", header);
+        if let Some(provider) = proxy {
+            let (provider, common_name) = (provider.to_owned(), "proxy".to_owned());
+            request = request.extension(FrontProxy { provider, common_name });
+        }
+        site.server.handle(request.body(Full::new(Bytes::new())).unwrap()).await.status()
+    };
+    assert_eq!(proxied(Some("sso"), "pat").await, StatusCode::FOUND);
+    assert_eq!(proxied(None, "pat").await, StatusCode::OK, "headers alone say nothing");
+    assert_eq!(proxied(Some("staff"), "pat").await, StatusCode::OK, "that authority is for another provider");
+    assert_eq!(proxied(Some("sso"), "ann").await, StatusCode::FORBIDDEN, "the name is somebody else's");
+}
+
+#[tokio::test]
+async fn an_account_is_a_client_with_its_token_as_secret() {
+    let site = Site::new().await;
+    let project = json!({"metadata": {"name": "shop"}});
+    site.admin("POST", "/apis/project.openshift.io/v1/projectrequests", project).await;
+    let accounts = "/api/v1/namespaces/shop/serviceaccounts";
+    let redirect = "https://ci.example.com/cb";
+    let annotations = json!({"serviceaccounts.openshift.io/oauth-redirecturi.cb": redirect});
+    site.admin("POST", accounts, json!({"metadata": {"name": "ci", "annotations": annotations}})).await;
+    site.admin("POST", accounts, json!({"metadata": {"name": "bare"}})).await;
+    let token = async |account: &str| {
+        let made = site.admin("POST", &format!("{accounts}/{account}/token"), json!({"spec": {}})).await;
+        made["status"]["token"].as_str().unwrap().to_owned()
+    };
+    let id = "system:serviceaccount:shop:ci";
+    let (cookies, csrf) = site.browser("dev").await;
+    let with = [("cookie", cookies.as_str())];
+    let bare = site.get(&ask("system:serviceaccount:shop:bare", &[]), &with).await;
+    assert_eq!(bare.status, StatusCode::BAD_REQUEST);
+    assert!(bare.body.contains("has no redirectURIs; set serviceaccounts.openshift.io/"), "{}", bare.body);
+    let full = site.get(&ask(id, &[]), &with).await;
+    assert_eq!(full.parameter("error").as_deref(), Some("invalid_scope"));
+    let asked = site.get(&ask(id, &[("scope", "user:info role:view:shop")]), &with).await;
+    let (then, scope) = (asked.parameter("then").unwrap(), asked.parameter("scope").unwrap());
+    let yes = [("client_id", id), ("scope", &scope), ("then", &then), ("csrf", &csrf), ("approve", "true")];
+    site.send("POST", "/oauth/authorize/approve", &[FORM, ("cookie", &cookies)], &form(&yes)).await;
+    let escaped = id.replace(':', "%3A");
+    for (account, expected) in [("bare", StatusCode::UNAUTHORIZED), ("ci", StatusCode::OK)] {
+        let code = site.get(&then, &with).await.parameter("code").unwrap();
+        let body = form(&[("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", redirect)]);
+        let headers = [FORM, ("authorization", &*basic(&escaped, &token(account).await))];
+        let reply = site.send("POST", "/oauth/token", &headers, &body).await;
+        assert_eq!(reply.status, expected, "{account}: {}", reply.body);
+        if expected == StatusCode::OK {
+            let token = reply.json()["access_token"].as_str().unwrap().to_owned();
+            assert_eq!(site.user_of(&token).await, (StatusCode::OK, json!("dev")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_deletes_a_code_ends_its_token_and_owners_watch_theirs() {
+    let site = Site::new().await;
+    let (cookies, csrf) = site.browser("dev").await;
+    let with = [("cookie", cookies.as_str())];
+    let code = site.get(&ask("openshift-browser-client", &[]), &with).await.parameter("code").unwrap();
+    let body = form(&[("code", &code), ("csrf", &csrf)]);
+    let shown = site.send("POST", "/oauth/token/display", &[FORM, ("cookie", &cookies)], &body).await;
+    let token = shown.body.split_once("--token=").unwrap().1.split(' ').next().unwrap();
+    let bearer = format!("Bearer {token}");
+    let mine = "/apis/oauth.openshift.io/v1/useroauthaccesstokens";
+    let listed = site.get(mine, &[("authorization", &bearer)]).await.json();
+    assert_eq!(listed["items"].as_array().map(Vec::len), Some(1), "{listed}");
+    let log_in = async |name: &str| {
+        let headers = [("x-csrf-token", "1"), ("authorization", &*basic(name, "x"))];
+        assert!(site.get(IMPLICIT, &headers).await.parameter("access_token").is_some());
+    };
+    log_in("eve").await;
+    let request = Request::builder().uri(format!("{mine}?watch=true")).header("authorization", &bearer);
+    let mut body = site.server.handle(request.body(Full::new(Bytes::new())).unwrap()).await.into_body();
+    let mut event = async || {
+        let bytes = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        let event: Value = serde_json::from_slice(&bytes).unwrap();
+        let part = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap().to_owned();
+        (part("/type"), part("/object/kind"), part("/object/userName"))
+    };
+    let expected = |of: &str| (of.to_owned(), "UserOAuthAccessToken".to_owned(), "dev".to_owned());
+    assert_eq!(event().await, expected("ADDED"));
+    log_in("eve").await;
+    log_in("dev").await;
+    assert_eq!(event().await, expected("ADDED"), "none of eve's");
+    let name = listed["items"][0]["authorizeToken"].as_str().unwrap();
+    let codes = "/apis/oauth.openshift.io/v1/oauthauthorizetokens";
+    site.admin("DELETE", &format!("{codes}/{name}"), json!({})).await;
+    assert_eq!(site.user_of(token).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_logout_leads_back_to_a_client_or_nowhere_else() {
+    let site = Site::new().await;
+    let object = json!({"metadata": {"name": "shop"}, "redirectURIs": ["https://shop.example.com/cb"]});
+    site.admin("POST", CLIENTS, object).await;
+    for (then, expected) in [
+        ("/oauth/token/request", "/oauth/token/request"),
+        ("https://shop.example.com/bye", "https://shop.example.com/bye"),
+        ("https://shop.example.com@evil.example/", "/"),
+        ("https://evil.example/", "/"),
+        ("http://127.0.0.1/callback", "/"),
+        ("//evil.example", "/"),
+    ] {
+        let left = site.send("POST", "/logout", &[FORM], &form(&[("then", then)])).await;
+        assert_eq!(left.header("location"), expected, "{then}");
+    }
 }
