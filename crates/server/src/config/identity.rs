@@ -332,3 +332,92 @@ fn pem(path: &Path) -> Result<Arc<str>, ConfigError> {
 fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Settings;
+
+    /// What is said about a file, or the providers that it makes.
+    #[track_caller]
+    fn check(file: &str, expected: Result<&str, &str>) {
+        let settings = toml::from_str::<Settings>(file).map_err(|error| error.message().to_owned());
+        let checked = settings.and_then(|of| of.checked(None, true).map_err(|error| error.to_string()));
+        let shown = checked.map(|config| {
+            let lives = config.token_lives;
+            let providers = config.identity_providers.iter();
+            let names: Vec<String> = providers
+                .map(|of| format!("{} {} {} {:?}", of.name, of.challenge, of.login, of.mapping))
+                .collect();
+            format!("{} {} {}", lives.life.as_secs(), lives.idle.as_secs(), names.join(", "))
+        });
+        assert_eq!(shown.as_deref().map_err(String::as_str), expected, "{file}");
+    }
+
+    #[test]
+    fn providers_are_checked_word_by_word() {
+        let provider =
+            |name: &str, rest: &str| format!("[[identity-providers]]\nname = \"{name}\"\n{rest}\n");
+        check("", Ok("86400 0 "));
+        check(
+            &[
+                provider("a", "type = \"DenyAll\""),
+                provider("b", "type = \"AllowAll\"\nmappingMethod = \"add\""),
+            ]
+            .concat(),
+            Ok("86400 0 a true true Claim, b true true Add"),
+        );
+        check(
+            &provider("a/b", "type = \"DenyAll\""),
+            Err("identity-providers: `a/b` is no name: it may hold no `:`, `/` and `%`"),
+        );
+        check(
+            &provider("htpasswd", "type = \"DenyAll\""),
+            Err("identity-providers: there is another one called `htpasswd`"),
+        );
+        check(
+            &provider("corp", "type = \"OpenID\""),
+            Err("identity-providers: `corp` has no section `openID`, which its type asks for"),
+        );
+        let openid = |rest: &str| {
+            provider(
+                "corp",
+                &format!("type = \"OpenID\"\n[identity-providers.openID]\nclientID = \"c\"\n{rest}"),
+            )
+        };
+        check(
+            &openid("issuer = \"http://id.example.com\"\nclientSecret = \"s\""),
+            Err("identity-providers: `corp`: `http://id.example.com` is not an https URL"),
+        );
+        check(
+            &openid("issuer = \"https://id.example.com\""),
+            Err("identity-providers: `corp`: write one of clientSecret and clientSecretFile"),
+        );
+        check(
+            &openid("issuer = \"https://id.example.com\"\nclientSecret = \"s\""),
+            Ok("86400 0 corp false true Claim"),
+        );
+        check(
+            &provider("files", "type = \"HTPasswd\"\nhtpasswd = {file = \"/nowhere/users\"}"),
+            Err("identity-providers: `files`: there is no file /nowhere/users"),
+        );
+        let header = "type = \"RequestHeader\"\n[identity-providers.requestHeader]\nca = \"/nowhere\"\nheaders = [\"X\"]\n";
+        check(
+            &provider("sso", &format!("{header}loginURL = \"https://sso.example.com/\"")),
+            Err("identity-providers: `sso`: `https://sso.example.com/` holds neither ${url} nor ${query}"),
+        );
+        check(&provider("sso", header), Err("reading /nowhere"));
+    }
+
+    #[test]
+    fn tokens_live_as_long_as_is_said() {
+        check(
+            "[oauth]\naccess-token-max-age = \"2h\"\naccess-token-inactivity-timeout = \"10m\"",
+            Ok("7200 600 "),
+        );
+        check("[oauth]\naccess-token-inactivity-timeout = \"0s\"", Ok("86400 0 "));
+        check(
+            "[oauth]\naccess-token-inactivity-timeout = \"10s\"",
+            Err("oauth.access-token-inactivity-timeout: it is 5m at least, or 0s for never"),
+        );
+    }
+}
