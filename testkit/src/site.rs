@@ -174,6 +174,11 @@ impl Site {
         &self.plan.binary
     }
 
+    /// The folder with that binary under the names `oc` and `pierhead`.
+    pub fn binaries(&self) -> PathBuf {
+        self.plan.root.join("bin")
+    }
+
     /// The URL of the API.
     pub fn api_url(&self) -> String {
         format!("https://{}", self.addresses.api)

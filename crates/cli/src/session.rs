@@ -343,12 +343,12 @@ impl Session {
         Ok(namespace.filter(|namespace| !namespace.is_empty()).unwrap_or_else(|| "default".to_owned()))
     }
 
-    /// Whether the project to work in was chosen, by a flag or before.
+    /// Whether the project to work in was chosen, by a flag or before; a login without projects leaves `default`.
     pub(crate) fn has_chosen_project(&mut self) -> anyhow::Result<bool> {
         let overrides = self.overrides();
         let context = self.kubeconfig()?.config.chosen_context(&overrides)?;
         let of_context = context.and_then(|(_, context)| context.namespace.clone());
-        Ok(self.globals.namespace.is_some() || of_context.is_some_and(|namespace| !namespace.is_empty()))
+        Ok(self.globals.namespace.is_some() || of_context.is_some_and(|namespace| !matches!(namespace.as_str(), "" | "default")))
     }
 
     /// URL of the server, for messages.
