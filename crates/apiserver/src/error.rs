@@ -76,6 +76,10 @@ impl From<StreamError> for ApiError {
             StreamError::AlreadyExists { resource, name } => {
                 Status::already_exists(resource, IMAGES, name).into()
             }
+            StreamError::Conflict { resource: resource @ ("imagestreamtags" | "imagetags"), name, newest } => {
+                let why = format!("another caller has updated the resource version to {newest}");
+                Status::conflict(resource, IMAGES, name, why).into()
+            }
             StreamError::Conflict { resource, name, .. } => Status::modified(resource, IMAGES, name).into(),
             StreamError::Invalid { kind, name, errors } => Status::invalid(kind, IMAGES, name, errors).into(),
             StreamError::Forbidden { resource, name, why } => {

@@ -67,7 +67,8 @@ fn fill(pod: &mut Pod, limits: &[LimitRangeItem]) {
             for (word, defaults, amounts) in
                 [("request", &requests, &mut resources.requests), ("limit", &most, &mut resources.limits)]
             {
-                let missing: Vec<&String> = defaults.keys().filter(|name| !amounts.contains_key(*name)).collect();
+                let missing: Vec<&String> =
+                    defaults.keys().filter(|name| !amounts.contains_key(*name)).collect();
                 if missing.is_empty() {
                     continue;
                 }
@@ -167,7 +168,8 @@ mod tests {
 
     fn pod(resources: Value) -> Pod {
         let containers = json!([{"name": "a", "resources": resources}, {"name": "b"}]);
-        serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": {"containers": containers}})).unwrap()
+        serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": {"containers": containers}}))
+            .unwrap()
     }
 
     #[track_caller]
@@ -185,9 +187,16 @@ mod tests {
         let limits: Vec<LimitRangeItem> = serde_json::from_value(limits).unwrap();
         let mut filled = pod(json!({"requests": {"cpu": "50m"}, "limits": {"memory": "2Gi"}}));
         fill(&mut filled, &limits);
-        let resources = |index: usize| serde_json::to_value(&filled.spec.containers[index].resources).unwrap();
-        assert_eq!(resources(0), json!({"requests": {"cpu": "50m"}, "limits": {"cpu": "1", "memory": "2Gi"}}));
-        assert_eq!(resources(1), json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "1", "memory": "1Gi"}}));
+        let resources =
+            |index: usize| serde_json::to_value(&filled.spec.containers[index].resources).unwrap();
+        assert_eq!(
+            resources(0),
+            json!({"requests": {"cpu": "50m"}, "limits": {"cpu": "1", "memory": "2Gi"}})
+        );
+        assert_eq!(
+            resources(1),
+            json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "1", "memory": "1Gi"}})
+        );
         assert_eq!(
             filled.metadata.annotations["kubernetes.io/limit-ranger"],
             "LimitRanger plugin set: cpu limit for container a; cpu request for container b; cpu, memory limit \

@@ -24,10 +24,7 @@ use crate::strategy::{Change, Strategy};
 
 /// Kube's kinds.
 pub(crate) fn of_kube() -> Vec<Kind> {
-    vec![
-        Kind::stored(Limits).unconditional_update(),
-        Kind::stored(Quotas).unconditional_update().status(),
-    ]
+    vec![Kind::stored(Limits).unconditional_update(), Kind::stored(Quotas).unconditional_update().status()]
 }
 
 /// OpenShift's kinds.
