@@ -11,6 +11,7 @@ use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body::Body;
 use pierhead_auth::Auth;
 use pierhead_images::Images;
+use pierhead_runtime::audit::Actor;
 use pierhead_runtime::listen::BoxError;
 use pierhead_runtime::telemetry::Metrics;
 
@@ -99,8 +100,14 @@ impl Registry {
             Err(error) => Err(error.into()),
         };
         let response = outcome.unwrap_or_else(|error| error.into_response(head, &self.config));
-        observation.answered(response.status(), call.known_subject());
-        finish(&head.method, response).map(|body| body.observed(observation))
+        let subject = call.known_subject();
+        let actor = subject.as_ref().map(|subject| Actor(subject.username.clone()));
+        observation.answered(response.status(), subject);
+        let mut response = finish(&head.method, response);
+        if let Some(actor) = actor {
+            response.extensions_mut().insert(actor);
+        }
+        response.map(|body| body.observed(observation))
     }
 
     async fn dispatch(

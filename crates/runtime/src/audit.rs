@@ -26,6 +26,10 @@ pub struct AuditFile {
     pub keep: usize,
 }
 
+/// Who sent a request, for whoever records it: handlers put it into the extensions of their response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor(pub String);
+
 /// Takes lines for the audit log. Clones write to the same file.
 #[derive(Clone, Debug, Default)]
 pub struct AuditLog(Option<Arc<Inner>>);

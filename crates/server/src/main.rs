@@ -12,6 +12,7 @@ mod pki;
 mod pod_output;
 mod public_registry;
 mod pull_credentials;
+mod registry_audit;
 mod seal_keys;
 mod serve;
 mod signing_keys;

@@ -7,7 +7,7 @@ use crate::pki::{self, Pki};
 use crate::pod_output::PodOutput;
 use crate::public_registry::{PublicRegistry, RouterPorts};
 use crate::pull_credentials::pull_credentials;
-use crate::{front_proxies, issuers, maintenance, passwords, seal_keys, signing_keys, web};
+use crate::{front_proxies, issuers, maintenance, passwords, registry_audit, seal_keys, signing_keys, web};
 use anyhow::{Context, Result};
 use http::Request;
 use pierhead_apiserver::ApiServer;
@@ -347,13 +347,21 @@ fn permitted(listen: Listen) -> Result<SocketAddr> {
 }
 
 fn serve_registry(listener: listen::Listener, parts: &Parts, credentials: Credentials, tasks: &Tasks) {
-    let Parts { auth, images, metrics, egress, .. } = parts;
+    let Parts { auth, images, metrics, egress, audit, clock, .. } = parts;
+    let (audit, clock) = (audit.clone(), Arc::clone(clock));
     let config = pierhead_registry::Config::default();
     let registry = Registry::new(auth.clone(), images.clone(), config, metrics)
         .with_pull_through(PullThrough::new(egress.clone(), credentials, tasks));
-    let handler = move |request| {
-        let registry = registry.clone();
-        async move { registry.handle(request).await }
+    let handler = move |request: Request<hyper::body::Incoming>| {
+        let (registry, audit, clock) = (registry.clone(), audit.clone(), Arc::clone(&clock));
+        async move {
+            let note = registry_audit::Note::begin(&audit, &request, &clock);
+            let response = registry.handle(request).await;
+            if let Some(note) = note {
+                note.finish(&audit, &response, &clock);
+            }
+            response
+        }
     };
     listen::serve(listener, None, handler, tasks, Limits::default());
 }
