@@ -112,6 +112,7 @@ impl Images {
             check_version(&image.metadata, &stored.metadata)?;
             let mut updated = image.clone();
             keep_what_is_fixed(&mut updated, &stored, manifest.is_some());
+            name_group(&mut updated);
             if updated == stored {
                 return Ok(stored);
             }
@@ -318,6 +319,7 @@ impl Images {
         image.metadata.uid = uuid::Uuid::new_v4().to_string();
         image.metadata.creation_timestamp = Some(self.0.clock.now().into());
         image.metadata.namespace.clear();
+        name_group(&mut image);
         let manifest = readable_manifest(&image);
         let described = image.docker_image_metadata.is_some() || !image.docker_image_layers.is_empty();
         if let Some(manifest) = manifest.as_ref().filter(|_| !described) {
@@ -432,6 +434,14 @@ fn readable_manifest(image: &Image) -> Option<Manifest> {
         return None;
     }
     Manifest::parse(&image.docker_image_manifest_media_type, bytes.to_vec()).ok()
+}
+
+/// Clients of all ages send the metadata in either form; it is kept in the group's (images 1.5).
+fn name_group(image: &mut Image) {
+    let version = image.docker_image_metadata.as_mut().and_then(|metadata| metadata.get_mut("apiVersion"));
+    if let Some(version) = version.filter(|version| **version == "1.0") {
+        *version = "image.openshift.io/1.0".into();
+    }
 }
 
 /// Manifest and config are in the blob store where the annotation says so.
