@@ -201,7 +201,7 @@ async fn dispatch(call: Call, request: Exchange) -> Result<(Answer, Encoder), Ap
     let answer = match call.verb {
         Verb::Get => get::answer(&call)?,
         Verb::List => list::answer(&call).await?,
-        Verb::Watch => watch::answer(call, encoder.clone())?,
+        Verb::Watch => watch::answer(call, &head, encoder.clone())?,
         Verb::Create => create::answer(&call, &head, body).await?,
         Verb::Update => update::answer(&call, &head, body).await?,
         Verb::Patch => patch::answer(&call, &head, body).await?,

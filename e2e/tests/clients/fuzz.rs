@@ -64,8 +64,18 @@ async fn requests_at_random_are_answered_as_described() -> Result<()> {
     let url = site.api_url();
     let mut arguments = vec!["-m", "schemathesis.cli", "run", "openapi.json", "--url", &url];
     arguments.extend(["--tls-verify", authority.to_str().context("a path")?, "--header", &authorization]);
-    arguments.extend(["--phases", "fuzzing", "--checks", CHECKS, "--request-timeout", "20", "--no-color"]);
-    arguments.extend(["--generation-database", "none", "--include-path-regex", &paths]);
+    arguments.extend([
+        "--phases",
+        "fuzzing",
+        "--checks",
+        CHECKS,
+        "--request-timeout",
+        "20",
+        "--request-retries",
+        "2",
+        "--no-color",
+    ]);
+    arguments.extend(["--include-path-regex", &paths]);
     // The same few every time: what many more of them find is fixed first, and then stays fixed.
     let few = [
         "--max-time",
@@ -78,7 +88,15 @@ async fn requests_at_random_are_answered_as_described() -> Result<()> {
         "--no-shrink",
     ];
     match &examples {
-        Some(examples) => arguments.extend(["--max-examples", examples, "--continue-on-failure"]),
+        Some(examples) => {
+            arguments.extend([
+                "--max-examples",
+                examples,
+                "--continue-on-failure",
+                "--generation-database",
+                "none",
+            ]);
+        }
         None => arguments.extend(few),
     }
     let hooks = program("schemathesis/hooks.py");

@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use http::Response;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, UPGRADE};
+use http::request::Parts as Head;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use pierhead_api::meta::Status;
@@ -44,7 +45,12 @@ const TICK: Duration = Duration::from_secs(30);
 const DEFAULT_LIFE: Duration = Duration::from_secs(30 * 60);
 
 /// `GET …/<resource>?watch=true`.
-pub(super) fn answer(call: Call, encoder: Encoder) -> Result<Answer, ApiError> {
+pub(super) fn answer(call: Call, head: &Head, encoder: Encoder) -> Result<Answer, ApiError> {
+    // Whoever asks for a WebSocket and gets a body that does not end waits for its end. Told so, it asks without one.
+    if head.headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket")) {
+        let text = "watches are not served over WebSocket; ask again without an upgrade";
+        return Err(Status::service_unavailable(text).into());
+    }
     let mut options = ListOptions::parse(&call.query, true)?;
     if let Some(name) = &call.path.name {
         options.field_selector = format!("metadata.name={name}");
