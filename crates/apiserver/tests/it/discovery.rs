@@ -121,17 +121,58 @@ async fn clients_find_what_they_probe_in_openapi() {
     for url in urls {
         let url = url["serverRelativeURL"].as_str().unwrap();
         let document = world.get(&ann, url).await.body;
-        for (path, item) in document["paths"].as_object().unwrap() {
-            let patch = &item["patch"];
-            assert!(patch["x-kubernetes-group-version-kind"]["kind"].is_string(), "{path}");
+        let patches = document["paths"].as_object().unwrap().iter().filter_map(|(path, item)| {
+            let patch = item.get("patch")?;
+            Some((path, patch))
+        });
+        for (path, patch) in patches {
+            let kind = &patch["x-kubernetes-group-version-kind"];
+            assert!(kind["kind"].is_string(), "{path}");
             let names: Vec<&str> =
                 patch["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
             assert!(names.contains(&"fieldValidation") && names.contains(&"dryRun"), "{path}");
+            let body = &patch["requestBody"]["content"];
+            assert!(body.get("application/strategic-merge-patch+json").is_some(), "{path}");
+            let mut schemas = document["components"]["schemas"].as_object().unwrap().values();
+            let is_kind = |schema: &Value| {
+                let kinds = schema["x-kubernetes-group-version-kind"].as_array();
+                kinds.is_some_and(|kinds| kinds.contains(kind))
+            };
+            assert!(schemas.any(is_kind), "{path}: {kind}");
         }
     }
     let accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
     let v2 = world.open(&ann, "GET", "/openapi/v2", &[("accept", accept)], "").await;
     assert_eq!(v2.headers()["content-type"], "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+}
+
+#[tokio::test]
+async fn the_configuration_of_the_cluster_can_be_read() {
+    let world = World::new().await;
+    let read = async |path: &str| world.get(&admin(), &format!("/apis/config.openshift.io/v1/{path}")).await;
+    let version = read("clusterversions/version").await.body;
+    assert_eq!(version["status"]["history"][0]["state"], "Completed");
+    assert_eq!(version["status"]["history"][0]["version"], "3.2.0");
+    let image = read("images/cluster").await.body;
+    assert_eq!(image["status"]["internalRegistryHostname"], "172.30.0.1:5000");
+    assert_eq!(read("ingresses/cluster").await.body["spec"]["domain"], "apps.example.com");
+    assert_eq!(read("images").await.body["items"][0]["metadata"]["name"], "cluster");
+    assert_eq!(read("images/other").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        world.get(&user("ann"), "/apis/config.openshift.io/v1/images").await.status,
+        StatusCode::FORBIDDEN
+    );
+    // Unqualified names go to the first group that has them, so this one comes last.
+    let groups = world.get(&admin(), "/apis").await.body;
+    assert_eq!(groups["groups"].as_array().unwrap().last().unwrap()["name"], "config.openshift.io");
+}
+
+#[tokio::test]
+async fn health_names_its_checks() {
+    let world = World::new().await;
+    let anonymous = pierhead_auth::Subject::anonymous();
+    let reply = world.get(&anonymous, "/readyz?verbose").await.body;
+    assert_eq!(reply, "[+]ping ok\n[+]store ok\nreadyz check passed\n");
 }
 
 #[tokio::test]
