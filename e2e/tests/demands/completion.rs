@@ -1,9 +1,11 @@
 //! Completion in a real shell, plugins, the manual.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _};
+use std::process::Stdio;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use pierhead_testkit::{Actor, Site, Tool, eventually};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::does;
 
@@ -96,15 +98,19 @@ async fn the_manual_has_a_page_for_each_verb(ed: &Actor) -> Result<()> {
     Ok(())
 }
 
+/// Shells show an end by SIGINT as 130.
 async fn an_interrupted_watch_ends_with_130(site: &Site, ed: &Actor) -> Result<()> {
-    let script = format!(
-        "{} get configmap -w > watched & pid=$!; until grep -q settings watched; do sleep 0.05; done; kill -INT $pid; \
-         wait $pid; echo $?",
-        site.binary().display()
-    );
-    // With job control a shell lets its children have SIGINT.
-    let shell = Tool::new("bash", ed.home()).variable("KUBECONFIG", ed.kubeconfig());
-    let said = shell.run(["-m", "-c", &script]).await.succeeds();
-    assert!(said.ends_with("130\n"), "{said}");
+    let mut watch = tokio::process::Command::new(site.binary())
+        .args(["get", "configmap", "-w"])
+        .env_clear()
+        .env("KUBECONFIG", ed.kubeconfig())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut lines = BufReader::new(watch.stdout.take().context("it is piped")?).lines();
+    lines.next_line().await?.context("it shows what there is")?;
+    let process = watch.id().context("it runs")?.to_string();
+    Tool::new("kill", ed.home()).run(["-INT", &process]).await.succeeds();
+    assert_eq!(watch.wait().await?.signal(), Some(2));
     Ok(())
 }
