@@ -72,6 +72,10 @@ impl Quantity {
         self.nanos as f64 / unit.nanos as f64
     }
 
+    fn form_beside(self, other: Self) -> Form {
+        if self.nanos == 0 { other.form } else { self.form }
+    }
+
     fn rounded_up(&self, unit: i128) -> i128 {
         let down = self.nanos.div_euclid(unit);
         if self.nanos.rem_euclid(unit) == 0 { down } else { down + 1 }
@@ -103,16 +107,16 @@ impl Add for Quantity {
 
     /// The sum, shown as the first amount is, unless that is nothing.
     fn add(self, other: Self) -> Self {
-        let form = if self.nanos == 0 { other.form } else { self.form };
-        Self { nanos: self.nanos.saturating_add(other.nanos), form }
+        Self { nanos: self.nanos.saturating_add(other.nanos), form: self.form_beside(other) }
     }
 }
 
 impl Sub for Quantity {
     type Output = Self;
 
+    /// The difference, shown as the first amount is, unless that is nothing.
     fn sub(self, other: Self) -> Self {
-        self + Self { nanos: other.nanos.saturating_neg(), form: other.form }
+        Self { nanos: self.nanos.saturating_sub(other.nanos), form: self.form_beside(other) }
     }
 }
 
