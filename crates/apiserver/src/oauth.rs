@@ -74,6 +74,12 @@ pub(crate) async fn serve(server: &Arc<Parts>, head: Head, body: Bytes) -> Respo
         Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "The request could not be completed.")
     });
     let mut response = answer.into_response();
+    let place = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if head.method == Method::POST && place.contains("reason=access_denied") {
+        // Back to the form is how a wrong password is answered; the audit log is to know it all the same.
+        let username = exchange.form.get("username").unwrap_or_default().to_owned();
+        response.extensions_mut().insert(crate::audit::LoginRefused { username });
+    }
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
