@@ -229,20 +229,13 @@ struct Grant {
     expires_in: i64,
     /// After how many idle seconds it ends; zero for never.
     idle: i64,
-    code: Option<CodeName>,
-}
-
-/// Name and uid of the code that a token came from.
-#[derive(Clone)]
-struct CodeName {
-    name: String,
-    uid: String,
+    code_name: Option<String>,
 }
 
 impl Grant {
     fn new(client: &Client, user: &User, scopes: Vec<String>) -> Self {
         let (client, user) = (client.name.clone(), user.clone());
-        Self { client, user, scopes, redirect_uri: String::new(), expires_in: 0, idle: 0, code: None }
+        Self { client, user, scopes, redirect_uri: String::new(), expires_in: 0, idle: 0, code_name: None }
     }
 
     fn answer(&self, token: Secret<String>) -> AccessToken {
@@ -264,15 +257,8 @@ impl Grant {
         if self.idle > 0 {
             object["inactivityTimeoutSeconds"] = json!(self.idle);
         }
-        if let Some(CodeName { name, uid }) = &self.code {
-            object["authorizeToken"] = json!(name);
-            // Who deletes the code ends the token.
-            object["metadata"]["ownerReferences"] = json!([{
-                "apiVersion": "oauth.openshift.io/v1",
-                "kind": "OAuthAuthorizeToken",
-                "name": name,
-                "uid": uid,
-            }]);
+        if let Some(code) = &self.code_name {
+            object["authorizeToken"] = json!(code);
         }
         remember_grant(tx, self, now)?;
         create(tx, resource::ACCESS_TOKENS, name, object, now)

@@ -17,7 +17,7 @@ use crate::identity::StoredAccessToken;
 use crate::service_account::sha256;
 use crate::stored::resource;
 
-use super::{AccessToken, Client, CodeName, Grant, StoredUser, User, create, find, new_token, update};
+use super::{AccessToken, Client, Grant, StoredUser, User, create, find, new_token, update};
 
 /// Annotation of a redeemed code: the name of the token it became.
 const REDEEMED_AS: &str = "oauth.openshift.io/redeemed-as";
@@ -198,7 +198,7 @@ impl Auth {
                 redirect_uri: redirect_uri.clone(),
                 expires_in: life,
                 idle,
-                code: Some(CodeName { name: code_name.clone(), uid: stored.token.metadata.uid }),
+                code_name: Some(code_name.clone()),
                 ..Grant::new(&client, &user, scopes)
             };
             grant.store(tx, &name, now)?;
