@@ -238,7 +238,7 @@ public class Day {
         client.rbac().roleBindings().inNamespace(PROJECT).resource(binding).create();
         var password = new SecretBuilder().withNewMetadata().withName("password").endMetadata().addToStringData("p", "w").build();
         Secret secret = client.secrets().inNamespace(PROJECT).resource(password).create();
-        check("dw==".equals(secret.getData().get("p")) && secret.getStringData() == null, secret);
+        check("dw==".equals(secret.getData().get("p")) && (secret.getStringData() == null || secret.getStringData().isEmpty()), secret);
         var asked = new io.fabric8.kubernetes.api.model.authentication.TokenRequestBuilder().withNewSpec().withExpirationSeconds(600L).endSpec().build();
         String token = client.serviceAccounts().inNamespace(PROJECT).withName("robot").tokenRequest(asked).getStatus().getToken();
         Config config = new ConfigBuilder(client.getConfiguration()).withUsername(null).withPassword(null).withOauthToken(token).withAutoOAuthToken(null).build();
