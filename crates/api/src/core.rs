@@ -31,14 +31,11 @@ mod service_affinity;
 mod volume;
 mod volume_sources;
 
-pub use affinity::{Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinity, PodAffinityTerm, PodAntiAffinity, PreferredSchedulingTerm, Toleration, TopologySpreadConstraint, WeightedPodAffinityTerm};
-pub use container_details::{ContainerUser, HostIP, ImageVolumeStatus, LinuxContainerUser, PodResourceClaimStatus, ResourceHealth, ResourceStatus, VolumeMountStatus, VolumeStatus};
-pub use ephemeral_container::{EphemeralContainer};
-pub use node_details::{AttachedVolume, ConfigMapNodeConfigSource, ContainerImage, DaemonEndpoint, NodeConfigSource, NodeConfigStatus, NodeDaemonEndpoints, NodeFeatures, NodeRuntimeHandler, NodeRuntimeHandlerFeatures, NodeSwapStatus};
-pub use scheduling::{ContainerResizePolicy, ContainerRestartRule, ContainerRestartRuleOnExitCodes, FileKeySelector, PodDNSConfig, PodDNSConfigOption, PodOS, PodResourceClaim, PodSchedulingGate, ResourceClaim, VolumeDevice};
-pub use security::{AppArmorProfile, SELinuxOptions, SeccompProfile, Sysctl, WindowsSecurityContextOptions};
-pub use service_affinity::{ClientIPConfig, SessionAffinityConfig};
-pub use volume_sources::{AWSElasticBlockStoreVolumeSource, AzureDiskVolumeSource, AzureFileVolumeSource, CSIVolumeSource, CephFSVolumeSource, CinderVolumeSource, ClusterTrustBundleProjection, EphemeralVolumeSource, FCVolumeSource, FlexVolumeSource, FlockerVolumeSource, GCEPersistentDiskVolumeSource, GitRepoVolumeSource, GlusterfsVolumeSource, ISCSIVolumeSource, ImageVolumeSource, NFSVolumeSource, PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, PhotonPersistentDiskVolumeSource, PodCertificateProjection, PortworxVolumeSource, QuobyteVolumeSource, RBDVolumeSource, ScaleIOVolumeSource, StorageOSVolumeSource, TypedLocalObjectReference, TypedObjectReference, VolumeResourceRequirements, VsphereVirtualDiskVolumeSource};
+pub use affinity::{
+    Affinity, NodeAffinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinity,
+    PodAffinityTerm, PodAntiAffinity, PreferredSchedulingTerm, Toleration, TopologySpreadConstraint,
+    WeightedPodAffinityTerm,
+};
 pub use binding::{Binding, Eviction};
 pub use config_map::ConfigMap;
 pub use container::{
@@ -46,11 +43,21 @@ pub use container::{
     ObjectFieldSelector, PodSecurityContext, ResourceFieldSelector, ResourceRequirements, SecurityContext,
     VolumeMount,
 };
+pub use container_details::{
+    ContainerUser, HostIP, ImageVolumeStatus, LinuxContainerUser, PodResourceClaimStatus, ResourceHealth,
+    ResourceStatus, VolumeMountStatus, VolumeStatus,
+};
 pub use endpoints::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints};
+pub use ephemeral_container::EphemeralContainer;
 pub use event::{Event, EventSeries, EventSource};
 pub use limit_range::{LimitRange, LimitRangeItem, LimitRangeSpec};
 pub use namespace::{Namespace, NamespaceCondition, NamespaceSpec, NamespaceStatus};
 pub use node::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo, Taint};
+pub use node_details::{
+    AttachedVolume, ConfigMapNodeConfigSource, ContainerImage, DaemonEndpoint, NodeConfigSource,
+    NodeConfigStatus, NodeDaemonEndpoints, NodeFeatures, NodeRuntimeHandler, NodeRuntimeHandlerFeatures,
+    NodeSwapStatus,
+};
 pub use pod::{
     DEFAULT_GRACE_SECONDS, DEFAULT_SCHEDULER, HostAlias, Pod, PodReadinessGate, PodSpec, PodTemplateSpec,
     default_pull_policy,
@@ -73,13 +80,30 @@ pub use resource_quota::{
     ResourceQuota, ResourceQuotaSpec, ResourceQuotaStatus, ScopeSelector, ScopedResourceSelectorRequirement,
 };
 pub use scale::{ExtensionsScale, ExtensionsScaleStatus, Scale, ScaleSpec, ScaleStatus};
+pub use scheduling::{
+    ContainerResizePolicy, ContainerRestartRule, ContainerRestartRuleOnExitCodes, FileKeySelector,
+    PodDNSConfig, PodDNSConfigOption, PodOS, PodResourceClaim, PodSchedulingGate, ResourceClaim,
+    VolumeDevice,
+};
 pub use secret::{MAX_DATA_BYTES, Secret, secret_type};
+pub use security::{AppArmorProfile, SELinuxOptions, SeccompProfile, Sysctl, WindowsSecurityContextOptions};
 pub use service::{
     LoadBalancerIngress, LoadBalancerStatus, Service, ServicePort, ServiceSpec, ServiceStatus,
 };
 pub use service_account::ServiceAccount;
+pub use service_affinity::{ClientIPConfig, SessionAffinityConfig};
 pub use volume::{
     ConfigMapVolume, DownwardApiFile, DownwardApiProjection, DownwardApiVolume, EmptyDirVolume,
     HostPathVolume, KeyToPath, PersistentVolumeClaimVolume, ProjectedObject, ProjectedVolume, SecretVolume,
     TokenProjection, Volume, VolumeProjection,
+};
+pub use volume_sources::{
+    AWSElasticBlockStoreVolumeSource, AzureDiskVolumeSource, AzureFileVolumeSource, CSIVolumeSource,
+    CephFSVolumeSource, CinderVolumeSource, ClusterTrustBundleProjection, EphemeralVolumeSource,
+    FCVolumeSource, FlexVolumeSource, FlockerVolumeSource, GCEPersistentDiskVolumeSource,
+    GitRepoVolumeSource, GlusterfsVolumeSource, ISCSIVolumeSource, ImageVolumeSource, NFSVolumeSource,
+    PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, PhotonPersistentDiskVolumeSource,
+    PodCertificateProjection, PortworxVolumeSource, QuobyteVolumeSource, RBDVolumeSource,
+    ScaleIOVolumeSource, StorageOSVolumeSource, TypedLocalObjectReference, TypedObjectReference,
+    VolumeResourceRequirements, VsphereVirtualDiskVolumeSource,
 };

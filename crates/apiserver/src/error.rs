@@ -76,7 +76,11 @@ impl From<StreamError> for ApiError {
             StreamError::AlreadyExists { resource, name } => {
                 Status::already_exists(resource, IMAGES, name).into()
             }
-            StreamError::Conflict { resource: resource @ ("imagestreamtags" | "imagetags"), name, newest } => {
+            StreamError::Conflict {
+                resource: resource @ ("imagestreamtags" | "imagetags"),
+                name,
+                newest,
+            } => {
                 let why = format!("another caller has updated the resource version to {newest}");
                 Status::conflict(resource, IMAGES, name, why).into()
             }

@@ -180,7 +180,9 @@ impl Endings {
     pub(crate) fn of<'a>(kinds: impl IntoIterator<Item = &'a crate::kind::Kind>) -> Self {
         let mut endings = Self::default();
         for kind in kinds {
-            let Backing::Stored { storage: None, view: None, stored_as, .. } = &kind.backing else { continue };
+            let Backing::Stored { storage: None, view: None, stored_as, .. } = &kind.backing else {
+                continue;
+            };
             let ending = Ending { grace: kind.grace, holds: kind.holds_deletion };
             endings.by_resource.insert(stored_as.clone(), ending);
             let (name, resource) = ((kind.gvk.group, kind.gvk.kind), (stored_as.clone(), kind.namespaced));

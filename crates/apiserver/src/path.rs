@@ -144,7 +144,8 @@ fn read(parts: &[&str]) -> Target {
         },
         ["openid", "v1", "jwks"] => Target::ServiceAccountKeys,
         [".well-known", "openid-configuration"] => Target::ServiceAccountIssuer,
-        ["oauth" | "login" | "logout" | "oauth2callback", ..] | [".well-known", "oauth-authorization-server"] => Target::OAuth,
+        ["oauth" | "login" | "logout" | "oauth2callback", ..]
+        | [".well-known", "oauth-authorization-server"] => Target::OAuth,
         _ => match split_prefix(parts) {
             Some((prefix, [])) => Target::Resources(prefix),
             Some((prefix, rest)) => resource(prefix, rest).map_or(Target::Unknown, Target::Resource),

@@ -348,7 +348,8 @@ impl Session {
         let overrides = self.overrides();
         let context = self.kubeconfig()?.config.chosen_context(&overrides)?;
         let of_context = context.and_then(|(_, context)| context.namespace.clone());
-        Ok(self.globals.namespace.is_some() || of_context.is_some_and(|namespace| !matches!(namespace.as_str(), "" | "default")))
+        Ok(self.globals.namespace.is_some()
+            || of_context.is_some_and(|namespace| !matches!(namespace.as_str(), "" | "default")))
     }
 
     /// URL of the server, for messages.

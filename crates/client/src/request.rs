@@ -116,7 +116,12 @@ impl Client {
                 service.oneshot(request).await.map_err(Into::<BoxError>::into)
             }
         });
-        Self { kube: kube::Client::new(service, "default"), server: Arc::from(""), timeout: None, observer: None }
+        Self {
+            kube: kube::Client::new(service, "default"),
+            server: Arc::from(""),
+            timeout: None,
+            observer: None,
+        }
     }
 
     /// A client of a server over HTTP(S). Connects at the first request.

@@ -137,7 +137,9 @@ impl Doing<'_> {
             Step::DeleteOrphan { secret } => self.delete_orphan(&secret).await,
             Step::FillToken { account, secret } => {
                 let token = match secret.text("token") {
-                    Some(token) if !token.is_empty() && !self.of.token_data.is_lost(token) => Secret::new(token.to_owned()),
+                    Some(token) if !token.is_empty() && !self.of.token_data.is_lost(token) => {
+                        Secret::new(token.to_owned())
+                    }
                     _ => self.sign(&account, &secret.metadata.name).await?,
                 };
                 let filled = self.of.token_data.filled(&secret, &account, &token);

@@ -23,8 +23,8 @@ use anyhow::Result;
 use clap::{Args as _, Command, FromArgMatches as _};
 use demo::DemoArgs;
 use pierhead_cli::Environment;
-use signing_keys::RotateArgs;
 use serve::{CheckConfigArgs, ServeArgs, Surroundings};
+use signing_keys::RotateArgs;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
@@ -44,7 +44,9 @@ fn main() -> ExitCode {
     let typed = arguments.next().unwrap_or_default();
     let name = if Path::new(&typed).file_name().is_some_and(|name| name == "oc") { "oc" } else { "pierhead" };
     let arguments: Vec<OsString> = [OsString::from(name)].into_iter().chain(arguments).collect();
-    let ours = arguments.get(1).is_some_and(|verb| [SERVE, CHECK_CONFIG, DEMO, ROTATE].iter().any(|own| verb == own));
+    let ours = arguments
+        .get(1)
+        .is_some_and(|verb| [SERVE, CHECK_CONFIG, DEMO, ROTATE].iter().any(|own| verb == own));
     if !ours {
         let known = listing(pierhead_cli::command(name));
         if let Some(status) = pierhead_cli::run_plugin(&known, &arguments, &mut environment()) {

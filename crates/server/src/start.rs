@@ -214,7 +214,18 @@ fn open(
             .with_context(|| format!("opening the audit log {}", file.path.display()))?,
         None => AuditLog::off(),
     };
-    Ok(Parts { store, auth, images, public_registry, egress, metrics, deployer_logs, pod_output, audit, clock })
+    Ok(Parts {
+        store,
+        auth,
+        images,
+        public_registry,
+        egress,
+        metrics,
+        deployer_logs,
+        pod_output,
+        audit,
+        clock,
+    })
 }
 
 /// The one way to other hosts.

@@ -13,9 +13,9 @@ use pierhead_api::meta::Status;
 use pierhead_auth::{Attributes, Era};
 use serde_json::{Value, json};
 
-use super::{denied, description};
 use super::negotiate::{Accept, Encoding, Form};
 use super::respond::{Style, respond_bytes};
+use super::{denied, description};
 use crate::ResponseBody;
 use crate::authenticate::Caller;
 use crate::discovery::{Discovery, Tagged};

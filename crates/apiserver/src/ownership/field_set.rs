@@ -226,7 +226,7 @@ pub(crate) fn item_step(item: &Value, keys: &[(&'static str, Option<&'static str
 }
 
 /// The items of a list that is merged, by step; `None` for one that is one value, or cannot be merged.
-pub(crate) fn by_step<'v>(items: &'v [Value], merge: Option<ListMerge>) -> Option<Vec<(String, &'v Value)>> {
+pub(crate) fn by_step(items: &[Value], merge: Option<ListMerge>) -> Option<Vec<(String, &Value)>> {
     match merge? {
         ListMerge::ByKey(key) => {
             let keys = keys_of(key);

@@ -83,10 +83,8 @@ static LIMIT_RANGE_ITEM: Message = &[
     (6, "maxLimitRequestRatio", Field::QuantityMap),
 ];
 static LIMIT_RANGE_SPEC: Message = &[(1, "limits", Field::Messages(&LIMIT_RANGE_ITEM))];
-static LIMIT_RANGE: Message = &[
-    (1, "metadata", Field::Message(&OBJECT_META)),
-    (2, "spec", Field::Message(&LIMIT_RANGE_SPEC)),
-];
+static LIMIT_RANGE: Message =
+    &[(1, "metadata", Field::Message(&OBJECT_META)), (2, "spec", Field::Message(&LIMIT_RANGE_SPEC))];
 static SCOPE_EXPRESSION: Message =
     &[(1, "scopeName", Field::Text), (2, "operator", Field::Text), (3, "values", Field::Texts)];
 static SCOPE_SELECTOR: Message = &[(1, "matchExpressions", Field::Messages(&SCOPE_EXPRESSION))];
@@ -95,8 +93,7 @@ static RESOURCE_QUOTA_SPEC: Message = &[
     (2, "scopes", Field::Texts),
     (3, "scopeSelector", Field::Message(&SCOPE_SELECTOR)),
 ];
-static RESOURCE_QUOTA_STATUS: Message =
-    &[(1, "hard", Field::QuantityMap), (2, "used", Field::QuantityMap)];
+static RESOURCE_QUOTA_STATUS: Message = &[(1, "hard", Field::QuantityMap), (2, "used", Field::QuantityMap)];
 static RESOURCE_QUOTA: Message = &[
     (1, "metadata", Field::Message(&OBJECT_META)),
     (2, "spec", Field::Message(&RESOURCE_QUOTA_SPEC)),

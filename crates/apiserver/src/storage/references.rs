@@ -184,9 +184,7 @@ pub(crate) async fn fill(store: &Store) -> Result<(), ApiError> {
         }
     }
     let note = move |tx: &mut WriteTx<'_>| {
-        found
-            .iter()
-            .try_for_each(|(key, document)| follow(tx, key, None, Some(document)).map(|_owned| ()))
+        found.iter().try_for_each(|(key, document)| follow(tx, key, None, Some(document)).map(|_owned| ()))
     };
     store.write(note).await
 }

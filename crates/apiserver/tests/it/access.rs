@@ -188,7 +188,8 @@ async fn what_was_added_to_shipped_roles_and_bindings_outlives_a_restart() {
     let store = Store::memory(Arc::clone(&clock));
     let world = World::over(store.clone(), Arc::clone(&clock)).await;
     let rbac = "/apis/rbac.authorization.k8s.io/v1";
-    let (binding, role) = (format!("{rbac}/clusterrolebindings/cluster-admins"), format!("{rbac}/clusterroles/sudoer"));
+    let (binding, role) =
+        (format!("{rbac}/clusterrolebindings/cluster-admins"), format!("{rbac}/clusterroles/sudoer"));
     let mut bound = world.get(&admin(), &binding).await.body;
     let shipped = bound["subjects"].clone();
     let root = json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "root"});
@@ -203,7 +204,11 @@ async fn what_was_added_to_shipped_roles_and_bindings_outlives_a_restart() {
     let again = World::over(store, clock).await;
     let bound = again.get(&admin(), &binding).await.body;
     let expected: Vec<Value> = shipped.as_array().unwrap().iter().chain([&root]).cloned().collect();
-    assert_eq!(bound["subjects"], json!(expected), "what was taken away is back, what was added is still there");
+    assert_eq!(
+        bound["subjects"],
+        json!(expected),
+        "what was taken away is back, what was added is still there"
+    );
     assert_eq!(bound["metadata"]["labels"]["team"], "platform");
     let expected: Vec<Value> = rules.iter().chain([&extra]).cloned().collect();
     assert_eq!(again.get(&admin(), &role).await.body["rules"], json!(expected));

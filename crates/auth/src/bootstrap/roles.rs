@@ -23,7 +23,8 @@ const TO_CLUSTER_READER: &str = "aggregate-to-cluster-reader";
 pub(super) fn cluster_roles(era: Era) -> Vec<ClusterRole> {
     let labelled = |name, rules, labels| ClusterRole { name, rules, aggregates: None, labels };
     let plain = |name, rules| labelled(name, rules, &[]);
-    let aggregated = |name, rules, label, labels| ClusterRole { name, rules, aggregates: Some(label), labels };
+    let aggregated =
+        |name, rules, label, labels| ClusterRole { name, rules, aggregates: Some(label), labels };
     // What is a part of what in era 4; before, these stood alone.
     let part = |labels: &'static [&'static str]| if era == Era::V4 { labels } else { &[] };
     vec![

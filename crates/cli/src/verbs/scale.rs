@@ -76,7 +76,7 @@ pub(crate) async fn run(args: ScaleArgs, session: &mut Session) -> anyhow::Resul
     if let Some(limit) = args.timeout.as_deref().map(parse_timeout).transpose()?.flatten() {
         let waiting = async {
             for Named { kind, namespace, name } in &targets {
-                wait(&client, kind, &namespace, name, args.replicas).await?;
+                wait(&client, kind, namespace, name, args.replicas).await?;
             }
             Ok::<(), ClientError>(())
         };

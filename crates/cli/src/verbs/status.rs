@@ -127,9 +127,8 @@ async fn without_project(
     namespace: &str,
     session: &mut Session,
 ) -> anyhow::Result<ExitStatus> {
-    let is_refused = error
-        .downcast_ref::<ClientError>()
-        .is_some_and(|error| error.is_forbidden() || error.is_not_found());
+    let is_refused =
+        error.downcast_ref::<ClientError>().is_some_and(|error| error.is_forbidden() || error.is_not_found());
     if !is_refused || session.has_chosen_project()? {
         return Err(error);
     }
@@ -141,7 +140,9 @@ async fn without_project(
         )?;
         return Ok(ExitStatus::SUCCESS);
     }
-    session.say(&format!("You have access to the following projects on server {server}, and {namespace} is none of them:\n"))?;
+    session.say(&format!(
+        "You have access to the following projects on server {server}, and {namespace} is none of them:\n"
+    ))?;
     for name in names {
         session.say(&format!("  * {name}"))?;
     }

@@ -46,7 +46,10 @@ pub(crate) async fn run(args: VersionArgs, session: &mut Session) -> anyhow::Res
     if server.is_some()
         && let Ok(openshift) = session.client()?.request(Method::GET, "/version/openshift", None, None).await
     {
-        session.say(&format!("Server Version: {}", object::text(&openshift, "gitVersion").trim_start_matches('v')))?;
+        session.say(&format!(
+            "Server Version: {}",
+            object::text(&openshift, "gitVersion").trim_start_matches('v')
+        ))?;
     }
     if let Some(server) = server {
         session.say(&format!("Kubernetes Version: {}", object::text(&server, "gitVersion")))?;

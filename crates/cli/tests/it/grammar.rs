@@ -60,7 +60,8 @@ async fn warnings_of_the_server_are_shown_once_and_can_count() {
 #[tokio::test]
 async fn requests_are_shown_without_what_is_secret() {
     let api = Api::default();
-    let secret = serde_json::json!({"kind": "Secret", "metadata": {"name": "s"}, "data": {"password": "c2VjcmV0"}});
+    let secret =
+        serde_json::json!({"kind": "Secret", "metadata": {"name": "s"}, "data": {"password": "c2VjcmV0"}});
     api.put("/api/v1/namespaces/pushed/secrets/s", secret);
     let shown = api.run("get secret s -o name -v 9").await.stderr;
     assert!(shown.contains("GET /api/v1/namespaces/pushed/secrets/s 200 OK in "), "{shown}");
@@ -71,8 +72,9 @@ async fn requests_are_shown_without_what_is_secret() {
 
 #[tokio::test]
 async fn colours_are_for_terminals() {
+    type Vars = [(&'static str, &'static str)];
     let home = tempfile::tempdir().unwrap();
-    let rows: &[(&[(&str, &str)], &str, bool)] = &[
+    let rows: &[(&Vars, &str, bool)] = &[
         (&[], "", false),
         (&[("CLICOLOR_FORCE", "1")], "", true),
         (&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], "", false),
@@ -80,9 +82,15 @@ async fn colours_are_for_terminals() {
         (&[("CLICOLOR_FORCE", "1")], "--color=never", false),
     ];
     for (vars, flag, coloured) in rows {
-        let error =
-            Api::default().run_among(vars, home.path(), &format!("get nonsense -n p {flag}"), "").await.failed();
-        assert_eq!(error.starts_with("\u{1b}[31merror:\u{1b}[0m the server"), *coloured, "{vars:?} {flag}: {error:?}");
+        let error = Api::default()
+            .run_among(vars, home.path(), &format!("get nonsense -n p {flag}"), "")
+            .await
+            .failed();
+        assert_eq!(
+            error.starts_with("\u{1b}[31merror:\u{1b}[0m the server"),
+            *coloured,
+            "{vars:?} {flag}: {error:?}"
+        );
         assert_eq!(error.contains('\u{1b}'), *coloured, "{error:?}");
     }
 }
@@ -95,5 +103,8 @@ async fn versions_can_be_made_to_match() {
     api.run("get is -o name --match-server-version").await.ok();
     api.answer("GET /version", 200, serde_json::json!({"gitVersion": "v1.32.0"}));
     let error = api.run("get is --match-server-version").await.failed();
-    assert!(error.starts_with("error: server version (v1.32.0) differs from client version (pierhead-"), "{error}");
+    assert!(
+        error.starts_with("error: server version (v1.32.0) differs from client version (pierhead-"),
+        "{error}"
+    );
 }

@@ -99,7 +99,9 @@ pub enum KubeconfigError {
         source: base64::DecodeError,
     },
     /// The user entry wants credentials from somewhere that this client does not know.
-    #[error("user {name:?} uses {mechanism:?}, which this client does not know; log in to get a token, or use an exec plugin")]
+    #[error(
+        "user {name:?} uses {mechanism:?}, which this client does not know; log in to get a token, or use an exec plugin"
+    )]
     Unsupported {
         /// The entry.
         name: String,

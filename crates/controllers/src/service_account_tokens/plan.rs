@@ -433,7 +433,8 @@ mod tests {
 
     fn token_data() -> TokenData {
         // Tokens that this one key signed count; others say so.
-        let keys = SigningKeys { is_lost: Arc::new(|token| token.starts_with("lost")), ..SigningKeys::steady() };
+        let keys =
+            SigningKeys { is_lost: Arc::new(|token| token.starts_with("lost")), ..SigningKeys::steady() };
         TokenData { cluster_ca: "CA".into(), service_ca: None, keys }
     }
 

@@ -21,9 +21,12 @@ use crate::{
 
 #[derive(Subcommand, Debug)]
 pub(super) enum LastAppliedVerb {
-    ViewLastApplied(ViewArgs),
-    SetLastApplied(SetArgs),
-    EditLastApplied(ViewArgs),
+    #[command(name = "view-last-applied")]
+    View(ViewArgs),
+    #[command(name = "set-last-applied")]
+    Set(SetArgs),
+    #[command(name = "edit-last-applied")]
+    Edit(ViewArgs),
 }
 
 /// Show, or change in an editor, the document that was applied last
@@ -67,9 +70,9 @@ pub(super) struct SetArgs {
 
 pub(super) async fn run(verb: LastAppliedVerb, session: &mut Session) -> anyhow::Result<ExitStatus> {
     match verb {
-        LastAppliedVerb::ViewLastApplied(args) => view(args, session).await,
-        LastAppliedVerb::SetLastApplied(args) => set(args, session).await,
-        LastAppliedVerb::EditLastApplied(args) => edit(args, session).await,
+        LastAppliedVerb::View(args) => view(args, session).await,
+        LastAppliedVerb::Set(args) => set(args, session).await,
+        LastAppliedVerb::Edit(args) => edit(args, session).await,
     }
 }
 

@@ -50,11 +50,7 @@ pub(super) async fn run(args: ReconcileArgs, session: &mut Session) -> anyhow::R
     tally.finish(session)
 }
 
-async fn reconcile(
-    mut document: Value,
-    args: &ReconcileArgs,
-    session: &mut Session,
-) -> anyhow::Result<()> {
+async fn reconcile(mut document: Value, args: &ReconcileArgs, session: &mut Session) -> anyhow::Result<()> {
     let discovery = session.discovery().await?;
     let kind = discovery.of_document(&document)?.clone();
     if kind.group != GROUP {

@@ -218,12 +218,7 @@ async fn with_scopes(
     say_answer(allowed, object::text(&answer, "reason"), args.quiet, session)
 }
 
-fn say_answer(
-    allowed: bool,
-    reason: &str,
-    quiet: bool,
-    session: &mut Session,
-) -> anyhow::Result<ExitStatus> {
+fn say_answer(allowed: bool, reason: &str, quiet: bool, session: &mut Session) -> anyhow::Result<ExitStatus> {
     if !quiet {
         let text = match (allowed, reason) {
             (true, _) => "yes".to_owned(),

@@ -82,9 +82,7 @@ pub(crate) async fn run(args: StatusArgs, session: &mut Session) -> anyhow::Resu
         None => following.await,
         Some(deadline) => match tokio::time::timeout(deadline, following).await {
             Ok(ended) => ended,
-            Err(_elapsed) => {
-                return Err(error::TimedOut("timed out waiting for the condition".to_owned()).into());
-            }
+            Err(_elapsed) => Err(error::TimedOut("timed out waiting for the condition".to_owned()).into()),
         },
     }
 }
