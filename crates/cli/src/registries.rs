@@ -3,8 +3,8 @@
 //! Owns what all of those verbs have in common. What is asked of a repository is theirs.
 
 pub(crate) mod auth_files;
+mod credential_program;
 mod folder;
-mod helper;
 pub(crate) mod platform;
 pub(crate) mod repository;
 pub(crate) mod size;

@@ -399,12 +399,12 @@ mod tests {
         let all = stream(Filter::Everything, 0, whole());
         let lost = [("c".to_owned(), 4, put(4, "left"))];
         assert_eq!(
-            History::new(&lost, &[], &attempted, &[all.clone()]).1.len(),
+            History::new(&lost, &[], &attempted, std::slice::from_ref(&all)).1.len(),
             1,
             "a revision has two changes"
         );
         let unseen = [("b".to_owned(), 3)];
-        assert_eq!(History::new(&[], &unseen, &attempted, &[all.clone()]).1.len(), 1);
+        assert_eq!(History::new(&[], &unseen, &attempted, std::slice::from_ref(&all)).1.len(), 1);
         assert_eq!(History::new(&[], &[], &HashSet::new(), &[all]).1.len(), 4, "nobody wrote these");
     }
 }

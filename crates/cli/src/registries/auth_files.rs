@@ -1,6 +1,6 @@
 //! The files in which docker and podman keep credentials of registries: where they are, what they say, and changing them.
 //!
-//! Owns their order. What an entry means is `client::keyring`'s; helper programs are `helper`'s.
+//! Owns their order. What an entry means is `client::keyring`'s; credential helpers are `credential_program`'s.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use pierhead_client::keyring::Keyring;
 use serde_json::{Value, json};
 
-use super::helper::{self, HelperAnswer};
+use super::credential_program::{self, HelperAnswer};
 use crate::{environment::Environment, object};
 
 /// Docker's name for its own registry, in files and to helpers.
@@ -70,9 +70,9 @@ impl AuthFile {
     async fn keyring(&self, host: &str, search: Option<&std::ffi::OsStr>) -> anyhow::Result<Keyring> {
         let source = self.path.display().to_string();
         if let Some((program, key)) = helper_for(&self.content, host) {
-            match helper::get(&program, &key, search).await? {
+            match credential_program::get(&program, &key, search).await? {
                 HelperAnswer::Credential { username, password } => {
-                    return Ok(helper::keyring(host, username, password, &program));
+                    return Ok(credential_program::keyring(host, username, password, &program));
                 }
                 HelperAnswer::None => {}
             }
@@ -208,7 +208,7 @@ pub(crate) async fn save(
     if let Some(store) = store.map(str::to_owned) {
         let search = environment.vars.get("PATH").map(std::ffi::OsString::as_os_str);
         for (host, (user, password)) in credentials {
-            helper::store(&store, host, (user, password), search).await?;
+            credential_program::store(&store, host, (user, password), search).await?;
             // Docker notes that there is something, and nothing of it.
             object::object_mut(&mut content, "auths").insert(host.clone(), json!({}));
         }
