@@ -51,6 +51,16 @@ pub(super) enum Answer {
     Text,
 }
 
+/// What a code of an answer means.
+pub(super) fn meaning(code: &str) -> &'static str {
+    match code {
+        "200" => "OK",
+        "201" => "Created",
+        "202" => "Accepted",
+        _ => "Not supported",
+    }
+}
+
 /// A parameter of the query: name, type, description.
 pub(super) type Parameter = (&'static str, &'static str, &'static str);
 
@@ -290,7 +300,22 @@ impl Resource<'_> {
                 ..self.operation("delete", "delete", "delete{}")
             });
         }
+        if has(resource, "create") && !has(resource, "patch") {
+            operations.push(self.refused_patch());
+        }
         Some(self.endpoint(self.path("/{name}"), true, operations))
+    }
+
+    /// The PATCH of a kind that is only created. Clients look for `fieldValidation` at this method and no other to learn
+    /// whether the server checks fields, and ask for custom resources where they find none (platform 1.4).
+    fn refused_patch(&self) -> Operation {
+        Operation {
+            description: format!("A {} cannot be changed.", self.kind.2),
+            query: WRITING.to_vec(),
+            body: Body::Patch,
+            codes: &["405"],
+            ..self.operation("patch", "patch", "patch{}")
+        }
     }
 
     /// GET, PUT and PATCH of an object or of a part of it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::operations::{Answer, Body, Endpoint, Operation};
+use super::operations::{Answer, Body, Endpoint, Operation, meaning};
 use super::{DEFINITIONS, Definitions, GROUP_VERSION_KIND, STATUS, references, v3};
 
 /// The document. Members are in the order of the specification.
@@ -64,11 +64,7 @@ fn operation_of(place: &str, operation: &Operation) -> Value {
     };
     let mut responses = Map::new();
     for code in operation.codes {
-        let description = match *code {
-            "200" => "OK",
-            "201" => "Created",
-            _ => "Accepted",
-        };
+        let description = meaning(code);
         responses.insert((*code).into(), json!({"description": description, "schema": answer}));
     }
     responses.insert("401".into(), json!({"description": "Unauthorized"}));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::operations::{Answer, Body, Endpoint, Operation, Parameter};
+use super::operations::{Answer, Body, Endpoint, Operation, Parameter, meaning};
 use super::{DEFINITIONS, Definitions, GROUP_VERSION_KIND, STATUS, references};
 
 /// The documents and their index, by name.
@@ -135,11 +135,7 @@ fn operation_of(place: &str, operation: &Operation) -> Value {
     };
     let mut responses = Map::new();
     for code in operation.codes {
-        let description = match *code {
-            "200" => "OK",
-            "201" => "Created",
-            _ => "Accepted",
-        };
+        let description = meaning(code);
         responses.insert((*code).into(), json!({"description": description, "content": answer}));
     }
     responses.insert("401".into(), json!({"description": "Unauthorized"}));
