@@ -148,11 +148,16 @@ fn debian_unpacked(package: &str) -> Result<PathBuf> {
 
 /// The program of a Go module of ours.
 fn go_module(source: &Path, program: &str) -> Result<PathBuf> {
-    let inputs = texts(source, &["go.mod", "go.sum", "main.go"])?;
+    let mut inputs = texts(source, &["go.mod", "go.sum", "main.go"])?;
+    // Kubernetes' programs are told their version when they are linked; the libraries of 1.37 are v0.37.
+    let version = inputs.iter().find_map(|text| text.split("k8s.io/kubectl v0.").nth(1)?.lines().next());
+    let version = version.context("go.mod names k8s.io/kubectl")?;
+    let flags = format!("-ldflags=-s -w -X k8s.io/component-base/version.gitVersion=v1.{}", version.trim());
+    inputs.push(flags.clone());
     let folder = once(program, &inputs, |folder| {
         let mut command = Command::new("go");
         command.current_dir(source).env("CGO_ENABLED", "0");
-        run(command.args(["build", "-trimpath", "-ldflags=-s -w", "-o"]).arg(folder.join(program)).arg("."))
+        run(command.args(["build", "-trimpath", &flags, "-o"]).arg(folder.join(program)).arg("."))
     })?;
     Ok(folder.join(program))
 }

@@ -217,11 +217,13 @@ impl Rules {
     }
 }
 
-/// Locks, shared memory and where the server listens may be gone after a power cut; a rollback journal, only written when
-/// the database is made, is synced by its own rules.
+/// Locks, shared memory, where the server listens and the audit log, which is written beside what it tells of, may be gone
+/// after a power cut; a rollback journal, only written when the database is made, is synced by its own rules.
 fn is_passing(path: &Path) -> bool {
     let name = path.to_string_lossy();
-    ["-shm", "-journal", ".lock", "/addresses.new", "/addresses.json"].iter().any(|end| name.ends_with(end))
+    let passing =
+        ["-shm", "-journal", ".lock", "/addresses.new", "/addresses.json", "/audit", "/audit/audit.log"];
+    passing.iter().any(|end| name.ends_with(end))
 }
 
 /// Written under this name, synced, and then renamed.
