@@ -39,12 +39,16 @@ struct Inner {
     settings: AuditFile,
     open: Mutex<Open>,
     lost: AtomicU64,
+    /// How often a new file could not be begun.
+    stuck: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Open {
     file: File,
     bytes: u64,
+    /// Whether the file ends within a line.
+    torn: bool,
 }
 
 impl AuditLog {
@@ -62,7 +66,7 @@ impl AuditLog {
             std::fs::create_dir_all(folder)?;
         }
         let open = Mutex::new(open(&settings.path)?);
-        Ok(Self(Some(Arc::new(Inner { settings, open, lost: AtomicU64::new(0) }))))
+        Ok(Self(Some(Arc::new(Inner { settings, open, lost: AtomicU64::new(0), stuck: AtomicU64::new(0) }))))
     }
 
     /// Whether lines are kept.
@@ -91,16 +95,36 @@ impl AuditLog {
 
 impl Inner {
     fn write(&self, line: &str) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(line.len() + 1);
+        let mut bytes = Vec::with_capacity(line.len() + 2);
+        let mut open = self.open.lock();
+        if open.bytes > 0 && open.bytes + line.len() as u64 + 1 > self.settings.max_bytes {
+            match turn_over(&self.settings) {
+                Ok(new) => *open = new,
+                Err(error) => self.go_on(&error),
+            }
+        }
+        if open.torn {
+            bytes.push(b'\n');
+        }
         bytes.extend_from_slice(line.as_bytes());
         bytes.push(b'\n');
-        let mut open = self.open.lock();
-        if open.bytes > 0 && open.bytes + bytes.len() as u64 > self.settings.max_bytes {
-            *open = turn_over(&self.settings)?;
+        if let Err(error) = open.file.write_all(&bytes) {
+            // A full disk may take half a line: the next one must not be read as its end.
+            open.bytes = open.file.metadata()?.len();
+            open.torn = open.bytes > 0 && !ends_a_line(&open.file, open.bytes)?;
+            return Err(error);
         }
-        open.file.write_all(&bytes)?;
         open.bytes += bytes.len() as u64;
+        open.torn = false;
         Ok(())
+    }
+
+    /// Says that the file is written on although it is full; rarely, as every record tries again.
+    fn go_on(&self, error: &io::Error) {
+        let stuck = self.stuck.fetch_add(1, Ordering::Relaxed) + 1;
+        if stuck.is_power_of_two() {
+            error!(%error, stuck, "The audit log is full and no new file can be begun, it grows on: {error}");
+        }
     }
 }
 
@@ -112,7 +136,7 @@ fn open(path: &Path) -> io::Result<Open> {
         file.write_all(b"\n")?;
         bytes += 1;
     }
-    Ok(Open { file, bytes })
+    Ok(Open { file, bytes, torn: false })
 }
 
 fn ends_a_line(file: &File, bytes: u64) -> io::Result<bool> {
@@ -122,29 +146,38 @@ fn ends_a_line(file: &File, bytes: u64) -> io::Result<bool> {
     Ok(last == *b"\n")
 }
 
+/// Begins a new file, under another name until the old one is out of the way: whoever has no descriptors left must not
+/// lose the older files, one with each try.
 fn turn_over(settings: &AuditFile) -> io::Result<Open> {
-    for age in (1..=settings.keep).rev() {
+    let fresh = beside(&settings.path, "new");
+    let opened = open(&fresh)?;
+    // Where the last try ended between the renames, the older ones have moved already.
+    let ages = if settings.path.try_exists()? { settings.keep } else { 0 };
+    for age in (1..=ages).rev() {
         let from = if age == 1 { settings.path.clone() } else { aged(&settings.path, age - 1) };
         match std::fs::rename(&from, aged(&settings.path, age)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
     }
-    if settings.keep == 0 {
-        std::fs::remove_file(&settings.path)?;
-    }
-    open(&settings.path)
+    std::fs::rename(&fresh, &settings.path)?;
+    Ok(opened)
 }
 
 fn aged(path: &Path, age: usize) -> PathBuf {
+    beside(path, &age.to_string())
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name: OsString = path.as_os_str().to_owned();
-    name.push(format!(".{age}"));
+    name.push(format!(".{ending}"));
     name.into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::{AuditFile, AuditLog};
+    use std::io::Write as _;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;
 
@@ -172,6 +205,45 @@ mod tests {
         assert_eq!(read("audit.log.3"), None);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(log.lost(), 0);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn without_a_new_file_the_old_one_is_written_on_and_nothing_is_moved() {
+        let folder = folder("stuck");
+        let settings = AuditFile { path: folder.join("audit.log"), max_bytes: 10, keep: 2 };
+        let log = AuditLog::open(settings).unwrap();
+        for line in ["aaaa", "bbbb", "cccc", "dddd"] {
+            log.record(line);
+        }
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+        std::fs::create_dir(folder.join("audit.log.new")).unwrap();
+        log.record("eeee");
+        log.record("ffff");
+        assert_eq!(read("audit.log").as_deref(), Some("cccc\ndddd\neeee\nffff\n"));
+        assert_eq!(read("audit.log.1").as_deref(), Some("aaaa\nbbbb\n"));
+        std::fs::remove_dir(folder.join("audit.log.new")).unwrap();
+        log.record("gggg");
+        assert_eq!(read("audit.log").as_deref(), Some("gggg\n"));
+        assert_eq!(read("audit.log.1").as_deref(), Some("cccc\ndddd\neeee\nffff\n"));
+        assert_eq!(read("audit.log.2").as_deref(), Some("aaaa\nbbbb\n"));
+        assert_eq!((read("audit.log.new"), log.lost()), (None, 0));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn half_a_line_that_was_written_is_ended_by_the_next() {
+        let folder = folder("torn");
+        let settings = AuditFile { path: folder.join("audit.log"), max_bytes: 1000, keep: 1 };
+        let log = AuditLog::open(settings.clone()).unwrap();
+        {
+            let mut open = log.0.as_ref().unwrap().open.lock();
+            open.file.write_all(b"hal").unwrap();
+            open.torn = true;
+        }
+        log.record("next");
+        log.record("last");
+        assert_eq!(std::fs::read_to_string(&settings.path).unwrap(), "hal\nnext\nlast\n");
         std::fs::remove_dir_all(folder).unwrap();
     }
 
