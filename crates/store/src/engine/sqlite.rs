@@ -44,15 +44,13 @@ impl SqliteEngine {
         open::refuse_old_engine()?;
         let sealing = sealing.map(Arc::new);
         let opened = open::open(directory, tables, sealing.as_deref())?;
-        let resealing = match &sealing {
-            Some(sealing) if opened.to_reseal => {
-                Some(reseal::Background::start(&opened.database, Arc::clone(sealing))?)
-            }
-            _ => None,
-        };
-        let statements = Arc::new(Statements::new(tables, sealing));
+        let statements = Arc::new(Statements::new(tables, sealing.clone()));
         statements.prepare_for(&opened.connection);
         let pool = Arc::new(Pool::new(opened.database, Arc::clone(&statements), opened.marks));
+        let resealing = match sealing {
+            Some(sealing) if opened.to_reseal => Some(reseal::Background::start(Arc::clone(&pool), sealing)?),
+            _ => None,
+        };
         let engine = Self {
             pool: Arc::clone(&pool),
             checkpoints: Mutex::new(None),

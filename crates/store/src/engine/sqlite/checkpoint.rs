@@ -45,9 +45,10 @@ const WAIT_FOR_READERS: Duration = Duration::from_millis(200);
 /// From twice the size on, where a short wait did not help.
 const LONG_WAIT_FOR_READERS: Duration = Duration::from_secs(2);
 
-/// Called now and then before a write begins, when nobody else writes: looks to it that the log neither grows without
-/// end nor reaches the end of its file.
+/// Called now and then before a write begins: looks to it that the log neither grows without end nor reaches the end of
+/// its file. Zeros are written behind that end without a lock of the engine's, so the sealing thread must be kept out.
 pub(super) fn look_after_log(connection: &Connection, pool: &Pool) -> Result<(), StoreError> {
+    let _alone = pool.append_alone();
     let frames = run_checkpoint(connection, "NOOP")?.map_or(0, |progress| progress.logged);
     let bytes = frames * FRAME_BYTES;
     if bytes >= MOST_BYTES {

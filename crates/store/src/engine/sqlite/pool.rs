@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::engine::Marks;
@@ -54,6 +54,9 @@ pub(super) struct Pool {
     marks_at_start: Marks,
     idle: Mutex<Idle>,
     kept_idle: usize,
+    /// Held by whoever makes the log longer beside the writer's own transactions: the sealing thread for a step, the
+    /// writer while it looks after the log's file. Taken before the engine's locks, never while those are held.
+    appending: Mutex<()>,
 }
 
 impl Pool {
@@ -69,11 +72,17 @@ impl Pool {
             marks_at_start,
             idle,
             kept_idle: processors.clamp(*KEPT_IDLE.start(), *KEPT_IDLE.end()),
+            appending: Mutex::new(()),
         }
     }
 
     pub(super) fn database(&self) -> &PathBuf {
         &self.database
+    }
+
+    /// Nobody else makes the log or its file longer until this is dropped.
+    pub(super) fn append_alone(&self) -> MutexGuard<'_, ()> {
+        self.appending.lock()
     }
 
     pub(super) fn marks_at_start(&self) -> Marks {

@@ -16,6 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use tracing::{info, warn};
 
+use crate::engine::sqlite::pool::Pool;
 use crate::engine::sqlite::{failed, open};
 use crate::error::StoreError;
 use crate::key::KeyRange;
@@ -134,13 +135,15 @@ pub(super) fn has_clear(connection: &Connection) -> Result<bool, StoreError> {
 pub(super) struct Resealer<'a> {
     connection: &'a Connection,
     sealing: &'a Sealing,
+    /// Whom it writes beside; nobody before the database is open.
+    pool: Option<&'a Pool>,
     head: Vec<u8>,
     rewritten: u64,
 }
 
 impl<'a> Resealer<'a> {
-    pub(super) fn new(connection: &'a Connection, sealing: &'a Sealing) -> Self {
-        Self { connection, sealing, head: sealing.head().to_vec(), rewritten: 0 }
+    fn new(connection: &'a Connection, sealing: &'a Sealing, pool: Option<&'a Pool>) -> Self {
+        Self { connection, sealing, pool, head: sealing.head().to_vec(), rewritten: 0 }
     }
 
     /// Rewrites everything and notes that no other key is needed any more; stops where `stop` says so. Gives how many
@@ -169,9 +172,10 @@ impl<'a> Resealer<'a> {
             }
         }
         let done = "DELETE FROM seals WHERE key_id <> ?1 AND key_id <> ?2";
-        self.connection
-            .execute(done, [self.sealing.first().name().as_str(), CLEAR])
-            .map_err(|source| failed("note that all records are sealed", source))?;
+        self.in_transaction(|resealer| {
+            let first = resealer.sealing.first().name();
+            Ok(resealer.connection.execute(done, [first.as_str(), CLEAR]).map(drop)?)
+        })?;
         Ok(Some(self.rewritten))
     }
 
@@ -270,17 +274,17 @@ impl<'a> Resealer<'a> {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<(), NoteError>,
     ) -> Result<(), StoreError> {
+        let alone = self.pool.map(Pool::append_alone);
         let connection = self.connection;
         let run = |sql: &str| connection.execute_batch(sql).map_err(NoteError::from);
         let done = run("BEGIN IMMEDIATE").and_then(|()| work(self)).and_then(|()| run("COMMIT"));
-        done.map_err(|error| {
-            if !connection.is_autocommit()
-                && let Err(error) = connection.execute_batch("ROLLBACK")
-            {
-                warn!(%error, "Taking back a step of sealing failed: {error}");
-            }
-            error.into_store_error()
-        })
+        if !connection.is_autocommit()
+            && let Err(error) = connection.execute_batch("ROLLBACK")
+        {
+            warn!(%error, "Taking back a step of sealing failed: {error}");
+        }
+        drop(alone);
+        done.map_err(NoteError::into_store_error)
     }
 
     /// The record in the first key's wrapping; nothing where it has that already, or cannot be read, which whoever
@@ -309,7 +313,7 @@ impl<'a> Resealer<'a> {
 /// served before.
 pub(super) fn seal_clear(connection: &Connection, sealing: &Sealing) -> Result<(), StoreError> {
     info!("Sealing what an older release stored in the clear; this happens once");
-    let rows = Resealer::new(connection, sealing).run(&AtomicBool::new(false))?.unwrap_or_default();
+    let rows = Resealer::new(connection, sealing, None).run(&AtomicBool::new(false))?.unwrap_or_default();
     let wipe = || -> Result<(), rusqlite::Error> {
         connection.execute_batch("VACUUM")?;
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -333,13 +337,13 @@ struct Stop {
 }
 
 impl Background {
-    pub(super) fn start(database: &Path, sealing: Arc<Sealing>) -> Result<Self, StoreError> {
-        let connection = open::connect(database)?;
+    pub(super) fn start(pool: Arc<Pool>, sealing: Arc<Sealing>) -> Result<Self, StoreError> {
+        let connection = open::connect(pool.database())?;
         let stop = Arc::new(Stop::default());
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new()
             .name("store-seal".into())
-            .spawn(move || rewrite(&connection, &sealing, &stopped))
+            .spawn(move || rewrite(&connection, &pool, &sealing, &stopped))
             .map_err(|source| StoreError::Engine {
                 action: "start the sealing thread",
                 source: Arc::new(source),
@@ -365,10 +369,10 @@ impl Drop for Background {
     }
 }
 
-fn rewrite(connection: &Connection, sealing: &Sealing, stop: &Stop) {
+fn rewrite(connection: &Connection, pool: &Pool, sealing: &Sealing, stop: &Stop) {
     info!(key = sealing.first().name(), "Sealing all records with the first key");
     loop {
-        match Resealer::new(connection, sealing).run(&stop.stopped) {
+        match Resealer::new(connection, sealing, Some(pool)).run(&stop.stopped) {
             Ok(Some(rows)) => {
                 info!(rows, "Sealed {rows} rows with the first key; no other key is needed any more");
                 return;
@@ -383,5 +387,42 @@ fn rewrite(connection: &Connection, sealing: &Sealing, stop: &Stop) {
         if stop.stopped.load(Ordering::Acquire) {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+    use std::thread;
+    use std::time::Duration;
+
+    use super::Resealer;
+    use crate::engine::sqlite::pool::Pool;
+    use crate::engine::sqlite::statements::Statements;
+    use crate::engine::sqlite::{checkpoint, open};
+    use crate::seal::{SealKey, Sealing};
+
+    /// It would write zeros over what the step has just put there.
+    #[test]
+    fn nobody_makes_the_file_of_the_log_longer_during_a_step() {
+        let directory = tempfile::tempdir().unwrap();
+        let opened = open::open(directory.path(), &[], None).unwrap();
+        let pool = Pool::new(opened.database, Arc::new(Statements::new(&[], None)), opened.marks);
+        let background = open::connect(pool.database()).unwrap();
+        let sealing = Sealing::new(SealKey::generate().unwrap(), Vec::new());
+        thread::scope(|scope| {
+            let (done, is_done) = mpsc::channel();
+            let (writer, pool) = (opened.connection, &pool);
+            let mut early = None;
+            let step = Resealer::new(&background, &sealing, Some(pool)).in_transaction(|step| {
+                scope.spawn(move || done.send(checkpoint::look_after_log(&writer, pool)));
+                early = is_done.recv_timeout(Duration::from_millis(100)).ok();
+                step.connection.execute("UPDATE marks SET revision = 7", [])?;
+                Ok(())
+            });
+            step.unwrap();
+            assert!(early.is_none(), "looked after while the step was on");
+            is_done.recv().unwrap().unwrap();
+        });
     }
 }
