@@ -239,6 +239,8 @@ impl Presented<'_> {
             Some(pkce) if !pkce.accepts(self.verifier) => Some("the code verifier is wrong"),
             None if !stored.code_challenge.is_empty() => Some("its challenge cannot be read"),
             None if self.client.needs_proof_key() => Some("the client must use a proof key"),
+            // Somebody took the challenge out of the request (RFC 9700, 4.8.2).
+            None if !self.verifier.is_empty() => Some("there is a code verifier and no challenge"),
             _ => None,
         }
     }

@@ -214,17 +214,23 @@ async fn only_who_reads_the_code_from_its_own_answer_needs_no_proof_key() {
     let cluster = open_cluster().await;
     let auth = &cluster.auth;
     let user = auth.login("dev", "x", None).await.unwrap();
-    for (name, redeemed) in [(CHALLENGING_CLIENT, true), (CLI_CLIENT, false)] {
+    let needed = "the code is not valid: the client must use a proof key";
+    let stripped = "the code is not valid: there is a code verifier and no challenge";
+    for (name, verifier, expected) in [
+        (CHALLENGING_CLIENT, "", Ok(())),
+        (CHALLENGING_CLIENT, VERIFIER, Err(stripped.to_owned())),
+        (CLI_CLIENT, VERIFIER, Err(needed.to_owned())),
+    ] {
         let client = auth.oauth_client(name).unwrap().unwrap();
         let redirect_uri = "http://127.0.0.1/callback";
         let redirect_uri = client.redirect_uri(None).unwrap_or(redirect_uri).to_owned();
         let (scopes, state) = (vec!["user:full".to_owned()], String::new());
         let request = CodeRequest { scopes, redirect_uri: redirect_uri.clone(), state, pkce: None };
         let code = auth.grant_code(&client, &user, request).await.unwrap().into_exposed();
-        let answer = auth.redeem_code(&client, good(&redirect_uri, &code)).await;
-        let text = "the code is not valid: the client must use a proof key";
-        let expected = if redeemed { Ok(()) } else { Err(text.to_owned()) };
-        assert_eq!(answer.map(|_| ()).map_err(|error| error.to_string()), expected, "{name}");
+        let mut redemption = good(&redirect_uri, &code);
+        redemption.verifier = verifier;
+        let answer = auth.redeem_code(&client, redemption).await;
+        assert_eq!(answer.map(|_| ()).map_err(|error| error.to_string()), expected, "{name} {verifier}");
     }
 }
 
