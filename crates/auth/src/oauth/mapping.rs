@@ -56,10 +56,11 @@ pub(super) fn map(
     Ok(user)
 }
 
-/// `<provider>:<id>`. Identifiers that a name cannot hold are written in base64url.
+/// `<provider>:<id>`. Identifiers that a name cannot hold are written in base64url, and so are those that read as if
+/// they were: two people never have one name.
 fn identity_name(known: &ProviderUser) -> String {
     let ProviderUser { provider, id, .. } = known;
-    if is_user_name(id) {
+    if is_user_name(id) && !id.starts_with("b64-") {
         format!("{provider}:{id}")
     } else {
         format!("{provider}:b64-{}", BASE64_URL_SAFE_NO_PAD.encode(id))

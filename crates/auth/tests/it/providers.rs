@@ -348,6 +348,7 @@ async fn mapping_methods_decide_who_gets_which_name() {
     assert_eq!(first(&cluster, "9", "a/b").await, Err("name"));
     assert_eq!(first(&cluster, "auth0|7:x", "ann").await.as_deref(), Ok("ann"));
     assert!(cluster.get(IDENTITIES, "", "corp:b64-YXV0aDB8Nzp4").is_some());
+    assert_eq!(first(&cluster, "b64-YXV0aDB8Nzp4", "eve").await.as_deref(), Ok("eve"), "another person");
     let mapped = json!({"kind": "User", "metadata": {"name": "cid", "uid": "c"}, "identities": ["corp:5"]});
     cluster.put(mapped).await;
     assert_eq!(
