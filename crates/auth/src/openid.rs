@@ -32,6 +32,8 @@ const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
 /// How long the provider's metadata are taken from memory; while it does not answer, for a day.
 const FRESH: Duration = Duration::from_secs(600);
 const KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// How long the provider is not asked again after it did not answer.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
 
 /// A provider and our registration there.
 #[derive(Debug)]
@@ -50,7 +52,7 @@ pub struct OpenId {
     pub extra_authorize_parameters: Vec<(String, String)>,
     /// Which claims say what.
     pub claims: ClaimNames,
-    metadata: Mutex<Option<(Arc<Metadata>, Instant)>>,
+    metadata: Mutex<Known>,
 }
 
 /// For each thing the claims that may say it; the first one that does counts.
@@ -93,6 +95,20 @@ struct Metadata {
     token_endpoint_auth_methods_supported: Vec<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+}
+
+/// What is known of the provider's metadata.
+#[derive(Debug, Default)]
+struct Known {
+    found: Option<(Arc<Metadata>, Instant)>,
+    failed: Option<Instant>,
+}
+
+impl Known {
+    fn younger_than(&self, age: Duration) -> Option<Arc<Metadata>> {
+        let found = self.found.as_ref().filter(|(_, at)| at.elapsed() < age);
+        found.map(|(metadata, _)| Arc::clone(metadata))
+    }
 }
 
 /// Where a browser goes, and the cookie it needs to come back.
@@ -159,7 +175,7 @@ impl OpenId {
             extra_scopes: Vec::new(),
             extra_authorize_parameters: Vec::new(),
             claims: ClaimNames::default(),
-            metadata: Mutex::new(None),
+            metadata: Mutex::default(),
         }
     }
 
@@ -408,21 +424,23 @@ impl Auth {
 
     async fn openid_metadata(&self, openid: &OpenId) -> Result<Arc<Metadata>, ProviderError> {
         let mut known = openid.metadata.lock().await;
-        let age = known.as_ref().map(|(_, at)| at.elapsed());
-        let kept = known.as_ref().map(|(metadata, _)| Arc::clone(metadata));
-        if let Some(metadata) = kept.clone().filter(|_| age.is_some_and(|age| age < FRESH)) {
+        let is_down = known.failed.is_some_and(|at| at.elapsed() < AFTER_FAILURE);
+        if let Some(metadata) = known.younger_than(if is_down { KEPT } else { FRESH }) {
             return Ok(metadata);
+        }
+        if is_down {
+            return Err(ProviderError::Slow { url: openid.issuer.clone() });
         }
         match self.fetch_metadata(openid).await {
             Ok(metadata) => {
                 let metadata = Arc::new(metadata);
-                *known = Some((Arc::clone(&metadata), Instant::now()));
+                *known = Known { found: Some((Arc::clone(&metadata), Instant::now())), failed: None };
                 Ok(metadata)
             }
-            Err(error) => match kept.filter(|_| age.is_some_and(|age| age < KEPT)) {
-                Some(metadata) => Ok(metadata),
-                None => Err(error),
-            },
+            Err(error) => {
+                known.failed = Some(Instant::now());
+                known.younger_than(KEPT).ok_or(error)
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pierhead_runtime::Secret;
@@ -13,6 +14,9 @@ use serde::de::DeserializeOwned;
 
 use crate::federation::IssuerError;
 use crate::jose::JoseError;
+
+/// How long a server elsewhere may take: less than a login may (`oauth::login`), which is a turn of the API's.
+const LONGEST: Duration = Duration::from_secs(8);
 
 /// A question to another server.
 #[derive(Debug)]
@@ -122,7 +126,10 @@ pub(crate) async fn ask(web: Option<&Web>, request: WebRequest) -> Result<WebAns
     if !url.starts_with("https://") {
         return Err(ProviderError::Metadata("an address is no https URL"));
     }
-    web(request).await.map_err(|source| ProviderError::Unreachable { url, source })
+    match tokio::time::timeout(LONGEST, web(request)).await {
+        Ok(answer) => answer.map_err(|source| ProviderError::Unreachable { url, source }),
+        Err(_elapsed) => Err(ProviderError::Slow { url }),
+    }
 }
 
 /// An answer of 200, read.
