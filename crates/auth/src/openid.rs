@@ -19,7 +19,7 @@ use crate::auth::Auth;
 use crate::identity::MAX_TOKEN_BYTES;
 use crate::jose::{JoseError, SignedToken};
 use crate::oauth::random_text;
-use crate::password::{ProviderKind, ProviderUser};
+use crate::password::{MAX_ID, ProviderKind, ProviderUser};
 use crate::service_account::sha256;
 use crate::web::{self, ProviderError, WebAnswer, WebRequest};
 
@@ -192,6 +192,9 @@ impl OpenId {
         };
         let names = &self.claims;
         let id = text(&names.id).ok_or(ProviderError::Claims("no claim says who it is"))?;
+        if id.len() > MAX_ID {
+            return Err(ProviderError::Claims("what says who it is is too long"));
+        }
         let mut user = ProviderUser::named(provider, &id);
         let told = [
             ("name", text(&names.name)),

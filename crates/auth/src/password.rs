@@ -24,6 +24,8 @@ mod htpasswd;
 
 /// Longer names and passwords are refused unread.
 const MAX_BYTES: usize = 1024;
+/// Longer identifiers of people at a provider elsewhere name no identity, in bytes.
+pub(crate) const MAX_ID: usize = 1024;
 /// How long a verified password need not be verified again.
 const REMEMBERED_FOR: SignedDuration = SignedDuration::from_secs(60);
 const REMEMBERED: usize = 1024;

@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use pierhead_runtime::Secret;
 use serde::Deserialize;
 
-use crate::password::{ProviderUser, is_user_name};
+use crate::password::{MAX_ID, ProviderUser, is_user_name};
 use crate::web::{self, ProviderError, Web, WebRequest};
 
 /// Where passwords are checked.
@@ -53,7 +53,7 @@ impl BasicAuth {
         }
         let Answer { sub, name: full_name, preferred_username, email, error } =
             web::read(&self.url, &answer)?;
-        if sub.is_empty() || !error.is_empty() {
+        if sub.is_empty() || sub.len() > MAX_ID || !error.is_empty() {
             return Ok(None);
         }
         let mut user = ProviderUser { full_name: full_name.clone(), ..ProviderUser::named(provider, &sub) };
