@@ -315,7 +315,10 @@ pub(super) fn seal_clear(connection: &Connection, sealing: &Sealing) -> Result<(
     info!("Sealing what an older release stored in the clear; this happens once");
     let rows = Resealer::new(connection, sealing, None).run(&AtomicBool::new(false))?.unwrap_or_default();
     let wipe = || -> Result<(), rusqlite::Error> {
-        connection.execute_batch("VACUUM")?;
+        // The copy this makes is as large as the database: not in memory. All that goes into it is sealed by now.
+        connection.execute_batch(
+            "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA temp_store = FILE; VACUUM; PRAGMA temp_store = MEMORY",
+        )?;
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         connection.execute("DELETE FROM seals WHERE key_id = ?1", [CLEAR]).map(drop)
     };
