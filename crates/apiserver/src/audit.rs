@@ -192,15 +192,17 @@ impl Note {
 
     fn uri(&self) -> String {
         let hides = self.names_tokens();
-        let mut path = excerpt(&self.path, MAX_TEXT).into_owned();
-        if hides
-            && let Some((_, ResourcePath { name: Some(_), .. })) = &self.target
-            && let Some((start, _)) = path.rsplit_once('/')
-        {
-            path = format!("{start}/{HIDDEN}");
-        } else if hides && self.target.is_none() {
-            path = HIDDEN.to_owned();
-        }
+        let path = match &self.target {
+            Some((_, ResourcePath { name: Some(_), subresource, .. })) if hides => {
+                // Whole, before it is cut: behind the name there may be a subresource, and nothing else.
+                let segments = 1 + usize::from(subresource.is_some());
+                let start = self.path.rsplitn(segments + 1, '/').last().unwrap_or_default();
+                format!("{start}/{HIDDEN}")
+            }
+            None if hides => HIDDEN.to_owned(),
+            Some(_) | None => self.path.clone(),
+        };
+        let path = excerpt(&path, MAX_TEXT).into_owned();
         let Some(query) = &self.query else { return path };
         let pairs: Vec<String> = query
             .split('&')

@@ -91,5 +91,8 @@ async fn bad_tokens_and_names_of_tokens_are_not_repeated() {
     log.world.delete(&admin(), path).await;
     let record = log.last();
     assert_eq!((&record["verb"], &record["objectRef"]["name"]), (&json!("delete"), &json!("HIDDEN")));
+    let below = "/oapi/v1/oauthaccesstokens/sha256~very-secret/status";
+    log.world.delete(&admin(), below).await;
+    assert_eq!(log.last()["requestURI"], "/oapi/v1/oauthaccesstokens/HIDDEN");
     assert!(!log.text().contains("very-secret"), "{}", log.text());
 }
