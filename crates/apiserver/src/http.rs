@@ -77,8 +77,9 @@ async fn answer(
 ) -> Result<Response<ResponseBody>, ApiError> {
     let target = path::parse(incoming.head.uri.path());
     if target == Target::OAuth {
-        let _turn = server.gate.enter(&stranger(&incoming.head)).await?;
+        // Whoever sends a form slowly does so without a turn: it is small, and others need the turn.
         let bytes = body::collect_up_to(incoming.body, oauth::MAX_FORM).await?;
+        let _turn = server.gate.enter(&stranger(&incoming.head)).await?;
         return Ok(oauth::serve(server, incoming.head, bytes).await);
     }
     if let Target::Resource(path) = &target {

@@ -16,13 +16,35 @@ use crate::world::{World, admin, user};
 
 const MAPS: &str = "/api/v1/namespaces/shop/configmaps";
 
+/// A POST whose body never comes to its end.
+fn endless(path: &str) -> Request<http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>> {
+    let pieces = stream::pending::<Result<Frame<Bytes>, std::io::Error>>();
+    Request::post(path).body(StreamBody::new(pieces).boxed_unsync()).unwrap()
+}
+
 /// A write whose body never comes to its end.
 fn slow(who: &Arc<Subject>) -> Request<http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>> {
-    let pieces = stream::pending::<Result<Frame<Bytes>, std::io::Error>>();
-    let body = StreamBody::new(pieces).boxed_unsync();
-    let mut request = Request::post(MAPS).body(body).unwrap();
+    let mut request = endless(MAPS);
     request.extensions_mut().insert(Arc::clone(who));
     request
+}
+
+#[tokio::test]
+async fn forms_that_do_not_arrive_keep_nobody_from_logging_in() {
+    let world = World::new().await;
+    let mut flood = JoinSet::new();
+    for _ in 0..150 {
+        let (server, request) = (world.server.clone(), endless("/oauth/token"));
+        flood.spawn(async move { server.handle(request).await });
+    }
+    tokio::task::yield_now().await;
+    let request = Request::get("/.well-known/oauth-authorization-server")
+        .body(http_body_util::Full::new(Bytes::new()))
+        .unwrap();
+    assert_eq!(world.server.handle(request).await.status().as_u16(), 200);
+    assert!(flood.join_next().now_or_never().is_none(), "all of them are still waited for");
+    flood.abort_all();
+    while flood.join_next().await.is_some() {}
 }
 
 #[tokio::test]
