@@ -162,7 +162,7 @@ fn validate_claims(claims: &[ClaimRule], errors: &mut FieldErrors) {
         let field = format!("spec.claims[{position}]");
         if claim.name.is_empty() {
             errors.required(format!("{field}.name"), "");
-        } else if NOT_TELLING.contains(&claim.name.as_str()) {
+        } else if NOT_TELLING.contains(&outermost(&claim.name).as_str()) {
             let why = "is checked for every token, and tells nobody from others";
             errors.invalid(format!("{field}.name"), claim.name.as_str(), why);
         } else if claim.name.len() > LONGEST {
@@ -183,6 +183,12 @@ fn validate_claims(claims: &[ClaimRule], errors: &mut FieldErrors) {
         let why = "at least one claim must be asked for that not every token of the issuer has";
         errors.required("spec.claims", why);
     }
+}
+
+/// The claim of the token itself that a name or JSON pointer (RFC 6901) leads into.
+fn outermost(name: &str) -> String {
+    let Some(pointer) = name.strip_prefix('/') else { return name.to_owned() };
+    pointer.split('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~")
 }
 
 fn validate_keys(jwks: &Value, errors: &mut FieldErrors) {
@@ -238,6 +244,11 @@ mod tests {
         check(json!({"claims": [{"name": "sub", "patterns": ["*"]}]}), "spec.claims: Required value");
         check(json!({"claims": [{"name": "sub", "patterns": ["**", "a"]}]}), "spec.claims: Required value");
         check(json!({"claims": [{"name": "aud", "values": ["us"]}]}), "spec.claims[0].name: Invalid value");
+        for name in ["/iss", "/aud", "/aud/0"] {
+            let claims = json!([{"name": name, "values": ["us"]}]);
+            check(json!({"claims": claims}), "spec.claims[0].name: Invalid value");
+        }
+        check(json!({"claims": [{"name": "/ci/aud", "values": ["us"]}]}), "[]");
         check(json!({"claims": [{"name": "sub"}]}), "spec.claims[0].values: Required value");
         check(json!({"tokenExpirationSeconds": 599}), "must be between 600 and 43200");
         check(json!({"tokenExpirationSeconds": 43_201}), "must be between 600 and 43200");
