@@ -1,6 +1,6 @@
 //! Whether the claims of an outside token are what a trust rule asks for.
 //!
-//! Owns the comparison alone: pure, and for every doubt a refusal. Who signed the claims was checked before.
+//! Owns the comparison alone: pure, and for every doubt a refusal. Who signed the claims is checked elsewhere.
 
 use jiff::{SignedDuration, Timestamp};
 use pierhead_api::federation::{ClaimRule, FederatedIdentitySpec};
@@ -32,7 +32,7 @@ pub enum ClaimsRefused {
     Claim(String),
 }
 
-/// Checks claims whose signature is right, and says until when they hold.
+/// Checks claims, whoever signed them, and says until when they hold.
 pub(super) fn check(
     rule: &FederatedIdentitySpec,
     claims: &Map<String, Value>,

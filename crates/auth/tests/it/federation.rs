@@ -155,6 +155,10 @@ async fn no_token_counts_anywhere_else() {
     let forged = Outside::new().sign(&world.claims(json!({})));
     let refused = world.exchange("shop/pusher", &forged).await;
     assert_eq!(refused, Err("the token cannot be trusted: its signature is wrong".to_owned()));
+    let forged = Outside::new().sign(&world.claims(json!({"aud": "others"})));
+    let refused = world.exchange("shop/pusher", &forged).await;
+    let why = "the rule shop/ci refuses it: it is for another audience";
+    assert_eq!(refused, Err(why.to_owned()), "its signature is not worth a look");
 }
 
 #[tokio::test]
