@@ -139,11 +139,13 @@ pub(super) struct Resealer<'a> {
     pool: Option<&'a Pool>,
     head: Vec<u8>,
     rewritten: u64,
+    /// About how much longer the step makes the log.
+    step_bytes: u64,
 }
 
 impl<'a> Resealer<'a> {
     fn new(connection: &'a Connection, sealing: &'a Sealing, pool: Option<&'a Pool>) -> Self {
-        Self { connection, sealing, pool, head: sealing.head().to_vec(), rewritten: 0 }
+        Self { connection, sealing, pool, head: sealing.head().to_vec(), rewritten: 0, step_bytes: 0 }
     }
 
     /// Rewrites everything and notes that no other key is needed any more; stops where `stop` says so. Gives how many
@@ -275,6 +277,7 @@ impl<'a> Resealer<'a> {
         work: impl FnOnce(&mut Self) -> Result<(), NoteError>,
     ) -> Result<(), StoreError> {
         let alone = self.pool.map(Pool::append_alone);
+        self.step_bytes = 0;
         let connection = self.connection;
         let run = |sql: &str| connection.execute_batch(sql).map_err(NoteError::from);
         let done = run("BEGIN IMMEDIATE").and_then(|()| work(self)).and_then(|()| run("COMMIT"));
@@ -282,6 +285,11 @@ impl<'a> Resealer<'a> {
             && let Err(error) = connection.execute_batch("ROLLBACK")
         {
             warn!(%error, "Taking back a step of sealing failed: {error}");
+        }
+        if let Some(pool) = self.pool
+            && done.is_ok()
+        {
+            pool.mark_stale(self.step_bytes);
         }
         drop(alone);
         done.map_err(NoteError::into_store_error)
@@ -304,8 +312,11 @@ impl<'a> Resealer<'a> {
         } else {
             record
         };
+        let again = self.sealing.seal(table, key, clear)?;
         self.rewritten += 1;
-        Ok(Some(self.sealing.seal(table, key, clear)?))
+        // The record's page, and at worst one above it.
+        self.step_bytes += u64::try_from(again.len()).unwrap_or(u64::MAX) + 2 * open::PAGE_BYTES;
+        Ok(Some(again))
     }
 }
 
