@@ -87,6 +87,9 @@ pub(crate) async fn run(args: ApplyArgs, session: &mut Session) -> anyhow::Resul
     if args.server_side && args.options.dry_run() == DryRun::Client {
         bail!("--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)");
     }
+    if args.force && args.options.dry_run() == DryRun::Server {
+        bail!("--dry-run=server cannot be used with --force");
+    }
     let options = args.options.clone().managed_by(if args.server_side { "kubectl" } else { MANAGER });
     let selector: LabelSelector = args.selector.as_deref().unwrap_or_default().parse()?;
     let mut documents = args.files.read(session).await?;
@@ -202,13 +205,34 @@ async fn apply(
             Ok(stored) => return Ok((stored, "configured")),
             Err(error) if error.is_conflict() && attempts < 5 => {}
             Err(error) if args.force && (error.is_conflict() || error.is_invalid()) => {
-                let query = options.query();
-                let stored = anew(client, kind, *namespace, document, (&query, Patience::NONE)).await?;
-                return Ok((stored, "configured"));
+                return Ok((renew(way, document, current).await?, "configured"));
             }
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Deletes an object and creates it as the document says; what was there must not be lost with what cannot be made.
+async fn renew(way: &Way<'_>, document: Value, mut old: Value) -> anyhow::Result<Value> {
+    let Way { client, kind, namespace, options } = way;
+    let query = options.query();
+    let path = kind.resource().item(*namespace, object::name(&document), None);
+    let refused = match anew(client, kind, *namespace, document, (&query, Patience::NONE)).await {
+        Ok(stored) => return Ok(stored),
+        Err(refused) => refused,
+    };
+    let there = client.request(Method::GET, &path, None, None).await;
+    if there.is_err_and(|error| error.is_not_found()) {
+        let metadata = object::object_mut(&mut old, "metadata");
+        for field in ["resourceVersion", "uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+            metadata.remove(field);
+        }
+        if let Err(error) = post(client, kind, *namespace, &old, &query).await {
+            let name = object::name(&old);
+            return Err(refused.context(format!("{name:?} is gone and could not be put back: {error}")));
+        }
+    }
+    Err(refused)
 }
 
 /// Objects that were not made by `apply` cannot lose what documents no longer say.
