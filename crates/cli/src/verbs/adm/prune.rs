@@ -150,7 +150,7 @@ async fn images(args: &PruneImagesArgs, session: &mut Session) -> anyhow::Result
             "Only API objects will be removed.  No modifications to the image registry will be made.",
         )?;
     }
-    let mut work = Work { session, discovery: &discovery, args, registry, done: Done::default() };
+    let mut work = Work { session, discovery: &discovery, args, young, registry, done: Done::default() };
     work.carry_out(plan).await?;
     let done = work.done;
     for failure in &done.failures {
@@ -170,8 +170,9 @@ async fn read(
     let images = kind("image.openshift.io", "images")?;
     let streams = kind("image.openshift.io", "imagestreams")?;
     let mut cluster = Cluster {
-        images: get::read_all(&client, images, None, &[]).await?,
+        // Streams first: whatever they name was there when the images are read.
         streams: get::read_all(&client, streams, namespace, &[]).await?,
+        images: get::read_all(&client, images, None, &[]).await?,
         ..Cluster::default()
     };
     if let Ok(limits) = kind("", "limitranges") {
@@ -200,12 +201,13 @@ struct Work<'w> {
     session: &'w mut Session,
     discovery: &'w Discovery,
     args: &'w PruneImagesArgs,
+    young: Option<Timestamp>,
     registry: Option<Registry>,
     done: Done,
 }
 
 impl Work<'_> {
-    async fn carry_out(&mut self, plan: Plan) -> anyhow::Result<()> {
+    async fn carry_out(&mut self, mut plan: Plan) -> anyhow::Result<()> {
         let client = self.session.client()?;
         let old = self.session.era() == Era::V3_2;
         if old {
@@ -234,6 +236,12 @@ impl Work<'_> {
                     return Ok(());
                 }
             }
+        }
+        if self.args.confirm && plan != Plan::default() {
+            // Nothing from here on can be taken back, and the first reading is old by now.
+            let namespace = self.session.globals.namespace.clone();
+            let now = read(self.session, self.discovery, namespace.as_deref(), self.young).await?;
+            plan.spare(&now);
         }
         if self.args.prune_registry {
             self.prune_registry(&plan, old).await?;

@@ -103,6 +103,34 @@ impl Plan {
         plan
     }
 
+    /// Leaves out what somebody has begun to need since the plan was made.
+    pub(super) fn spare(&mut self, now: &Cluster) {
+        let images: BTreeMap<&str, &Value> =
+            now.images.iter().map(|image| (object::name(image), image)).collect();
+        let going: BTreeSet<&str> = self.images.iter().map(String::as_str).collect();
+        let mut needed: BTreeSet<&str> =
+            images.keys().filter(|image| !going.contains(**image)).copied().collect();
+        needed.extend(now.used.images.keys().map(|(_, image)| image.as_str()));
+        for stream in &now.streams {
+            let name = stream_of(stream);
+            let repository = format!("{}/{}", name.0, name.1);
+            let lists = object::list(stream, "status.tags").iter();
+            let items = lists.flat_map(|list| object::list(list, "items"));
+            let mut own: BTreeSet<&str> = items.map(|item| object::text(item, "image")).collect();
+            needed.extend(&own);
+            let used = now.used.images.keys().filter(|(stream, _)| *stream == name);
+            own.extend(used.map(|(_, image)| image.as_str()));
+            let kept = closure(&own, &images);
+            let parts = parts_of(&kept, &images);
+            self.manifest_links.retain(|(at, digest)| *at != repository || !kept.contains(digest.as_str()));
+            self.layer_links.retain(|(at, digest)| *at != repository || !parts.contains(digest.as_str()));
+        }
+        let kept = closure(&needed, &images);
+        let parts = parts_of(&kept, &images);
+        self.images.retain(|image| !kept.contains(image.as_str()));
+        self.blobs.retain(|blob| !kept.contains(blob.as_str()) && !parts.contains(blob.as_str()));
+    }
+
     /// What a repository no longer serves once these items are gone.
     fn unlink(
         &mut self,
@@ -162,7 +190,9 @@ struct Keep<'k> {
 impl Keep<'_> {
     fn stays(&self, tag: &str, revision: usize, item: &Value) -> bool {
         let id = object::text(item, "image");
-        let Some(image) = self.images.get(id) else { return !self.rules.images_too };
+        let Some(image) = self.images.get(id) else {
+            return !self.rules.images_too || is_younger(object::text(item, "created"), self.rules.young);
+        };
         let used = &self.cluster.used;
         let is_used = used.images.contains_key(&(self.name.clone(), id.to_owned()))
             || revision == 0 && used.tags.contains_key(&(self.name.clone(), tag.to_owned()));
@@ -338,8 +368,31 @@ mod tests {
         check(&cluster, Rules { imported_too: false, ..RULES }, &["c"], &["c"], &["c", "config:c", "l4"]);
         let one = Plan::of(&cluster, &Rules { images_too: false, ..RULES });
         assert_eq!((one.streams.len(), one.images.len()), (1, 0));
-        // An item whose image is gone says nothing any more.
+        // An item whose image is gone says nothing any more, unless it is so new that the image was not seen yet.
         cluster.images.remove(2);
         check(&cluster, Rules { revisions: 5, ..RULES }, &["c"], &[], &[]);
+        let young = "2015-12-31T00:00:00Z".parse().ok();
+        check(&cluster, Rules { revisions: 5, young, ..RULES }, &[], &[], &[]);
+    }
+
+    #[test]
+    fn what_is_needed_by_now_is_left_out() {
+        let before = cluster();
+        let mut plan = Plan::of(&before, &RULES);
+        assert_eq!(plan.images, ["b", "c"]);
+        // Meanwhile b was tagged elsewhere, and an image was pushed that has a layer of c.
+        let mut now = cluster();
+        now.images.push(image("d", &["l4"], 1));
+        now.streams = vec![stream("web", &[("latest", &["d", "a"])]), stream("other", &[("v1", &["b"])])];
+        plan.spare(&now);
+        assert_eq!(plan.images, ["c"]);
+        assert_eq!(plan.blobs.iter().collect::<Vec<_>>(), ["c", "config:c"]);
+        let links: Vec<&str> = plan.layer_links.iter().map(|(_, digest)| digest.as_str()).collect();
+        assert_eq!(links, ["config:b", "config:c", "l3"]);
+        // Nor may the image go from where it was pushed again.
+        now.streams = vec![stream("web", &[("latest", &["b", "a"])])];
+        plan.spare(&now);
+        let manifests: Vec<&str> = plan.manifest_links.iter().map(|(_, digest)| digest.as_str()).collect();
+        assert_eq!(manifests, ["c"]);
     }
 }
