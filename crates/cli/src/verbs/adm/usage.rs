@@ -6,10 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use pierhead_client::Client;
 use pierhead_oci::ImageReference;
 use serde_json::Value;
 
-use crate::{discovery::Discovery, object, session::Session, verbs::get};
+use crate::{
+    discovery::{ApiKind, Discovery},
+    object,
+    session::Session,
+    verbs::get,
+};
 
 /// Kinds with containers: group, plural, and where the spec of the pod is.
 const WORKLOADS: [(&str, &str, &str); 9] = [
@@ -52,16 +58,16 @@ impl InUse {
         let client = session.client()?;
         let mut used = Self::default();
         for (group, plural, path) in WORKLOADS {
-            let Ok(kind) = discovery.known(group, plural) else { continue };
-            for workload in get::read_all(&client, kind, namespace, &[]).await? {
+            let kind = kind_of(discovery, group, plural);
+            for workload in list(&client, &kind, namespace).await? {
                 if plural != "pods" || counts(&workload, young) {
                     used.add_workload(&kind.kind, &workload, path);
                 }
             }
         }
         for (group, plural) in BUILDS {
-            let Ok(kind) = discovery.known(group, plural) else { continue };
-            for build in get::read_all(&client, kind, namespace, &[]).await? {
+            let kind = kind_of(discovery, group, plural);
+            for build in list(&client, &kind, namespace).await? {
                 used.add_build(&kind.kind, &build);
             }
         }
@@ -129,6 +135,29 @@ impl InUse {
             }
         };
         users.insert(user.to_owned());
+    }
+}
+
+/// A kind that may not be there: discovery also leaves out groups that do not answer, only a list can say that there is none.
+fn kind_of(discovery: &Discovery, group: &str, plural: &str) -> ApiKind {
+    discovery.known(group, plural).cloned().unwrap_or_else(|_| ApiKind {
+        group: group.to_owned(),
+        version: "v1".to_owned(),
+        kind: plural.to_owned(),
+        plural: plural.to_owned(),
+        singular: plural.to_owned(),
+        namespaced: true,
+        verbs: Vec::new(),
+        short_names: Vec::new(),
+        categories: Vec::new(),
+    })
+}
+
+/// All objects of a kind; none if the server does not know it.
+async fn list(client: &Client, kind: &ApiKind, namespace: Option<&str>) -> anyhow::Result<Vec<Value>> {
+    match get::read_all(client, kind, namespace, &[]).await {
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        found => Ok(found?),
     }
 }
 
