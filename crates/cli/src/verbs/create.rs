@@ -151,6 +151,9 @@ pub(crate) async fn run(args: CreateArgs, session: &mut Session) -> anyhow::Resu
 
 /// `create -f`: each document by itself; one that fails stops no other.
 async fn create_documents(args: &CreateArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    if args.raw.is_some() && args.options.dry_run() != DryRun::None {
+        bail!("--raw cannot be used with --dry-run");
+    }
     if let Some(path) = &args.raw {
         return post_raw(&args.files, path, session).await;
     }

@@ -91,6 +91,9 @@ struct Victim {
 }
 
 pub(crate) async fn run(args: DeleteArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    if args.raw.is_some() && (args.interactive || args.dry.dry_run != DryRun::None) {
+        bail!("--raw cannot be used with --interactive or --dry-run");
+    }
     let client = session.client()?;
     if let Some(path) = &args.raw {
         let answer = client.send(ApiRequest::new(Method::DELETE, path.as_str(), Bytes::new())).await?;

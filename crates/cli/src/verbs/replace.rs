@@ -67,6 +67,9 @@ pub(crate) async fn run(args: ReplaceArgs, session: &mut Session) -> anyhow::Res
             "--dry-run=server doesn't work with --force: the new object cannot be tried while the old one is there"
         );
     }
+    if args.raw.is_some() && dry_run != DryRun::None {
+        bail!("--raw cannot be used with --dry-run");
+    }
     if let Some(path) = &args.raw {
         let [file] = args.files.filenames.as_slice() else {
             bail!("--raw can only use a single local file or stdin")
