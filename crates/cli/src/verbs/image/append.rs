@@ -354,10 +354,16 @@ impl Making<'_> {
         self.publish(media_type, serde_json::to_vec(&document)?.into(), target).await
     }
 
+    /// Whether what is at the source is there already. Folders of one name are the same place only under the same root.
+    fn is_at_source(&self, from: &Place) -> bool {
+        let same_root = self.args.from_dir.is_none() || matches!(self.route.place, Place::Registry { .. });
+        same_root && *from == self.route.place
+    }
+
     /// Brings an image as it is.
     async fn copy(&self, child: &Descriptor) -> anyhow::Result<()> {
         let Some((from, repository)) = &self.route.from else { return Ok(()) };
-        if *from == self.route.place {
+        if self.is_at_source(from) {
             return Ok(());
         }
         let manifest = repository.manifest(&Reference::Digest(child.digest.clone())).await?;
@@ -374,7 +380,7 @@ impl Making<'_> {
         let Route { from, place, to, .. } = self.route;
         let Some((from, repository)) = from else { return Ok(()) };
         let elsewhere = blob.media_type.is_foreign_layer() && !blob.urls.is_empty();
-        if from == place || elsewhere || (!self.args.force && to.has_blob(&blob.digest).await?) {
+        if self.is_at_source(from) || elsewhere || (!self.args.force && to.has_blob(&blob.digest).await?) {
             return Ok(());
         }
         if from.registry() == place.registry() && to.mount(&blob.digest, from.path()).await.unwrap_or(false) {

@@ -239,7 +239,9 @@ async fn lacks(
 ) -> anyhow::Result<()> {
     for (index, tag) in goals {
         let image = &images[*index];
-        let at_source = image.from == work.place;
+        // Folders of one name are the same place only under the same root.
+        let same_root = args.from_dir.is_none() || matches!(work.place, Place::Registry { .. });
+        let at_source = same_root && image.from == work.place;
         let has = |digest: Digest| {
             let to = &work.to;
             async move { if args.force { Ok(false) } else { has_manifest(to, &Reference::Digest(digest)).await } }
