@@ -56,14 +56,18 @@ pub(crate) async fn run(args: EditArgs, session: &mut Session) -> anyhow::Result
     let discovery = session.discovery().await?;
     let (client, namespace) = (session.client()?, session.namespace()?);
     let mut objects = Vec::new();
-    let mut words = args.words.clone();
-    if !args.files.is_empty() {
-        for document in args.files.read(session).await? {
-            let kind = discovery.of_document(&document)?;
-            words.push(format!("{}/{}", kind.qualified_plural(), manifest::name_of(&document)?));
-        }
+    let documents = if args.files.is_empty() { Vec::new() } else { args.files.read(session).await? };
+    for document in documents {
+        let kind = discovery.of_document(&document)?.clone();
+        let own = object::namespace(&document).unwrap_or(&namespace);
+        let object = get::read(&client, &kind, own, manifest::name_of(&document)?).await?;
+        objects.push((kind, object));
     }
-    for target in resource_args::parse(&discovery, &words)?.targets {
+    let targets = match args.words.is_empty() && !args.files.is_empty() {
+        true => Vec::new(),
+        false => resource_args::parse(&discovery, &args.words)?.targets,
+    };
+    for target in targets {
         match &target.name {
             Some(name) => {
                 let object = get::read(&client, &target.kind, &namespace, name).await?;

@@ -109,6 +109,11 @@ async fn dry_runs_change_nothing() {
     let rows = [
         ("apply -f - --server-side --dry-run", "--dry-run=client doesn't work with --server-side"),
         ("replace -f - --force --dry-run=server", "--dry-run=server doesn't work with --force"),
+        ("apply -f - --force --dry-run=server", "--dry-run=server cannot be used with --force"),
+        ("delete --raw /api/v1/namespaces/pushed --dry-run", "--raw cannot be used with"),
+        ("delete --raw /api/v1/namespaces/pushed -i", "--raw cannot be used with"),
+        ("replace --raw /api/v1/namespaces/pushed -f - --dry-run=server", "--raw cannot be used with"),
+        ("create --raw /api/v1/namespaces -f - --dry-run=client", "--raw cannot be used with"),
     ];
     for (line, said) in rows {
         let api = api();
@@ -213,6 +218,15 @@ async fn an_edit_is_saved_or_kept() {
     assert_eq!(edit(&api, script).await.ok(), "imagestream \"app\" edited\n");
     assert_eq!(api.object(STREAM)["spec"]["lookupPolicy"]["local"], true);
     assert_eq!(edit(&api, "true").await.stderr, "Edit cancelled, no changes made.\n");
+
+    // A document says itself where its object is.
+    let api = self::api();
+    let document =
+        "{apiVersion: image.openshift.io/v1, kind: ImageStream, metadata: {name: app, namespace: pushed}}";
+    let line = "edit -f - -n production";
+    let edited = api.run_among(&[("OC_EDITOR", script)], home.path(), line, document).await;
+    assert_eq!(edited.ok(), "imagestream \"app\" edited\n");
+    assert_eq!(api.object(STREAM)["spec"]["lookupPolicy"]["local"], true);
 
     for (code, reason) in [(409, "Conflict"), (403, "Forbidden"), (500, "InternalError")] {
         let api = self::api();
