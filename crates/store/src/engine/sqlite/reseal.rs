@@ -6,6 +6,7 @@
 //! interrupted goes on where they were. What was clear on the disk is sealed before anybody is served, and what deleted
 //! rows left behind is wiped then.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::{Connection, OptionalExtension as _, params};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::engine::sqlite::pool::Pool;
@@ -30,6 +32,10 @@ const PROOF: &[u8] = b"pierhead";
 const STEP: usize = 100;
 /// Rows of the change log that are looked at in one go.
 const LOG_STEP: i64 = 5_000;
+/// Beside a writer, each step is followed by a rest of so many times what it took: the writer looks for the lock only now
+/// and then, and would not find it free between two steps.
+const REST: u32 = 4;
+const REST_WITHIN: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_millis(200);
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 fn sealed(error: SealKeyError) -> StoreError {
@@ -277,6 +283,7 @@ impl<'a> Resealer<'a> {
         work: impl FnOnce(&mut Self) -> Result<(), NoteError>,
     ) -> Result<(), StoreError> {
         let alone = self.pool.map(Pool::append_alone);
+        let began = Instant::now();
         self.step_bytes = 0;
         let connection = self.connection;
         let run = |sql: &str| connection.execute_batch(sql).map_err(NoteError::from);
@@ -292,6 +299,10 @@ impl<'a> Resealer<'a> {
             pool.mark_stale(self.step_bytes);
         }
         drop(alone);
+        if self.pool.is_some() {
+            let rest = began.elapsed() * REST;
+            thread::sleep(rest.clamp(*REST_WITHIN.start(), *REST_WITHIN.end()));
+        }
         done.map_err(NoteError::into_store_error)
     }
 
