@@ -205,7 +205,8 @@ async fn crash_d3_everything_is_synced_before_the_answer() -> Result<()> {
             request.iter().rposition(|(_, event)| *event == Event::Put).context("a PUT before its 201")?;
         let synced: BTreeSet<&PathBuf> =
             request[begun..].iter().filter_map(|(_, event)| synced_path(event)).collect();
-        for path in synced {
+        // SQLite syncs its own folder when it likes, such as after a checkpoint beside the request.
+        for path in synced.into_iter().filter(|path| !path.ends_with("metadata")) {
             let without: Vec<_> =
                 request.iter().filter(|(_, event)| synced_path(event) != Some(path)).cloned().collect();
             ensure!(
