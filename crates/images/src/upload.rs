@@ -31,6 +31,8 @@ pub struct OpenUpload {
     upload: Upload,
     /// What the namespace allows.
     limits: ImageLimits,
+    /// Whether bytes were refused, so that no blob can come of it.
+    refused: bool,
 }
 
 impl OpenUpload {
@@ -41,23 +43,31 @@ impl OpenUpload {
 
     /// Appends bytes; waits while the disk is behind.
     pub async fn append(&mut self, bytes: Bytes) -> Result<(), UploadError> {
-        let limit = self.images.config().max_blob_bytes;
-        if self.upload.offset().saturating_add(bytes.len() as u64) > limit {
-            return Err(UploadError::TooLarge { limit });
-        }
-        self.check_size(self.upload.offset().saturating_add(bytes.len() as u64))?;
+        let allowed = self.check_size(self.upload.offset().saturating_add(bytes.len() as u64));
+        self.refused |= allowed.is_err();
+        allowed?;
         Ok(self.upload.append(bytes).await?)
     }
 
     /// No image may have a blob that is larger than an image may be.
     fn check_size(&self, bytes: u64) -> Result<(), UploadError> {
+        let limit = self.images.config().max_blob_bytes;
+        if bytes > limit {
+            return Err(UploadError::TooLarge { limit });
+        }
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         let refuse = |exceeded: LimitExceeded| UploadError::Refused { reason: exceeded.to_string() };
         self.limits.check_size(bytes).map_err(refuse)
     }
 
-    /// Lets go of the upload with all its bytes written; says how many there are.
+    /// Lets go of the upload with all its bytes written; says how many there are. One that was refused bytes ends:
+    /// nobody could go on with it.
     pub async fn suspend(self) -> Result<u64, UploadError> {
+        if self.refused {
+            let offset = self.upload.offset();
+            self.upload.cancel().await?;
+            return Ok(offset);
+        }
         Ok(self.upload.suspend().await?)
     }
 
@@ -68,7 +78,7 @@ impl OpenUpload {
             self.upload.cancel().await?;
             return Err(refused);
         }
-        let Self { images, namespace, name, upload, limits: _ } = self;
+        let Self { images, namespace, name, upload, limits: _, refused: _ } = self;
         let at = (namespace, name);
         if upload.offset() <= SMALL_BYTES {
             let content = upload.into_content(digest).await?;
@@ -133,7 +143,7 @@ impl Images {
         let upload = self.blobs().upload(id).await?;
         let (namespace, name) = stream_key(permit.namespace(), permit.name());
         let limits = self.store().read(|tx| image_limits(tx, &namespace))?;
-        Ok(OpenUpload { images: self.clone(), namespace, name, upload, limits })
+        Ok(OpenUpload { images: self.clone(), namespace, name, upload, limits, refused: false })
     }
 
     /// How many bytes an upload has received, without waiting for whoever writes to it.

@@ -1,6 +1,6 @@
 //! What a push is told that goes beyond a quota or a limit of its project.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use pierhead_oci::Digest;
 use serde_json::json;
 
@@ -33,6 +33,34 @@ async fn the_client_learns_which_limit_it_was() {
     assert_eq!(answer.json()["errors"][0]["message"], said(4001));
     let path = format!("/v2/{REPOSITORY}/blobs/{}", Digest::sha256(&large));
     assert_eq!(site.get("developer", &path).send().await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_refused_upload_keeps_neither_bytes_nor_place() {
+    let site = Site::start().await;
+    let limits = json!([{"type": "openshift.io/Image", "max": {"storage": "4k"}}]);
+    site.put_object("limitranges", "LimitRange", "shop", json!({"limits": limits})).await;
+    let uploads = format!("/v2/{REPOSITORY}/blobs/uploads/");
+    // More of them than one principal may have open.
+    for count in 0..66 {
+        let started = site.post("developer", &uploads).send().await;
+        assert_eq!(started.status, StatusCode::ACCEPTED, "{count}: {}", started.text());
+        let location = started.location();
+        let chunk = |method: Method, path: &str, bytes: usize| {
+            site.request("developer", method, path).body(vec![7; bytes]).send()
+        };
+        assert_eq!(chunk(Method::PATCH, &location, 3000).await.status, StatusCode::ACCEPTED);
+        let refused = match count % 2 {
+            0 => chunk(Method::PATCH, &location, 2000).await,
+            _ => {
+                let end = format!("{location}?digest={}", Digest::sha256(&[7; 5000]));
+                chunk(Method::PUT, &end, 2000).await
+            }
+        };
+        assert_eq!((refused.status, refused.code().as_str()), (StatusCode::FORBIDDEN, "DENIED"));
+        let gone = site.get("developer", &location).send().await;
+        assert_eq!((gone.status, gone.code().as_str()), (StatusCode::NOT_FOUND, "BLOB_UPLOAD_UNKNOWN"));
+    }
 }
 
 #[tokio::test]
