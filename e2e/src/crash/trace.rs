@@ -61,13 +61,24 @@ pub fn events(trace: &str, data: &Path) -> Vec<(usize, Event)> {
             begun.insert(thread, (place, call));
         }
         // Counts when it begins: writes and answers. When it has returned: everything else.
-        let event = if returned || !open { after(call, from, end, data) } else { None };
+        let event = if open {
+            None
+        } else if is_read(call) {
+            // What was read shows where the call returned, which need not be where it began.
+            line.contains("\"PUT /v2/").then_some(Event::Put)
+        } else {
+            after(call, from, end, data)
+        };
         let event = event.or_else(|| if returned { None } else { before(call, data) });
         if let Some(event) = event.filter(|_| !failed) {
             events.push((place, event));
         }
     }
     events
+}
+
+fn is_read(call: &str) -> bool {
+    call.starts_with("recvfrom(") || call.starts_with("read(")
 }
 
 fn before(call: &str, data: &Path) -> Option<Event> {
@@ -89,7 +100,6 @@ fn after(call: &str, from: usize, end: &str, data: &Path) -> Option<Event> {
     let first = quoted.first().copied();
     let ours = |path: &&str| Path::new(path).starts_with(data);
     match name {
-        "recvfrom" | "read" if call.contains("\"PUT /v2/") => Some(Event::Put),
         "fsync" | "fdatasync" => opened(arguments)
             .filter(|path| path.starts_with(data) || data.parent() == Some(path))
             .map(|path| Event::Synced(path, from)),
@@ -237,7 +247,7 @@ fn is_database(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Rules, events};
+    use super::{Event, Rules, events};
     use std::path::Path;
 
     const PUSH: &str = r#"7 recvfrom(9<socket:[1]>, "PUT /v2/crash/a/blobs/up", 24, 0, NULL, NULL) = 24
@@ -265,6 +275,13 @@ mod tests {
             let trace: Vec<&str> = lines.filter(resumed).collect();
             assert!(outcome(&trace.join("\n")).is_err(), "without {dropped}");
         }
+    }
+
+    #[test]
+    fn a_request_whose_reading_is_shown_in_two_parts_is_one() {
+        let trace = "7 read(9<socket:[1]>,  <unfinished ...>\n8 write(2</log>, \"\", 1) = 1\n\
+                     7 <... read resumed>\"PUT /v2/crash/a/blobs/up\"..., 8192) = 24\n";
+        assert_eq!(events(trace, Path::new("/d")), [(2, Event::Put)]);
     }
 
     #[test]
