@@ -74,7 +74,9 @@ const MOST: usize = 64;
 /// Bytes of any text, keys and certificates excepted.
 const LONGEST: usize = 1_024;
 /// Bytes of keys, and of certificates.
-const LONGEST_KEYS: usize = 256 << 10;
+const LONGEST_KEYS: usize = 64 << 10;
+/// Bytes of all audiences, parties and claims together: rules are read for whoever presents a token.
+const LONGEST_TEXTS: usize = 32 << 10;
 /// Claims that every token of an issuer has alike, or that rules have fields for: they tell nobody from others.
 const NOT_TELLING: [&str; 6] = ["iss", "aud", "exp", "nbf", "iat", "jti"];
 
@@ -123,7 +125,20 @@ impl FederatedIdentity {
         if spec.certificate_authority.len() > LONGEST_KEYS {
             errors.too_long("spec.certificateAuthority", LONGEST_KEYS);
         }
+        if spec.text_bytes() > LONGEST_TEXTS {
+            errors.too_long("spec", LONGEST_TEXTS);
+        }
         errors
+    }
+}
+
+impl FederatedIdentitySpec {
+    /// Bytes of what may be listed.
+    fn text_bytes(&self) -> usize {
+        let texts = |all: &[String]| all.iter().map(String::len).sum::<usize>();
+        let claim = |claim: &ClaimRule| claim.name.len() + texts(&claim.values) + texts(&claim.patterns);
+        let claims = self.claims.iter().map(claim).sum::<usize>();
+        texts(&self.audiences) + texts(&self.authorized_parties) + claims
     }
 }
 
@@ -250,6 +265,10 @@ mod tests {
         }
         check(json!({"claims": [{"name": "/ci/aud", "values": ["us"]}]}), "[]");
         check(json!({"claims": [{"name": "sub"}]}), "spec.claims[0].values: Required value");
+        let values = vec!["x".repeat(1_024); 31];
+        check(json!({"claims": [{"name": "sub", "values": values}]}), "[]");
+        let claim = json!({"name": "sub", "values": values});
+        check(json!({"claims": [claim, claim]}), "spec: Too long: may not be more than 32768 bytes");
         check(json!({"tokenExpirationSeconds": 599}), "must be between 600 and 43200");
         check(json!({"tokenExpirationSeconds": 43_201}), "must be between 600 and 43200");
         check(json!({"jwks": {"keys": []}}), "spec.jwks.keys: Required value");

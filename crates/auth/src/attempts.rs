@@ -7,7 +7,7 @@
 //! who exists. Counts are stored: a restart does not begin them anew.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -95,10 +95,11 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// An attempt to log in as `account`. Addresses of one IPv6 network count as one, because whoever has one of them
-    /// has all; attempts without an address count as coming from one place.
+    /// An attempt to log in as `account`, however it is spelt: most servers elsewhere take `ANN` for `ann`. Attempts
+    /// without an address count as coming from one place.
     pub(crate) fn new(account: &str, address: Option<IpAddr>) -> Self {
-        let account = account.trim();
+        let account = account.trim().to_lowercase();
+        let account = account.as_str();
         let place = place(address);
         Self {
             here: count_key(b"here", &place, account),
@@ -112,8 +113,16 @@ impl Attempt {
     }
 }
 
+/// What counts as one sender: an address, or the network of an IPv6 address, because whoever has one of it has all.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
 fn place(address: Option<IpAddr>) -> Vec<u8> {
-    match address.map(|address| address.to_canonical()) {
+    match address.map(network) {
         Some(IpAddr::V4(address)) => address.octets().to_vec(),
         Some(IpAddr::V6(address)) => address.octets().into_iter().take(8).collect(),
         None => Vec::new(),
@@ -318,7 +327,11 @@ mod tests {
         let network = |last: u16| Some(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, last)));
         let mapped = Some(IpAddr::V6(Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped()));
         assert_eq!(taken(&attempts, "dev", v4(1), 0, 6), 6);
-        assert_eq!(taken(&attempts, " dev ", mapped, 0, 6), 4, "blanks and a mapped address change nothing");
+        assert_eq!(
+            taken(&attempts, " Dev ", mapped, 0, 6),
+            4,
+            "blanks, case and a mapped address change nothing"
+        );
         assert_eq!(taken(&attempts, "ann", network(1), 0, 6), 6);
         assert_eq!(taken(&attempts, "ann", network(2), 0, 6), 4, "the same network");
         assert_eq!(taken(&attempts, "dev", None, 0, 20), 10, "no address is one place");

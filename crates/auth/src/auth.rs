@@ -191,9 +191,14 @@ impl Auth {
                 .signer
                 .verify(token, &Expected { issuer: &config.token_issuer, audiences, now: clock.now() })
         });
-        if let Some(Ok(Verified::Bound(claims))) = bound {
-            let Identified { subject, .. } = store.read(|tx| identity::of_bound_token(tx, &claims))?;
-            return Ok((Arc::new(subject), common(&claims.audiences)));
+        match bound {
+            Some(Ok(Verified::Bound(claims))) => {
+                let Identified { subject, .. } = store.read(|tx| identity::of_bound_token(tx, &claims))?;
+                return Ok((Arc::new(subject), common(&claims.audiences)));
+            }
+            // It may be for another audience of ours; for those who ask it is not.
+            Some(Err(other @ InvalidCredentials::Jwt("audience"))) => return Err(other.into()),
+            Some(Ok(Verified::Legacy(_)) | Err(_)) | None => {}
         }
         let subject = self.authenticate(Credentials::Bearer(token))?;
         let shared = common(&config.token_audiences);

@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use pierhead_api::federation::{FederatedIdentity, FederatedIdentitySpec};
 use pierhead_api::from_slice;
 use pierhead_runtime::Secret;
-use pierhead_store::objects::OBJECTS;
-use pierhead_store::{FirstVersion, JsonRecord, KeyRange, StoreError, Table, WriteTx};
+use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
+use pierhead_store::{FirstVersion, JsonRecord, KeyRange, ReadTx, StoreError, Table, WriteTx};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -20,7 +20,7 @@ use crate::Auth;
 use crate::identity::MAX_TOKEN_BYTES;
 use crate::jose::{JoseError, KeySet, SignedToken};
 use crate::service_account::{BoundClaims, BoundKind, BoundObject, LEGACY_ISSUER, sha256};
-use crate::stored::{self, Bare, NamespacePhase, resource};
+use crate::stored::{self, Bare, Meta, NamespacePhase, resource};
 use crate::subject::SERVICE_ACCOUNT_PREFIX;
 
 mod claims;
@@ -30,7 +30,9 @@ pub use claims::ClaimsRefused;
 pub use issuers::{DocumentRequest, FetchDocument, FetchedDocument, IssuerError, Issuers};
 
 /// Rules of one namespace that are looked at.
-const MAX_RULES: usize = 500;
+const MAX_RULES: usize = 100;
+/// Rules read at a time. They may be large, and anybody can make us read them.
+const RULES_AT_ONCE: usize = 10;
 /// Rules whose claims a token has, under which its signature is checked.
 const MAX_TRIED_RULES: usize = 20;
 /// Life of a token where the rule does not say.
@@ -75,6 +77,11 @@ impl AccountName {
         let is_name = |name: &str| pierhead_api::name::is_dns1123_subdomain(name);
         let both = is_name(namespace) && is_name(name);
         both.then(|| Self { namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+
+    /// `system:serviceaccount:namespace:name`.
+    pub fn username(&self) -> String {
+        format!("{SERVICE_ACCOUNT_PREFIX}{}:{}", self.namespace, self.name)
     }
 }
 
@@ -182,19 +189,10 @@ impl Auth {
         if self.is_own_issuer(issuer) {
             return Err(ExchangeError::Own);
         }
-        let (uid, rules) = self.rules_of(account, issuer)?;
-        let (mut refused, mut tried) = (None, 0);
-        for rule in rules {
-            // Before the signature, which costs a thousand times more.
-            if let Err(why) = claims::check(&rule.spec, parsed.unverified_claims(), self.now()) {
-                let name = format!("{}/{}", rule.metadata.namespace, rule.metadata.name);
-                refused = Some(ExchangeError::Refused { rule: name, refused: why });
-                continue;
-            }
-            tried += 1;
-            if tried > MAX_TRIED_RULES {
-                break;
-            }
+        let uid = self.uid_of(account)?;
+        let mut looked = Looked::default();
+        for _ in 0..MAX_TRIED_RULES {
+            let Some(rule) = self.next_rule(&mut looked, account, (issuer, &parsed))? else { break };
             match self.under_rule(&rule, &parsed, presented).await {
                 Ok(claims) => {
                     let given = self.give(account, uid, &rule);
@@ -202,19 +200,15 @@ impl Auth {
                     return Ok(given.0);
                 }
                 Err(ExchangeError::Store(error)) => return Err(error.into()),
-                Err(error) => refused = Some(error),
+                Err(error) => looked.refused = Some(error),
             }
         }
         let AccountName { namespace, name } = account.clone();
-        Err(refused.unwrap_or(ExchangeError::NoRule { namespace, name }))
+        Err(looked.refused.unwrap_or(ExchangeError::NoRule { namespace, name }))
     }
 
-    /// The account's uid and the rules by which outside tokens of `issuer` are exchanged for its own.
-    fn rules_of(
-        &self,
-        account: &AccountName,
-        issuer: &str,
-    ) -> Result<(String, Vec<FederatedIdentity>), ExchangeError> {
+    /// The account's uid, if its project and itself are there to stay.
+    fn uid_of(&self, account: &AccountName) -> Result<String, ExchangeError> {
         let AccountName { namespace, name } = account;
         let nothing = || ExchangeError::NoRule { namespace: namespace.clone(), name: name.clone() };
         let index = &self.inner.index;
@@ -222,23 +216,45 @@ impl Auth {
         if index.view().namespaces.get(namespace) != Some(&NamespacePhase::Active) {
             return Err(nothing());
         }
-        let (found, rows) = self.inner.store.read(|tx| -> Result<_, StoreError> {
-            let found: Option<Bare> = stored::find(tx, resource::SERVICE_ACCOUNTS, namespace, name)?;
-            let range = KeyRange::prefix(&(resource::FEDERATED_IDENTITIES, namespace.as_str()));
-            Ok((found, tx.scan(&OBJECTS, &range, MAX_RULES)?))
-        })?;
+        let account = |tx: &ReadTx<'_>| stored::find(tx, resource::SERVICE_ACCOUNTS, namespace, name);
+        let found: Option<Bare> = self.inner.store.read(account)?;
         let found = found.filter(|found| !found.metadata.is_being_deleted()).ok_or_else(nothing)?;
-        let rules = rows.iter().filter_map(|(key, record)| {
-            let rule: FederatedIdentity = from_slice(&record.0)
-                .inspect_err(|error| {
-                    tracing::error!(%error, name = key.name, namespace, "A trust rule cannot be read; it trusts nobody");
-                })
-                .ok()?;
-            let alive = rule.metadata.deletion_timestamp.is_none();
-            let fits = rule.spec.service_account_name == *name && rule.spec.issuer == issuer;
-            (alive && fits).then_some(rule)
-        });
-        Ok((found.metadata.uid, rules.collect()))
+        Ok(found.metadata.uid)
+    }
+
+    /// The next rule for the account and the issuer that asks for nothing but what the token claims. Claims are looked
+    /// at before the signature, which costs a thousand times more; and no rule is kept but the one to try, because trying
+    /// may mean to wait for the issuer.
+    fn next_rule(
+        &self,
+        looked: &mut Looked,
+        account: &AccountName,
+        (issuer, token): (&str, &SignedToken<'_>),
+    ) -> Result<Option<FederatedIdentity>, StoreError> {
+        let all = || KeyRange::prefix(&(resource::FEDERATED_IDENTITIES, account.namespace.as_str()));
+        while looked.rules < MAX_RULES {
+            let range = looked.after.as_ref().map_or_else(all, |after| all().after(after));
+            let page: Vec<(ObjectKey, ObjectRecord)> =
+                self.inner.store.read(|tx| tx.scan(&OBJECTS, &range, RULES_AT_ONCE))?;
+            let is_last = page.len() < RULES_AT_ONCE;
+            for (key, ObjectRecord(json)) in page {
+                looked.rules += 1;
+                let rule = fitting(&key, &json, (&account.name, issuer));
+                looked.after = Some(key);
+                let Some(rule) = rule else { continue };
+                match claims::check(&rule.spec, token.unverified_claims(), self.now()) {
+                    Ok(_) => return Ok(Some(rule)),
+                    Err(refused) => {
+                        let rule = format!("{}/{}", rule.metadata.namespace, rule.metadata.name);
+                        looked.refused = Some(ExchangeError::Refused { rule, refused });
+                    }
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// The claims of a token that the rule accepts.
@@ -358,6 +374,43 @@ impl Auth {
             after = next;
         }
     }
+}
+
+/// How far the rules of a namespace were looked at, and why the last of them did not do.
+#[derive(Default)]
+struct Looked {
+    after: Option<ObjectKey>,
+    rules: usize,
+    refused: Option<ExchangeError>,
+}
+
+/// What of a rule says whether it is the one.
+#[derive(Deserialize)]
+struct Outline {
+    metadata: Meta,
+    spec: OutlineSpec,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OutlineSpec {
+    service_account_name: String,
+    issuer: String,
+}
+
+/// The rule, if it is for this account and issuer.
+fn fitting(key: &ObjectKey, json: &[u8], (account, issuer): (&str, &str)) -> Option<FederatedIdentity> {
+    let ObjectKey { resource, namespace, name } = key;
+    let Outline { metadata, spec } = stored::parse(json, resource, namespace, name)?;
+    let fits = spec.service_account_name == account && spec.issuer == issuer;
+    if !fits || metadata.is_being_deleted() {
+        return None;
+    }
+    from_slice(json)
+        .inspect_err(|error| {
+            tracing::error!(%error, name, namespace, "A trust rule cannot be read; it trusts nobody");
+        })
+        .ok()
 }
 
 fn sweep_page(

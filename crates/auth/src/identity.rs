@@ -100,7 +100,8 @@ pub(crate) fn of_access_token(
         return Err(InvalidCredentials::Time.into());
     }
     let user: Option<Bare> = stored::find(tx, resource::USERS, "", &stored.user_name)?;
-    let same = user.is_some_and(|user| !stored.user_uid.is_empty() && user.metadata.uid == stored.user_uid);
+    let is_same = |user: &Bare| !stored.user_uid.is_empty() && user.metadata.uid == stored.user_uid;
+    let same = user.is_some_and(|user| is_same(&user) && !user.metadata.is_being_deleted());
     if !same {
         return Err(InvalidCredentials::Gone("user").into());
     }

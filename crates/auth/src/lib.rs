@@ -32,7 +32,7 @@ mod stored;
 pub mod subject;
 pub mod web;
 
-pub use attempts::tables;
+pub use attempts::{network, tables};
 pub use attributes::Attributes;
 pub use auth::Auth;
 pub use config::Config;

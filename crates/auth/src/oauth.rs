@@ -47,6 +47,8 @@ const SWEEP_PAGE: usize = 500;
 pub struct AccessToken {
     /// `sha256~` and 43 characters.
     pub token: Secret<String>,
+    /// Whose it is.
+    pub user: String,
     /// Its life in seconds; zero for one that does not end.
     pub expires_in: i64,
     /// What it may be used for.
@@ -153,6 +155,7 @@ impl Auth {
             token: Secret::new(token.to_owned()),
             expires_in: stored.expires_at().map_or(0, |end| end.duration_since(now).as_secs()),
             scopes: stored.scopes.unwrap_or_default(),
+            user: stored.user_name,
         }))
     }
 
@@ -239,7 +242,8 @@ impl Grant {
     }
 
     fn answer(&self, token: Secret<String>) -> AccessToken {
-        AccessToken { token, expires_in: self.expires_in, scopes: self.scopes.clone() }
+        let (user, scopes) = (self.user.name.clone(), self.scopes.clone());
+        AccessToken { token, user, expires_in: self.expires_in, scopes }
     }
 
     fn store(&self, tx: &mut WriteTx<'_>, name: &str, now: Timestamp) -> Result<(), StoreError> {
@@ -346,6 +350,13 @@ struct StoredUser {
     metadata: Meta,
     #[serde(default)]
     identities: Option<Vec<String>>,
+}
+
+impl StoredUser {
+    /// Whether it is the user with this uid, and not one that is being deleted.
+    fn is_still(&self, uid: &str) -> bool {
+        self.metadata.uid == uid && !self.metadata.is_being_deleted()
+    }
 }
 
 /// What a user granted a client.

@@ -249,8 +249,10 @@ impl OpenId {
         if !audience {
             return refused("it is for somebody else");
         }
-        if text("azp").map_or(others, |azp| azp != self.client_id) {
-            return refused("it was given to somebody else");
+        match claims.get("azp") {
+            None if !others => {}
+            Some(Value::String(party)) if *party == self.client_id => {}
+            _ => return refused("it was given to somebody else"),
         }
         if nonce.is_some_and(|nonce| text("nonce") != Some(nonce)) {
             return refused("it is of another login");

@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::jose::{JoseError, KeySet};
@@ -46,6 +47,9 @@ const USABLE: Duration = Duration::from_secs(3_600);
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// How long nobody is asked again for a key that the newest set does not have.
 const AFTER_UNKNOWN_KEY: Duration = Duration::from_secs(30);
+/// Issuers asked at a time, and requests that wait for those: whose issuer hangs is to hold up nobody else.
+const ASKED_AT_ONCE: usize = 16;
+const MOST_WAITING: usize = 256;
 /// Issuers that are remembered.
 const MAX_ISSUERS: usize = 256;
 
@@ -76,6 +80,9 @@ pub enum IssuerError {
     /// It failed a moment ago.
     #[error("the issuer's keys could not be had a moment ago")]
     FailedBefore,
+    /// Too many others are being asked.
+    #[error("too many issuers are being asked for keys")]
+    Busy,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +99,8 @@ type Name = (String, Option<Arc<str>>);
 pub struct Issuers {
     fetch: Option<FetchDocument>,
     known: Arc<Mutex<HashMap<Name, Known>>>,
+    asking: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 struct Known {
@@ -109,7 +118,8 @@ struct Issuer {
 impl Issuers {
     /// Asks by `fetch`; without one, nobody.
     pub fn new(fetch: Option<FetchDocument>) -> Self {
-        Self { fetch, known: Arc::default() }
+        let (asking, waiting) = (Semaphore::new(ASKED_AT_ONCE), Semaphore::new(MOST_WAITING));
+        Self { fetch, known: Arc::default(), asking: Arc::new(asking), waiting: Arc::new(waiting) }
     }
 
     /// The keys of `issuer`, an `https` URL. `lacking` is a set that did not have the key looked for: a newer one is
@@ -125,7 +135,12 @@ impl Issuers {
     ) -> Result<Arc<KeySet>, IssuerError> {
         let fetch = self.fetch.as_ref().ok_or(IssuerError::NoWayOut)?;
         let shared = self.known((issuer.to_owned(), authority.clone()));
-        let mut state = shared.lock().await;
+        let mut state = if let Ok(state) = shared.try_lock() {
+            state
+        } else {
+            let _waits = self.waiting.try_acquire().ok().ok_or(IssuerError::Busy)?;
+            shared.lock().await
+        };
         if let Some((keys, at)) = &state.keys {
             let lacks = lacking.is_some_and(|lacking| Arc::ptr_eq(lacking, keys));
             if at.elapsed() < if lacks { AFTER_UNKNOWN_KEY } else { FRESH } {
@@ -135,6 +150,9 @@ impl Issuers {
         if state.failed.is_some_and(|at| at.elapsed() < AFTER_FAILURE) {
             return state.usable().ok_or(IssuerError::FailedBefore);
         }
+        let Ok(_asks) = self.asking.try_acquire() else {
+            return state.usable().ok_or(IssuerError::Busy);
+        };
         let fetched = tokio::time::timeout(LONGEST, fetch_keys(fetch, issuer, authority)).await;
         match fetched.unwrap_or(Err(IssuerError::Slow)) {
             Ok(keys) => {
@@ -152,8 +170,11 @@ impl Issuers {
     fn known(&self, name: Name) -> Arc<tokio::sync::Mutex<Issuer>> {
         let mut all = self.known.lock();
         if all.len() >= MAX_ISSUERS && !all.contains_key(&name) {
-            let oldest = all.iter().min_by_key(|(_, known)| known.used).map(|(name, _)| name.clone());
-            oldest.map(|oldest| all.remove(&oldest));
+            // Invented ones first, so that they make us forget nobody who has given keys or is being asked.
+            let worth = |known: &Known| known.issuer.try_lock().map_or(true, |issuer| issuer.keys.is_some());
+            let least = all.iter().min_by_key(|(_, known)| (worth(known), known.used));
+            let least = least.map(|(name, _)| name.clone());
+            least.map(|least| all.remove(&least));
         }
         let known = all.entry(name).or_insert_with(|| Known { used: Instant::now(), issuer: Arc::default() });
         known.used = Instant::now();
@@ -199,6 +220,7 @@ mod tests {
     use bytes::Bytes;
     use parking_lot::Mutex;
     use serde_json::{Value, json};
+    use tokio::task::JoinSet;
 
     use super::{FetchDocument, IssuerError, Issuers};
     use crate::jose::KeySet;
@@ -287,6 +309,37 @@ mod tests {
         let (first, second) = tokio::join!(keys(&issuers, None), keys(&issuers, None));
         assert!(Arc::ptr_eq(&first.unwrap(), &second.unwrap()));
         assert_eq!(site.asked(), 2);
+    }
+
+    /// Issuers that never answer, as anybody may name and run them.
+    #[tokio::test(start_paused = true)]
+    async fn hanging_issuers_hold_up_few_and_push_nobody_out() {
+        let site = Site::new();
+        let answers = site.fetch();
+        let fetch: FetchDocument = Arc::new(move |request| match request.url.starts_with(ISSUER) {
+            true => answers(request),
+            false => Box::pin(std::future::pending()),
+        });
+        let issuers = Issuers::new(Some(fetch));
+        let first_keys = format!("{ISSUER}/keys");
+        let discovery = json!({"issuer": ISSUER, "jwks_uri": first_keys});
+        site.put(&format!("{ISSUER}/.well-known/openid-configuration"), discovery);
+        site.put(&first_keys, TokenSigner::generate().unwrap().jwks());
+        keys(&issuers, None).await.unwrap();
+        let hanging = |number: usize| {
+            let issuers = issuers.clone();
+            async move { issuers.keys(&format!("https://evil.example.com/{number}"), None, None).await }
+        };
+        let outcomes = (0..400).map(hanging).collect::<JoinSet<_>>().join_all().await;
+        let slow = outcomes.iter().filter(|outcome| matches!(outcome, Err(IssuerError::Slow))).count();
+        let busy = outcomes.iter().filter(|outcome| matches!(outcome, Err(IssuerError::Busy))).count();
+        assert_eq!((slow, busy), (16, 384));
+        let asked = site.asked();
+        keys(&issuers, None).await.unwrap();
+        assert_eq!(site.asked(), asked, "the keys of the one that answers are still there");
+        let waiting = (0..400).map(|_| hanging(1_000)).collect::<JoinSet<_>>().join_all().await;
+        let busy = waiting.iter().filter(|outcome| matches!(outcome, Err(IssuerError::Busy))).count();
+        assert_eq!(busy, 400 - 256 - 1, "one asks and some wait for it");
     }
 
     #[tokio::test]

@@ -135,6 +135,13 @@ impl Client {
         self.is_public() && !self.responds_with_challenges
     }
 
+    /// Whether a token may be in the answer itself. Not in that to a program on somebody's machine, where whoever listens
+    /// first has it: nothing proves there that it is the program which asked.
+    pub fn may_get_token_at_once(&self) -> bool {
+        let is_loopback = |uri: &String| PlainUri::parse(uri).is_some_and(|uri| uri.is_loopback());
+        !self.needs_proof_key() || !self.redirect_uris.iter().all(is_loopback)
+    }
+
     /// Whether it is a service account.
     pub const fn is_account(&self) -> bool {
         matches!(self.proof, Proof::AccountToken)

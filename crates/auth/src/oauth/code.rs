@@ -249,7 +249,7 @@ impl Presented<'_> {
 /// The code's user, if it is still the same one.
 fn current_user(tx: &WriteTx<'_>, code: &StoredCode) -> Result<Option<User>, StoreError> {
     let user: Option<StoredUser> = find(tx, resource::USERS, &code.token.user_name)?;
-    let same = user.filter(|user| user.metadata.uid == code.token.user_uid);
+    let same = user.filter(|user| user.is_still(&code.token.user_uid));
     Ok(same.map(|user| User { name: user.metadata.name, uid: user.metadata.uid }))
 }
 

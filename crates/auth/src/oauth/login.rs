@@ -85,7 +85,7 @@ pub enum LoginError {
         identity: String,
     },
     /// The identity is known and its user is not, or not any more.
-    #[error("identity {identity:?} is mapped to a user that does not exist")]
+    #[error("identity {identity:?} is mapped to a user that does not exist or is being deleted")]
     Lookup {
         /// The identity that logged in.
         identity: String,
@@ -274,7 +274,7 @@ impl Auth {
     pub fn current_user(&self, user: &User) -> Result<Option<User>, StoreError> {
         let stored: Option<StoredUser> =
             self.inner.store.read(|tx| crate::stored::find(tx, resource::USERS, "", &user.name))?;
-        Ok(stored.filter(|stored| stored.metadata.uid == user.uid).map(|_| user.clone()))
+        Ok(stored.filter(|stored| stored.is_still(&user.uid)).map(|_| user.clone()))
     }
 }
 

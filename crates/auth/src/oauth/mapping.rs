@@ -82,8 +82,11 @@ fn first_login(
     let claimed = || LoginError::Claim { user: known.name.clone(), identity: identity.to_owned() };
     let user = match (find::<StoredUser>(tx, resource::USERS, &known.name)?, method) {
         (None, _) => make_user(tx, &known.name, (known, identity), now)?,
+        (Some(user), method) if user.metadata.is_being_deleted() && method != MappingMethod::Generate => {
+            return Err(LoginError::Lookup { identity: identity.to_owned() });
+        }
         // An admin has mapped one side of it.
-        (Some(user), _) if lists(&user, identity) => {
+        (Some(user), _) if lists(&user, identity) && !user.metadata.is_being_deleted() => {
             User { name: user.metadata.name, uid: user.metadata.uid }
         }
         (Some(user), MappingMethod::Add) => {
@@ -163,7 +166,7 @@ fn mapped(tx: &WriteTx<'_>, identity: StoredIdentity, identity_name: String) -> 
         return Err(LoginError::Lookup { identity: identity_name });
     };
     let user: Option<StoredUser> = find(tx, resource::USERS, &of.name)?;
-    let Some(user) = user.filter(|user| user.metadata.uid == of.uid) else {
+    let Some(user) = user.filter(|user| user.is_still(&of.uid)) else {
         return Err(LoginError::Lookup { identity: identity_name });
     };
     if !lists(&user, &identity_name) {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use pierhead_auth::service_account::TokenSigner;
+use jiff::SignedDuration;
+use pierhead_auth::service_account::{BoundClaims, TokenSigner};
 use pierhead_auth::{Attributes, Auth, Config, Credentials, Era, Subject, bootstrap};
-use pierhead_runtime::ManualClock;
+use pierhead_runtime::{Clock as _, ManualClock};
 use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
 use pierhead_store::{Store, StoreError};
 use serde_json::{Value, json};
@@ -110,6 +111,25 @@ fn key(object: &Value) -> ObjectKey {
     };
     let of = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
     ObjectKey::new(resource, of("namespace"), of("name"))
+}
+
+/// A token of `shop/pusher` that is good for ten minutes.
+pub(crate) fn bound_claims(cluster: &Cluster) -> BoundClaims {
+    let now = cluster.clock.now();
+    let issuer = "https://kubernetes.default.svc".to_owned();
+    BoundClaims {
+        audiences: vec![issuer.clone()],
+        issuer,
+        namespace: "shop".to_owned(),
+        service_account_name: "pusher".to_owned(),
+        service_account_uid: "uid-1".to_owned(),
+        bound_to: None,
+        node: None,
+        warn_after: None,
+        issued_at: now,
+        expires_at: now + SignedDuration::from_secs(600),
+        id: "id-1".to_owned(),
+    }
 }
 
 /// Somebody who logged in.

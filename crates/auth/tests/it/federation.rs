@@ -162,6 +162,34 @@ async fn no_token_counts_anywhere_else() {
 }
 
 #[tokio::test]
+async fn a_rule_is_found_behind_others_as_far_as_rules_are_looked_at() {
+    let world = World::new(json!({})).await;
+    let token = world.outside.sign(&world.claims(json!({})));
+    let other = async |name: &str, changes: Value| {
+        let mut other = rule(&world.outside, "shop", changes);
+        other["metadata"]["name"] = json!(name);
+        other["metadata"]["uid"] = json!(name);
+        world.cluster.put(other).await;
+    };
+    for number in 0..25 {
+        other(&format!("a{number:03}"), json!({"serviceAccountName": "deployer"})).await;
+    }
+    world.exchange("shop/pusher", &token).await.unwrap();
+    // Another issuer's keys, and claims that nobody has: the right one is behind them.
+    for number in 25..30 {
+        other(&format!("a{number:03}"), json!({"jwks": Outside::new().jwks()})).await;
+        let claims = json!([{"name": "repository", "values": ["acme/yard"]}]);
+        other(&format!("b{number:03}"), json!({"claims": claims})).await;
+    }
+    world.exchange("shop/pusher", &token).await.unwrap();
+    for number in 30..95 {
+        other(&format!("a{number:03}"), json!({"serviceAccountName": "deployer"})).await;
+    }
+    let why = "the rule shop/b029 refuses it: the claim repository has another value than the rule asks for";
+    assert_eq!(world.exchange("shop/pusher", &token).await, Err(why.to_owned()), "it is the 101st");
+}
+
+#[tokio::test]
 async fn our_own_tokens_are_nobodys_outside_tokens() {
     let world = World::new(json!({})).await;
     let token = world.outside.sign(&world.claims(json!({})));

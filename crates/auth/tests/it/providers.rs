@@ -251,6 +251,8 @@ async fn what_is_forged_stale_or_for_others_logs_nobody_in() {
     )
     .await;
     token(|claims| drop(claims.insert("azp".into(), json!("other"))), "it was given to somebody else").await;
+    token(|claims| drop(claims.insert("azp".into(), json!(["other"]))), "it was given to somebody else")
+        .await;
     token(|claims| drop(claims.insert("nonce".into(), json!("n"))), "it is of another login").await;
     token(|claims| drop(claims.remove("nonce")), "it is of another login").await;
     token(|claims| drop(claims.remove("exp")), "its time is over").await;
@@ -356,6 +358,36 @@ async fn mapping_methods_decide_who_gets_which_name() {
         Ok("cid"),
         "the user names the identity already"
     );
+}
+
+/// A finalizer may hold a user for long after somebody deleted it.
+#[tokio::test]
+async fn nobody_logs_in_as_a_user_that_is_being_deleted() {
+    for (method, expected) in [
+        (MappingMethod::Claim, Err("lookup")),
+        (MappingMethod::Add, Err("lookup")),
+        (MappingMethod::Generate, Ok("bob2")),
+    ] {
+        let cluster = Provider::new().cluster(|_| {}, method).await;
+        cluster.auth.ensure_oauth_clients("https://ph.example:8443").await.unwrap();
+        assert_eq!(first(&cluster, "1", "ann").await.as_deref(), Ok("ann"));
+        let client = cluster.auth.oauth_client(CHALLENGING_CLIENT).unwrap().unwrap();
+        let mut ann = cluster.get(USERS, "", "ann").unwrap();
+        let user = User { name: "ann".to_owned(), uid: ann["metadata"]["uid"].as_str().unwrap().to_owned() };
+        let scopes = vec!["user:full".to_owned()];
+        let token = cluster.auth.grant_token(&client, &user, scopes, "https://x").await.unwrap().token;
+        cluster.bearer(token.expose()).unwrap();
+        assert_eq!(cluster.auth.current_user(&user).unwrap(), Some(user.clone()));
+        ann["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        ann["kind"] = json!("User");
+        cluster.put(ann).await;
+        assert!(cluster.bearer(token.expose()).is_err(), "its tokens");
+        assert_eq!(cluster.auth.current_user(&user).unwrap(), None, "its sessions");
+        assert_eq!(first(&cluster, "1", "ann").await, Err("lookup"), "its identity");
+        let metadata = json!({"name": "bob", "uid": "b", "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        cluster.put(json!({"kind": "User", "metadata": metadata, "identities": ["corp:2"]})).await;
+        assert_eq!(first(&cluster, "2", "bob").await.as_deref(), expected.as_ref().copied(), "{method:?}");
+    }
 }
 
 #[tokio::test]

@@ -4,31 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use pierhead_auth::service_account::{BoundClaims, SigningKey, TokenSigner};
 use pierhead_auth::{Config, Credentials};
-use pierhead_runtime::Clock as _;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, bound_claims};
 
 fn token(cluster: &Cluster, signer: &TokenSigner, id: u64) -> String {
-    let now = cluster.clock.now();
-    let issuer = "https://kubernetes.default.svc".to_owned();
-    let claims = BoundClaims {
-        audiences: vec![issuer.clone()],
-        issuer,
-        namespace: "shop".to_owned(),
-        service_account_name: "pusher".to_owned(),
-        service_account_uid: "uid-1".to_owned(),
-        bound_to: None,
-        node: None,
-        warn_after: None,
-        issued_at: now,
-        expires_at: now + SignedDuration::from_secs(600),
-        id: id.to_string(),
-    };
+    let claims = BoundClaims { id: id.to_string(), ..bound_claims(cluster) };
     signer.sign_bound(&claims).into_exposed()
 }
 

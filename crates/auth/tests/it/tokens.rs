@@ -5,12 +5,11 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use jiff::SignedDuration;
 use pierhead_auth::service_account::{BoundClaims, BoundKind, BoundObject, LegacyClaims, TokenSigner};
 use pierhead_auth::{Attributes, Credentials, Era, MAX_TOKEN_BYTES};
-use pierhead_runtime::Clock as _;
 use proptest::prelude::{any, prop_assert, proptest};
 use proptest::test_runner::Config as Cases;
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, SIGNER};
+use crate::cluster::{Cluster, SIGNER, bound_claims};
 
 fn legacy_claims() -> LegacyClaims {
     LegacyClaims {
@@ -46,23 +45,6 @@ async fn with_token() -> (Cluster, String) {
     cluster.put(account("uid-1")).await;
     cluster.put(secret(&token)).await;
     (cluster, token)
-}
-
-fn bound_claims(cluster: &Cluster) -> BoundClaims {
-    let now = cluster.clock.now();
-    BoundClaims {
-        issuer: "https://kubernetes.default.svc".to_owned(),
-        audiences: vec!["https://kubernetes.default.svc".to_owned()],
-        namespace: "shop".to_owned(),
-        service_account_name: "pusher".to_owned(),
-        service_account_uid: "uid-1".to_owned(),
-        bound_to: None,
-        node: None,
-        warn_after: None,
-        issued_at: now,
-        expires_at: now + SignedDuration::from_secs(600),
-        id: "id-1".to_owned(),
-    }
 }
 
 #[tokio::test]
@@ -160,6 +142,29 @@ async fn a_requested_token_is_for_its_issuer_audience_and_time() {
         &|claims| claims.service_account_uid = "uid-9".into(),
         &refused("the service account does not exist or is not the one the token was made for"),
     );
+}
+
+/// A server that has two names of its own, and takes tokens for either.
+#[tokio::test]
+async fn a_token_for_one_audience_is_for_no_other() {
+    let audiences = ["https://kubernetes.default.svc", "https://ph.example"];
+    let ours = audiences.map(str::to_owned).to_vec();
+    let cluster = Cluster::with(|config| config.token_audiences = ours).await;
+    cluster.put(account("uid-1")).await;
+    let check = |token: &[&str], asked: &[&str], expected: Option<&[&str]>| {
+        let owned = |of: &[&str]| of.iter().map(|of| (*of).to_owned()).collect::<Vec<_>>();
+        let claims = BoundClaims { audiences: owned(token), ..bound_claims(&cluster) };
+        let token = SIGNER.sign_bound(&claims).into_exposed();
+        let reviewed = cluster.auth.review(&token, &owned(asked)).ok();
+        assert_eq!(reviewed.map(|(_, shared)| shared), expected.map(owned), "{asked:?}");
+    };
+    let [first, second] = audiences;
+    check(&[first], &[first], Some(&[first]));
+    check(&[first], &[second], None);
+    check(&[first, second], &[second], Some(&[second]));
+    check(&[first], &[], Some(&[]));
+    check(&["vault"], &["vault", second], Some(&["vault"]));
+    check(&["vault"], &[], None);
 }
 
 #[tokio::test]
