@@ -1,7 +1,8 @@
 //! What the audit log is told of a request.
 //!
 //! Owns which requests are recorded and the form of a record: one line of JSON, an Event of audit.k8s.io/v1 at the level
-//! Metadata. Recorded is every request that writes, and every refusal (401, 403, 429) of any. What parts of this server
+//! Metadata. Recorded is every request that writes, every login that ended in
+//! a session, a code or a token, and every refusal (401, 403, 429) of any. What parts of this server
 //! do is not: they do as told by what others wrote. Nothing in a record lets anybody in: no bodies, no headers but the
 //! user agent, only values of the query that are known to be harmless, and no names of tokens, which may be tokens.
 
@@ -64,12 +65,45 @@ pub(crate) struct Named {
     pub(crate) uid: String,
 }
 
-/// That a login was refused although the answer's code does not say so, and whom it was for. OAuth puts it into the
-/// extensions of the response.
+/// Who sent a request of OAuth, which has no credentials of the API, and what became of it where the answer's code does
+/// not say so. OAuth puts it into the extensions of the response.
 #[derive(Clone, Debug)]
-pub(crate) struct LoginRefused {
-    /// The name that was given.
-    pub(crate) username: String,
+pub(crate) enum Login {
+    /// Nobody has said who they are; the answer says how to.
+    Asked,
+    /// Somebody gave this name, and was let in or not.
+    Tried {
+        /// Who they are if they were let in, the name they gave if not.
+        username: String,
+        /// What became of it.
+        decision: Decision,
+    },
+    /// Somebody who had logged in before.
+    Known {
+        /// Who.
+        username: String,
+    },
+}
+
+/// What became of a login, in the words of `authentication.openshift.io/decision`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// They have a session, a code or a token.
+    Allow,
+    /// Their credentials were refused.
+    Deny,
+    /// Nobody could say who they are, or they cannot be a user.
+    Error,
+}
+
+impl Decision {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Error => "error",
+        }
+    }
 }
 
 /// One request, as far as it is known.
@@ -122,28 +156,37 @@ impl Note {
         self.target = Some((verb, path.clone()));
     }
 
+    /// Whether the request writes, as far as its form says so.
+    pub(crate) fn writes(&self) -> bool {
+        match &self.target {
+            Some((verb, _)) => matches!(*verb, "create" | "update" | "patch" | "delete" | "deletecollection"),
+            None => !matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS),
+        }
+    }
+
     /// Writes the record, if the request is one of those that are recorded.
     pub(crate) fn finish<B>(&self, server: &Parts, response: &http::Response<B>) {
         if !server.config.audit.is_on() {
             return;
         }
-        let refused_login = response.extensions().get::<LoginRefused>();
+        let login = response.extensions().get::<Login>();
         let code = response.status();
-        let is_refused = refused_login.is_some()
-            || matches!(
+        let is_refused = match login {
+            Some(Login::Tried { decision, .. }) => *decision != Decision::Allow,
+            Some(Login::Asked | Login::Known { .. }) => false,
+            None => matches!(
                 code,
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
-            );
-        let writes = match &self.target {
-            Some((verb, _)) => matches!(*verb, "create" | "update" | "patch" | "delete" | "deletecollection"),
-            None => !matches!(self.method, Method::GET | Method::HEAD | Method::OPTIONS),
+            ),
         };
+        // A login writes whatever its method: it ends in a session, a code or a token.
+        let writes = self.writes() || matches!(login, Some(Login::Tried { .. }));
         let is_own = self.caller.as_ref().is_some_and(|subject| crate::call::is_own_part(subject));
         if !is_refused && (!writes || is_own) {
             return;
         }
         let named = response.extensions().get::<Named>();
-        let record = self.record(server.clock.now(), code, named, refused_login);
+        let record = self.record(server.clock.now(), code, named, login);
         server.config.audit.record(&record.to_string());
     }
 
@@ -152,7 +195,7 @@ impl Note {
         now: Timestamp,
         code: StatusCode,
         named: Option<&Named>,
-        refused_login: Option<&LoginRefused>,
+        login: Option<&Login>,
     ) -> Value {
         let verb = self
             .target
@@ -176,11 +219,15 @@ impl Note {
         record["responseStatus"] = json!({"metadata": {}, "code": code.as_u16()});
         record["requestReceivedTimestamp"] = micros(self.received).into();
         record["stageTimestamp"] = micros(now).into();
-        if let Some(refused) = refused_login {
+        if let Some(Login::Tried { username, decision }) = login {
             record["annotations"] = json!({
-                "authentication.openshift.io/decision": "deny",
-                "authentication.openshift.io/username": excerpt(&refused.username, MAX_TEXT),
+                "authentication.openshift.io/decision": decision.as_str(),
+                "authentication.openshift.io/username": excerpt(username, MAX_TEXT),
             });
+        }
+        if let Some(Login::Known { username } | Login::Tried { username, decision: Decision::Allow }) = login
+        {
+            record["user"] = json!({"username": username});
         }
         record
     }

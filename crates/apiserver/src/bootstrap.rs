@@ -14,7 +14,7 @@ use pierhead_auth::Era;
 use pierhead_auth::bootstrap::{AUTOUPDATE, objects as shipped_roles};
 use pierhead_store::objects::{OBJECTS, ObjectKey};
 use pierhead_store::{StoreError, WriteTx};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::ApiError;
 use crate::kinds::project_requests::{members, stamp};
@@ -149,12 +149,12 @@ fn restore(
         return Ok(());
     }
     let mut metadata = metadata::of(&existing).clone();
-    if how == Restore::IfAutoupdate
-        && let Some(Value::Object(labels)) = metadata::of(shipped).get("labels")
-    {
-        let kept = metadata.entry("labels").or_insert_with(|| json!({}));
-        for (name, value) in labels {
-            kept[name] = value.clone();
+    if how == Restore::IfAutoupdate {
+        let labels = labels_of(shipped, &existing, other_era);
+        if labels.is_empty() {
+            metadata.remove("labels");
+        } else {
+            metadata.insert("labels".to_owned(), Value::Object(labels));
         }
     }
     document["metadata"] = Value::Object(metadata);
@@ -165,6 +165,17 @@ fn restore(
         put(tx, &key, document)?;
     }
     Ok(())
+}
+
+/// Our labels and those that were added; not those of the other era alone, which put roles into others (platform 5.5).
+fn labels_of(shipped: &Value, existing: &Value, other_era: Option<&Value>) -> Map<String, Value> {
+    let labels =
+        |of: &Value| metadata::of(of).get("labels").and_then(Value::as_object).cloned().unwrap_or_default();
+    let (ours, others) = (labels(shipped), other_era.map(labels).unwrap_or_default());
+    let mut kept = labels(existing);
+    kept.retain(|name, _| ours.contains_key(name) || !others.contains_key(name));
+    kept.extend(ours);
+    kept
 }
 
 /// Keeps rules and subjects that were added to a role or binding of ours: what neither era ships. The rules of a role

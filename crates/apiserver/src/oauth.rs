@@ -74,12 +74,6 @@ pub(crate) async fn serve(server: &Arc<Parts>, head: Head, body: Bytes) -> Respo
         Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "The request could not be completed.")
     });
     let mut response = answer.into_response();
-    let place = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if head.method == Method::POST && place.contains("reason=access_denied") {
-        // Back to the form is how a wrong password is answered; the audit log is to know it all the same.
-        let username = exchange.form.get("username").unwrap_or_default().to_owned();
-        response.extensions_mut().insert(crate::audit::LoginRefused { username });
-    }
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
@@ -94,7 +88,7 @@ impl Exchange<'_> {
             "/.well-known/oauth-authorization-server" if get => Ok(self.metadata()),
             "/oauth/authorize" if get => self.authorize(&self.query).await,
             "/oauth/authorize" if post => self.authorize(&self.form).await,
-            "/oauth/authorize/approve" if get => self.approval_page(),
+            "/oauth/authorize/approve" if get => self.approval_page().await,
             "/oauth/authorize/approve" if post => self.approve().await,
             "/oauth/token" if post => self.token().await,
             "/oauth/info" if get => self.info(),

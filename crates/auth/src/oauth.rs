@@ -23,7 +23,7 @@ use crate::stored::{self, Meta, resource};
 pub(crate) use self::idle::{Terms, Use, Uses};
 
 pub use self::client::{BROWSER_CLIENT, CHALLENGING_CLIENT, CLI_CLIENT, Client, GrantMethod};
-pub use self::code::{CodeRequest, Pkce, RedeemError, Redemption};
+pub use self::code::{CodeRequest, Pkce, RedeemError, Redemption, token_of_code};
 pub use self::login::{Door, LoginError, User};
 pub use self::session::{Session, SessionKey};
 

@@ -9,17 +9,20 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 
 use crate::ResponseBody;
+use crate::audit::{Decision, Login};
 
 /// An answer that is being put together.
 pub(super) struct Answer {
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
+    /// For the audit log.
+    login: Option<Login>,
 }
 
 impl Answer {
     pub(super) const fn empty(status: StatusCode) -> Self {
-        Self { status, headers: Vec::new(), body: Bytes::new() }
+        Self { status, headers: Vec::new(), body: Bytes::new(), login: None }
     }
 
     pub(super) fn text(status: StatusCode, text: &str) -> Self {
@@ -35,7 +38,8 @@ impl Answer {
     }
 
     fn of(status: StatusCode, media_type: &'static str, body: Bytes) -> Self {
-        Self { status, headers: vec![(CONTENT_TYPE, HeaderValue::from_static(media_type))], body }
+        let headers = vec![(CONTENT_TYPE, HeaderValue::from_static(media_type))];
+        Self { headers, body, ..Self::empty(status) }
     }
 
     /// `{"error":…,"error_description":…}`.
@@ -46,13 +50,31 @@ impl Answer {
     /// 302 to a place that was checked before. A place that cannot be a header ends at our own root.
     pub(super) fn redirect(location: &str) -> Self {
         let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
-        Self { status: StatusCode::FOUND, headers: vec![(LOCATION, location)], body: Bytes::new() }
+        Self::empty(StatusCode::FOUND).with(LOCATION, location)
     }
 
     /// 401 that makes a client ask for name and password.
     pub(super) fn challenge() -> Self {
         Self::empty(StatusCode::UNAUTHORIZED)
             .with(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"openshift\""))
+    }
+
+    /// Says that it merely asks who somebody is.
+    #[must_use]
+    pub(super) fn asking(self) -> Self {
+        Self { login: Some(Login::Asked), ..self }
+    }
+
+    /// Says what became of somebody's login.
+    #[must_use]
+    pub(super) fn tried(self, username: &str, decision: Decision) -> Self {
+        Self { login: Some(Login::Tried { username: username.to_owned(), decision }), ..self }
+    }
+
+    /// Says whose request it was, where they had logged in before.
+    #[must_use]
+    pub(super) fn known(self, username: &str) -> Self {
+        Self { login: Some(Login::Known { username: username.to_owned() }), ..self }
     }
 
     /// Says when it is worth asking again, in seconds.
@@ -101,6 +123,9 @@ impl Answer {
         *response.status_mut() = self.status;
         for (name, value) in self.headers {
             response.headers_mut().append(name, value);
+        }
+        if let Some(login) = self.login {
+            response.extensions_mut().insert(login);
         }
         response
     }

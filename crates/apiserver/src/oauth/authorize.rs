@@ -8,8 +8,8 @@ use pierhead_auth::oauth::{Client, CodeRequest, GrantMethod, LoginError, Pkce, U
 
 use super::answer::{Answer, with_fragment, with_query};
 use super::browser::{CSRF_COOKIE, own_path};
-use super::providers::login_failure;
-use super::{Exchange, OAuthFailure, pages};
+use super::{Exchange, OAuthFailure, login, pages};
+use crate::audit::Decision;
 use crate::query::Query;
 
 /// How the answer is to come.
@@ -86,13 +86,8 @@ impl Exchange<'_> {
 
     /// Who logs in, or the answer that makes them.
     async fn user(&self, client: &Client, parameters: &Query) -> Result<Result<User, Answer>, OAuthFailure> {
-        match self.proxied_user().await? {
-            Some(Ok(user)) => return Ok(Ok(user)),
-            Some(Err(error)) => {
-                tracing::info!(%error, "Somebody whom a proxy has authenticated could not log in");
-                return Ok(Err(login_failure(&error, None)));
-            }
-            None => {}
+        if let Some(proxied) = self.proxied_user().await? {
+            return Ok(proxied);
         }
         if !client.responds_with_challenges {
             return match self.session_user()? {
@@ -102,26 +97,36 @@ impl Exchange<'_> {
         }
         let basic = self.basic();
         if let Some(refused) = self.unasked_challenge().filter(|_| basic.is_none()) {
-            return Ok(Err(refused));
+            return Ok(Err(refused.asking()));
         }
         if !self.server.auth.accepts_passwords() {
-            return Ok(Err(self.challenge_elsewhere(parameters).unwrap_or_else(|| self.no_passwords())));
+            return Ok(Err(self.challenge_elsewhere(parameters).unwrap_or_else(|| match &basic {
+                Some((name, _)) => self.no_passwords().tried(name, Decision::Deny),
+                None => self.no_passwords().asking(),
+            })));
         }
-        let Some((name, password)) = basic else { return Ok(Err(Answer::challenge())) };
+        let Some((name, password)) = basic else { return Ok(Err(Answer::challenge().asking())) };
         match self.server.auth.login(&name, &password, self.address()).await {
             Ok(user) => Ok(Ok(user)),
             Err(LoginError::Store(error)) => Err(error.into()),
-            Err(LoginError::TooMany { retry_after_s }) => {
+            Err(error) => Ok(Err(self.refused_login(&error).tried(&name, login::decision(&error)))),
+        }
+    }
+
+    /// The answer to a name and password that were sent along and let nobody in.
+    fn refused_login(&self, error: &LoginError) -> Answer {
+        match error {
+            LoginError::TooMany { retry_after_s } => {
                 let text = format!("Too many wrong passwords. Try again in {retry_after_s} s.\n");
-                Ok(Err(Answer::text(StatusCode::TOO_MANY_REQUESTS, &text).retry_after(retry_after_s)))
+                Answer::text(StatusCode::TOO_MANY_REQUESTS, &text).retry_after(*retry_after_s)
             }
-            Err(LoginError::Provider { provider, .. }) => {
+            LoginError::Provider { provider, .. } => {
                 let text = format!("The identity provider {provider} does not answer. Try again later.\n");
-                Ok(Err(Answer::text(StatusCode::SERVICE_UNAVAILABLE, &text).retry_after(30)))
+                Answer::text(StatusCode::SERVICE_UNAVAILABLE, &text).retry_after(30)
             }
-            Err(error) => {
+            error => {
                 tracing::info!(%error, "Somebody could not log in with name and password");
-                Ok(Err(self.unasked_challenge().unwrap_or_else(Answer::challenge)))
+                self.unasked_challenge().unwrap_or_else(Answer::challenge)
             }
         }
     }
@@ -167,7 +172,8 @@ impl Exchange<'_> {
             let code = auth.grant_code(client, user, code).await?;
             let parameters: Vec<(&str, &str)> =
                 [("code", code.expose().as_str())].into_iter().chain(state).collect();
-            return Ok(Answer::redirect(&with_query(redirect_uri, &parameters)));
+            let place = with_query(redirect_uri, &parameters);
+            return Ok(Answer::redirect(&place).tried(&user.name, Decision::Allow));
         }
         let token = auth.grant_token(client, user, scopes, redirect_uri).await?;
         let (life, scopes) = (token.expires_in.to_string(), token.scopes.join(" "));
@@ -178,15 +184,21 @@ impl Exchange<'_> {
             ("token_type", "Bearer"),
         ];
         let parameters: Vec<(&str, &str)> = parameters.into_iter().chain(state).collect();
-        Ok(Answer::redirect(&with_fragment(redirect_uri, &parameters)))
+        Ok(Answer::redirect(&with_fragment(redirect_uri, &parameters)).tried(&user.name, Decision::Allow))
+    }
+
+    /// Who sees the pages: whom a proxy names, or who has logged in.
+    async fn page_user(&self) -> Result<Option<User>, OAuthFailure> {
+        match self.proxied_user().await? {
+            Some(proxied) => Ok(proxied.ok()),
+            None => self.session_user(),
+        }
     }
 
     /// `GET /oauth/authorize/approve` asks the user.
-    pub(super) fn approval_page(&self) -> Result<Answer, OAuthFailure> {
+    pub(super) async fn approval_page(&self) -> Result<Answer, OAuthFailure> {
         let then = own_path(self.query.get("then"));
-        let Some(user) = self.session_user()? else {
-            return Ok(Answer::redirect(&with_query("/login", &[("then", then)])));
-        };
+        let Some(user) = self.page_user().await? else { return Ok(log_in_first(then)) };
         let client = self.query.get("client_id").unwrap_or_default();
         let Some((client, scopes)) = self.asked_grant(client, self.query.get("scope").unwrap_or_default())?
         else {
@@ -201,18 +213,13 @@ impl Exchange<'_> {
     /// `POST /oauth/authorize/approve` notes the user's answer and goes back to the authorize request.
     pub(super) async fn approve(&self) -> Result<Answer, OAuthFailure> {
         let then = own_path(self.form.get("then"));
-        let Some(user) = self.session_user()? else {
-            return Ok(Answer::redirect(&with_query("/login", &[("then", then)])));
-        };
+        let Some(user) = self.page_user().await? else { return Ok(log_in_first(then)) };
         if !self.is_own_form() {
-            return Ok(Answer::error(
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                "Could not check the form.",
-            ));
+            let text = "Could not check the form.";
+            return Ok(Answer::error(StatusCode::BAD_REQUEST, "invalid_request", text).known(&user.name));
         }
         if self.form.get("approve").is_none() {
-            return Ok(Answer::redirect(&with_query(then, &[("approval", "denied")])));
+            return Ok(Answer::redirect(&with_query(then, &[("approval", "denied")])).known(&user.name));
         }
         let client = self.form.get("client_id").unwrap_or_default();
         let Some((client, scopes)) = self.asked_grant(client, self.form.get("scope").unwrap_or_default())?
@@ -220,7 +227,7 @@ impl Exchange<'_> {
             return Ok(Answer::error(StatusCode::BAD_REQUEST, "invalid_request", "Unknown client or scope."));
         };
         self.server.auth.approve(&client, &user, scopes).await?;
-        Ok(Answer::redirect(then))
+        Ok(Answer::redirect(then).known(&user.name))
     }
 
     fn asked_grant(&self, client: &str, scope: &str) -> Result<Option<(Client, Vec<String>)>, OAuthFailure> {
@@ -232,6 +239,14 @@ impl Exchange<'_> {
     }
 }
 
+/// Leads somebody who is nobody yet to where people log in: a request for a token knows where that is.
+fn log_in_first(then: &str) -> Answer {
+    if then.starts_with("/oauth/authorize?") {
+        return Answer::redirect(then);
+    }
+    Answer::redirect(&with_query("/login", &[("then", then)]))
+}
+
 const WARNING: HeaderName = HeaderName::from_static("warning");
 
 impl<'a> Request<'a> {
@@ -240,7 +255,7 @@ impl<'a> Request<'a> {
         let state = parameters.get("state").unwrap_or_default();
         let (response_type, known) = match parameters.get("response_type") {
             Some("code") => (ResponseType::Code, true),
-            Some("token") => (ResponseType::Token, true),
+            Some("token") if client.may_get_token_at_once() => (ResponseType::Token, true),
             _ => (ResponseType::Code, false),
         };
         let mut request = Self { client, redirect_uri, state, response_type, scopes: Vec::new(), pkce: None };

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::answer::Answer;
 use super::{Exchange, OAuthFailure};
+use crate::audit::Decision;
 
 /// The grant type.
 pub(super) const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -44,7 +45,8 @@ impl Exchange<'_> {
                     "token_type": "Bearer",
                     "expires_in": given.expires_in,
                 }),
-            ),
+            )
+            .tried(&account.username(), Decision::Allow),
             Err(ExchangeError::Store(error)) => return Err(error.into()),
             Err(error) => {
                 tracing::info!(
@@ -54,7 +56,8 @@ impl Exchange<'_> {
                     "An outside token was not exchanged: {error}"
                 );
                 let text = "The subject token is invalid, or it is not accepted for the audience.";
-                Answer::error(StatusCode::BAD_REQUEST, "invalid_request", text)
+                let refused = Answer::error(StatusCode::BAD_REQUEST, "invalid_request", text);
+                refused.tried(&account.username(), Decision::Deny)
             }
         };
         Ok(answer)

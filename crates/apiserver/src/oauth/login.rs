@@ -6,6 +6,7 @@ use pierhead_auth::oauth::{Door, LoginError};
 use super::answer::{Answer, with_query};
 use super::browser::{CSRF_COOKIE, SESSION_COOKIE, own_path};
 use super::{Exchange, OAuthFailure, pages};
+use crate::audit::Decision;
 
 impl Exchange<'_> {
     /// Whether the provider has a form of ours.
@@ -48,7 +49,8 @@ impl Exchange<'_> {
         match self.server.auth.login_at(door, (name, password), self.address()).await {
             Ok(user) => {
                 let session = self.server.auth.session_key().seal(&user, self.server.clock.now());
-                Ok(Answer::redirect(then).cookie(SESSION_COOKIE, &session))
+                let entered = Answer::redirect(then).cookie(SESSION_COOKIE, &session);
+                Ok(entered.tried(&user.name, Decision::Allow))
             }
             Err(LoginError::Store(error)) => Err(error.into()),
             Err(error @ LoginError::TooMany { retry_after_s }) => {
@@ -62,11 +64,12 @@ impl Exchange<'_> {
                     username: Some(name),
                 };
                 let refused = Answer::html(StatusCode::TOO_MANY_REQUESTS, pages::login(&form));
-                Ok(refused.cookie(CSRF_COOKIE, &csrf).retry_after(retry_after_s))
+                let refused = refused.cookie(CSRF_COOKIE, &csrf).retry_after(retry_after_s);
+                Ok(refused.tried(name, decision(&error)))
             }
             Err(error) => {
                 tracing::info!(%error, "Somebody could not log in by the form");
-                Ok(back(reason(&error)))
+                Ok(back(reason(&error)).tried(name, decision(&error)))
             }
         }
     }
@@ -79,7 +82,24 @@ impl Exchange<'_> {
             Some(then) if self.server.auth.is_at_client(then)? => then,
             asked => own_path(asked),
         };
-        Ok(Answer::redirect(then).cookie(SESSION_COOKIE, ""))
+        let left = Answer::redirect(then).cookie(SESSION_COOKIE, "");
+        Ok(match self.session_user()? {
+            Some(user) => left.known(&user.name),
+            None => left,
+        })
+    }
+}
+
+/// What the audit log says of it.
+pub(super) const fn decision(error: &LoginError) -> Decision {
+    match error {
+        LoginError::Credentials(_) | LoginError::TooMany { .. } => Decision::Deny,
+        LoginError::Claim { .. }
+        | LoginError::Lookup { .. }
+        | LoginError::Name { .. }
+        | LoginError::Provider { .. }
+        | LoginError::Interrupted
+        | LoginError::Store(_) => Decision::Error,
     }
 }
 

@@ -13,8 +13,10 @@ use pierhead_auth::web::ProviderError;
 use super::answer::{Answer, with_query};
 use super::authorize::this_request;
 use super::browser::{SESSION_COOKIE, own_path};
+use super::login::{decision, reason};
 use super::{Exchange, OAuthFailure, pages};
 use crate::FrontProxy;
+use crate::audit::Decision;
 use crate::query::Query;
 
 /// Where providers send browsers back to.
@@ -46,29 +48,46 @@ fn has_page(provider: &IdentityProvider) -> bool {
 }
 
 impl Exchange<'_> {
-    /// Whom a proxy in front says the caller is, with its own certificate as proof.
-    pub(super) async fn proxied_user(&self) -> Result<Option<Result<User, LoginError>>, OAuthFailure> {
+    /// Whom a proxy in front says the caller is, with its own certificate as proof; or the answer to somebody who cannot
+    /// be a user here.
+    pub(super) async fn proxied_user(&self) -> Result<Option<Result<User, Answer>>, OAuthFailure> {
         let Some(proxy) = self.head.extensions.get::<FrontProxy>() else { return Ok(None) };
         let providers = &self.server.auth.config().identity_providers;
         let mut known = providers.iter().filter(|provider| provider.name == proxy.provider);
         let known = known.find_map(|provider| match &provider.kind {
             ProviderKind::RequestHeader(of) => {
+                let mut naming = of.headers.iter().chain(&of.preferred_username_headers);
+                if naming.any(|name| self.is_doubtful(name)) {
+                    tracing::warn!(provider = provider.name, "A proxy says in two ways who somebody is");
+                    return None;
+                }
                 of.user(&provider.name, &proxy.common_name, |name| self.single_header(name))
             }
             _ => None,
         });
         let Some(known) = known else { return Ok(None) };
+        let name = known.name.clone();
         match self.server.auth.user_of(known).await {
+            Ok(user) => Ok(Some(Ok(user))),
             Err(LoginError::Store(error)) => Err(error.into()),
-            outcome => Ok(Some(outcome)),
+            Err(error) => {
+                tracing::info!(%error, "Somebody whom a proxy has authenticated could not log in");
+                Ok(Some(Err(login_failure(&error, None).tried(&name, decision(&error)))))
+            }
         }
     }
 
-    /// A header that came once: of two, one may be somebody else's.
+    /// A header that came once, and is text.
     fn single_header(&self, name: &str) -> Option<&str> {
+        self.header(name).filter(|_| !self.is_doubtful(name))
+    }
+
+    /// Whether a header came twice, or cannot be read: of two, one may be somebody else's. No other header stands in for
+    /// it, because the proxy may not guard that one.
+    fn is_doubtful(&self, name: &str) -> bool {
         let mut values = self.head.headers.get_all(name).iter();
-        let value = values.next()?;
-        if values.next().is_some() { None } else { value.to_str().ok() }
+        let is_unreadable = values.next().is_some_and(|value| value.to_str().is_err());
+        is_unreadable || values.next().is_some()
     }
 
     /// Sends a browser to where people log in, or asks them where that is.
@@ -161,15 +180,18 @@ impl Exchange<'_> {
         };
         let (known, then) = known;
         let then = own_path(Some(&then)).to_owned();
+        let name = known.name.clone();
         match auth.user_of(known).await {
             Ok(user) => {
                 let session = auth.session_key().seal(&user, self.server.clock.now());
-                Ok(Answer::redirect(&then).cookie(SESSION_COOKIE, &session).without_cookie(&cookie))
+                let entered = Answer::redirect(&then).cookie(SESSION_COOKIE, &session);
+                Ok(entered.without_cookie(&cookie).tried(&user.name, Decision::Allow))
             }
             Err(LoginError::Store(error)) => Err(error.into()),
             Err(error) => {
                 tracing::info!(%error, provider, "Somebody whom {provider} knows could not log in");
-                Ok(login_failure(&error, Some(&then)).without_cookie(&cookie))
+                let refused = login_failure(&error, Some(&then)).without_cookie(&cookie);
+                Ok(refused.tried(&name, decision(&error)))
             }
         }
     }
@@ -179,8 +201,8 @@ impl Exchange<'_> {
 const CALLBACK_SECONDS: u32 = 600;
 
 /// The page for somebody who cannot have a user.
-pub(super) fn login_failure(error: &LoginError, then: Option<&str>) -> Answer {
-    let text = pages::reason_text(super::login::reason(error));
+fn login_failure(error: &LoginError, then: Option<&str>) -> Answer {
+    let text = pages::reason_text(reason(error));
     Answer::html(StatusCode::FORBIDDEN, pages::failure("Log in", text, then))
 }
 

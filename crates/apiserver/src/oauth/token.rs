@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, with_query};
 use super::browser::CSRF_COOKIE;
 use super::{Exchange, OAuthFailure, exchange, pages};
+use crate::audit::Decision;
 
 impl Exchange<'_> {
     /// `POST /oauth/token` turns a code into a token, for the client that names itself by `Authorization: Basic`.
@@ -42,7 +43,9 @@ impl Exchange<'_> {
         let redirect_uri = redirect_uri.or_else(|| client.redirect_uri(None)).unwrap_or_default();
         let verifier = self.form.get("code_verifier").unwrap_or_default();
         match self.server.auth.redeem_code(&client, Redemption { code, redirect_uri, verifier }).await {
-            Ok(token) => Ok(Answer::json(StatusCode::OK, &token_json(&token))),
+            Ok(token) => {
+                Ok(Answer::json(StatusCode::OK, &token_json(&token)).tried(&token.user, Decision::Allow))
+            }
             Err(RedeemError::Store(error)) => Err(error.into()),
             Err(error) => {
                 tracing::info!(%error, client = client.name, "A code was refused");
@@ -132,7 +135,10 @@ impl Exchange<'_> {
         let redirect_uri = self.display_uri();
         let redemption = Redemption { code, redirect_uri: &redirect_uri, verifier: "" };
         match self.server.auth.redeem_code(&client, redemption).await {
-            Ok(token) => Ok(Answer::html(StatusCode::OK, pages::token(token.token.expose(), self.issuer()))),
+            Ok(token) => {
+                let page = pages::token(token.token.expose(), self.issuer());
+                Ok(Answer::html(StatusCode::OK, page).tried(&token.user, Decision::Allow))
+            }
             Err(RedeemError::Store(error)) => Err(error.into()),
             Err(error) => {
                 tracing::info!(%error, "A code shown to a person was refused");

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use pierhead_api::Object as _;
 use pierhead_api::meta::Status;
+use pierhead_api::oauth::{OAuthAccessToken, OAuthAuthorizeToken};
 use pierhead_auth::{Api, Permit};
 use pierhead_quota::Mode;
 use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
@@ -374,6 +376,12 @@ pub(crate) fn erase(tx: &mut WriteTx<'_>, key: &ObjectKey) -> Result<(), ApiErro
     if key.resource == "namespaces" {
         // Repositories without a stream are nobody's API object, and must not be the next namespace's of that name.
         pierhead_images::bury_namespace(tx, &key.name)?;
+    }
+    if key.resource == OAuthAuthorizeToken::qualified_resource()
+        && let Some(token) = pierhead_auth::oauth::token_of_code(&before)
+    {
+        // Who takes back a code takes back what was made of it (platform 2.6).
+        erase(tx, &ObjectKey::new(OAuthAccessToken::qualified_resource(), "", token))?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use pierhead_auth::Era;
 use pierhead_runtime::ManualClock;
 use pierhead_store::Store;
 use serde_json::{Value, json};
@@ -53,6 +54,39 @@ async fn both_forms_are_one_object() {
 
     let secrets = world.get(&user("carl"), "/api/v1/namespaces/shop/secrets").await;
     assert_eq!(secrets.status.as_u16(), 200, "the grant is effective at once");
+}
+
+/// What is a part of what differs between the eras, and a store may see both.
+#[tokio::test]
+async fn roles_are_parts_of_others_as_the_era_has_it() {
+    let clock = ManualClock::default().shared();
+    let store = Store::memory(Arc::clone(&clock));
+    let start = async |era: Era| {
+        World::configured(store.clone(), Arc::clone(&clock), |config| config.era = era).await
+    };
+    let role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:image-builder";
+    let check = async |world: &World, expected: u16, labels: Value| {
+        let subjects = json!([{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "bob"}]);
+        let reference = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:image-builder"});
+        let binding = json!({"metadata": {"generateName": "b-"}, "roleRef": reference, "subjects": subjects});
+        let reply = world.post(&user("ann"), &format!("{RBAC}/rolebindings"), binding).await;
+        assert_eq!(reply.status.as_u16(), expected, "{}", reply.body);
+        let stored = world.get(&admin(), role).await.body;
+        assert_eq!(stored["metadata"].get("labels").unwrap_or(&Value::Null), &labels);
+    };
+    let parts = json!({
+        "rbac.authorization.k8s.io/aggregate-to-admin": "true",
+        "rbac.authorization.k8s.io/aggregate-to-edit": "true",
+    });
+    let world = start(Era::V4).await;
+    world.project(&user("ann"), "shop").await;
+    check(&world, 201, parts.clone()).await;
+    check(&start(Era::V3_2).await, 403, Value::Null).await;
+    let world = start(Era::V4).await;
+    check(&world, 201, parts).await;
+    let mine = json!({"metadata": {"labels": {"team": "a"}}});
+    world.patch(&admin(), role, "merge-patch", mine).await;
+    check(&start(Era::V3_2).await, 403, json!({"team": "a"})).await;
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use pierhead_auth::request_header::RequestHeader;
 use pierhead_blobs::Blobs;
 use pierhead_images::Images;
 use pierhead_runtime::ManualClock;
+use pierhead_runtime::audit::{AuditFile, AuditLog};
 use serde_json::{Value, json};
 
 use crate::world::{World, admin};
@@ -71,6 +72,10 @@ impl Site {
     }
 
     async fn with_providers(providers: Vec<IdentityProvider>) -> Self {
+        Self::configured(providers, |_| {}).await
+    }
+
+    async fn configured(providers: Vec<IdentityProvider>, configure: impl FnOnce(&mut Config)) -> Self {
         let world = World::new().await;
         let clock = ManualClock::default().shared();
         let mut config = pierhead_auth::Config::new(world.auth.signer().clone());
@@ -79,7 +84,9 @@ impl Site {
         let blobs = Blobs::memory(Arc::clone(&clock));
         let images = pierhead_images::Config::new("172.30.0.1:5000");
         let images = Images::open(world.store.clone(), blobs, images, Arc::clone(&clock)).unwrap();
-        let server = ApiServer::new(world.store, auth, images, Config::new(URL, "apps.example.com"), clock);
+        let mut config = Config::new(URL, "apps.example.com");
+        configure(&mut config);
+        let server = ApiServer::new(world.store, auth, images, config, clock);
         Self { server }
     }
 
@@ -266,6 +273,24 @@ async fn a_code_becomes_a_token_for_who_has_the_verifier() {
 }
 
 #[tokio::test]
+async fn who_takes_back_a_code_takes_back_its_token() {
+    let site = Site::new().await;
+    let (cookies, csrf) = site.browser("dev").await;
+    let with = [("cookie", cookies.as_str())];
+    let code = site.get(&ask("openshift-browser-client", &[]), &with).await.parameter("code").unwrap();
+    let body = form(&[("code", &code), ("csrf", &csrf)]);
+    let shown = site.send("POST", "/oauth/token/display", &[FORM, ("cookie", &cookies)], &body).await;
+    let token = shown.body.split_once("--token=").unwrap().1.split(' ').next().unwrap();
+    assert_eq!(site.user_of(token).await.0, StatusCode::OK);
+    let name = pierhead_auth::oauth_object_name(&code).unwrap();
+    let codes = "/apis/oauth.openshift.io/v1/oauthauthorizetokens";
+    let bearer = format!("Bearer {token}");
+    let deleted = site.send("DELETE", &format!("{codes}/{name}"), &[("authorization", &bearer)], "").await;
+    assert_eq!(deleted.status, StatusCode::OK, "{}", deleted.body);
+    assert_eq!(site.user_of(token).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn a_person_gets_a_token_in_a_browser() {
     let site = Site::new().await;
     let start = site.get("/oauth/token/request", &[]).await;
@@ -338,6 +363,10 @@ async fn errors_go_only_where_answers_may_go() {
     check(&[client, ("response_type", "token"), ("scope", "user:all")], found, "invalid_scope").await;
     let without_proof = site.get(&ask("openshift-cli-client", &[]), &[]).await;
     assert!(without_proof.header("location").starts_with("http://127.0.0.1/callback?error=invalid_request"));
+    // Whoever listens first on a port of a shared host would have the token.
+    let program = form(&[("client_id", "openshift-cli-client"), ("response_type", "token")]);
+    let at_once = site.get(&format!("/oauth/authorize?{program}"), &[]).await;
+    assert_eq!(at_once.parameter("error").as_deref(), Some("unsupported_response_type"));
 }
 
 #[tokio::test]
@@ -544,6 +573,131 @@ async fn several_providers_are_offered_and_each_has_its_own_door() {
     assert_eq!(proxied(None, "pat").await, StatusCode::OK, "headers alone say nothing");
     assert_eq!(proxied(Some("staff"), "pat").await, StatusCode::OK, "that authority is for another provider");
     assert_eq!(proxied(Some("sso"), "ann").await, StatusCode::FORBIDDEN, "the name is somebody else's");
+}
+
+/// A server behind a proxy that logs people in, and what a browser gets through it.
+#[tokio::test]
+async fn a_proxy_names_who_approves_and_names_them_once() {
+    let headers = ["X-Remote-User", "SSO-User"].map(str::to_owned).to_vec();
+    let proxy = RequestHeader { headers, ..RequestHeader::default() };
+    let site = Site::with_providers(vec![
+        IdentityProvider::new("any", ProviderKind::AllowAny),
+        IdentityProvider::new("sso", ProviderKind::RequestHeader(Arc::new(proxy))),
+    ])
+    .await;
+    let client =
+        json!({"metadata": {"name": "shop"}, "redirectURIs": ["https://shop.example.com/cb"], "secret": "s"});
+    site.admin("POST", CLIENTS, client).await;
+    let send = async |method: &str, path: &str, headers: &[(&str, &[u8])], body: String| {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let proxy = FrontProxy { provider: "sso".to_owned(), common_name: "proxy".to_owned() };
+        let request = request.extension(proxy).body(Full::new(Bytes::from(body))).unwrap();
+        let (parts, body) = site.server.handle(request).await.into_parts();
+        let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        Reply { status: parts.status, headers: parts.headers, body }
+    };
+    // Somebody else's session is still in the browser.
+    let (cookies, csrf) = site.browser("eve").await;
+    let pat: &[(&str, &[u8])] = &[("x-remote-user", b"pat"), ("cookie", cookies.as_bytes())];
+    let asked = send("GET", &ask("shop", &[("scope", "user:info")]), pat, String::new()).await;
+    let approval = asked.header("location").to_owned();
+    let page = send("GET", &approval, pat, String::new()).await;
+    assert!(page.body.contains("<b>pat</b>") && !page.body.contains("eve"), "{}", page.body);
+    let then = asked.parameter("then").unwrap();
+    let yes =
+        [("client_id", "shop"), ("scope", "user:info"), ("then", &then), ("csrf", &csrf), ("approve", "1")];
+    let approved = send("POST", "/oauth/authorize/approve", pat, form(&yes)).await;
+    let granted = send("GET", approved.header("location"), pat, String::new()).await;
+    assert!(granted.parameter("code").is_some(), "{}", granted.header("location"));
+    let grants = "/apis/oauth.openshift.io/v1/oauthclientauthorizations";
+    site.admin("GET", &format!("{grants}/pat:shop"), Value::Null).await;
+    // Who is nobody is led back to where people log in.
+    let nobody = site.get(&approval, &[]).await;
+    assert_eq!(nobody.header("location"), then);
+
+    let check = async |headers: &[(&str, &[u8])], expected: bool| {
+        let reply = send("GET", &ask("openshift-browser-client", &[]), headers, String::new()).await;
+        assert_eq!(reply.parameter("code").is_some(), expected, "{headers:?}");
+    };
+    check(&[("x-remote-user", b"pat")], true).await;
+    check(&[("sso-user", b"pat")], true).await;
+    check(&[("x-remote-user", b"pat"), ("x-remote-user", b"pat")], false).await;
+    check(&[("x-remote-user", b"pat"), ("x-remote-user", b"eve"), ("sso-user", b"pat")], false).await;
+    check(&[("x-remote-user", "pät".as_bytes()), ("sso-user", b"pat")], false).await;
+}
+
+#[tokio::test]
+async fn the_audit_log_knows_who_logged_in_and_who_did_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let log = AuditLog::open(AuditFile { path: path.clone(), max_bytes: 1 << 30, keep: 1 }).unwrap();
+    // The password is `x`.
+    let users = Htpasswd::parse("ann:{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=\n");
+    let provider = IdentityProvider::new("staff", ProviderKind::Htpasswd(users));
+    let site = Site::configured(vec![provider], |config| config.audit = log).await;
+    let seen = std::cell::Cell::new(0);
+    // User, code, decision and name of each record since the last look.
+    let new = || {
+        let text = |record: &Value, pointer: &str| {
+            record.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned()
+        };
+        let records = records(&path, seen.get());
+        seen.set(seen.get() + records.len());
+        records
+            .iter()
+            .map(|record| {
+                let of = "/annotations/authentication.openshift.io~1";
+                let [user, decision, name] =
+                    ["/user/username".to_owned(), format!("{of}decision"), format!("{of}username")]
+                        .map(|pointer| text(record, &pointer));
+                format!("{user} {} {decision} {name}", record["responseStatus"]["code"])
+            })
+            .collect::<Vec<_>>()
+    };
+    let csrf = ("x-csrf-token", "1");
+    let try_in = async |name: &str, password: &str| {
+        site.get(IMPLICIT, &[csrf, ("authorization", &basic(name, password))]).await
+    };
+    new();
+    site.get(IMPLICIT, &[csrf]).await;
+    site.get(IMPLICIT, &[]).await;
+    assert_eq!(new(), [""; 0], "to be asked is to be refused nothing");
+    try_in("ann", "x").await;
+    assert_eq!(new(), ["ann 302 allow ann"]);
+    try_in("ann", "y").await;
+    try_in("eve", "y").await;
+    assert_eq!(new(), ["- 401 deny ann", "- 401 deny eve"]);
+
+    let page = site.get("/login", &[]).await.cookie("csrf");
+    let value = page.split_once('=').unwrap().1;
+    let enter = async |name: &str, password: &str, then: &str| {
+        let body = form(&[("csrf", value), ("username", name), ("password", password), ("then", then)]);
+        site.send("POST", "/login", &[FORM, ("cookie", &page)], &body).await
+    };
+    // The place where somebody wants to go says nothing.
+    let entered = enter("ann", "x", "/?reason=access_denied").await;
+    enter("ann", "y", "/").await;
+    assert_eq!(new(), ["ann 302 allow ann", "- 302 deny ann"]);
+    site.send("POST", "/logout", &[FORM], "then=%2F%3Freason%3Daccess_denied&username=ann").await;
+    assert_eq!(new(), ["- 302 - -"]);
+    let cookies = format!("{page}; {}", entered.cookie("ssn"));
+    let with = ("cookie", cookies.as_str());
+    let code = site.get(&ask("openshift-browser-client", &[]), &[with]).await.parameter("code").unwrap();
+    let body = form(&[("code", &code), ("csrf", value)]);
+    site.send("POST", "/oauth/token/display", &[FORM, with], &body).await;
+    site.send("POST", "/logout", &[FORM, with], "").await;
+    assert_eq!(new(), ["ann 302 allow ann", "ann 200 allow ann", "ann 302 - -"]);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("sha256~"), "{text}");
+}
+
+/// The records of a log behind the first so many.
+fn records(path: &std::path::Path, from: usize) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().skip(from).map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[tokio::test]

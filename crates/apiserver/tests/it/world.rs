@@ -78,7 +78,11 @@ impl World {
         Self::configured(store, clock, |_| {}).await
     }
 
-    async fn configured(store: Store, clock: SharedClock, configure: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn configured(
+        store: Store,
+        clock: SharedClock,
+        configure: impl FnOnce(&mut Config),
+    ) -> Self {
         let address = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
         let addresses = Addresses {
             registry: address(5000),

@@ -211,6 +211,12 @@ impl Auth {
     }
 }
 
+/// The name of the access token that a stored code became, for whoever deletes the code: the token goes with it.
+pub fn token_of_code(code: &[u8]) -> Option<String> {
+    let object: Value = serde_json::from_slice(code).ok()?;
+    object["metadata"]["annotations"][REDEEMED_AS].as_str().map(str::to_owned)
+}
+
 enum Outcome {
     Granted(Grant),
     Refused(&'static str),
