@@ -466,6 +466,9 @@ fn keep_what_is_fixed(updated: &mut Image, stored: &Image, manifest_fits: bool) 
         updated.docker_image_layers.clone_from(&stored.docker_image_layers);
         updated.docker_image_manifests.clone_from(&stored.docker_image_manifests);
     }
+    if !stored.docker_image_signatures.is_empty() {
+        updated.docker_image_signatures.clone_from(&stored.docker_image_signatures);
+    }
     if !manifest_fits {
         updated.docker_image_manifest.clone_from(&stored.docker_image_manifest);
         updated.docker_image_config.clone_from(&stored.docker_image_config);

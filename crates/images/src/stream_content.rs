@@ -13,32 +13,31 @@ use crate::error::StreamError;
 use crate::rows::{ALL, Rows, stream_key};
 use crate::spec_tags::{Match, find_image};
 use crate::stream::{metadata_of, missing};
-use crate::tables::{IMAGES, STREAMS, TAG_IMAGES};
+use crate::tables::{HeadRecord, IMAGES, ImageRecord, STREAMS, TAG_IMAGES};
 
 impl Images {
-    /// The image `name@id` of a stream's history; the id may be shortened.
+    /// The image `name@id` of a stream's history, or of a list in it; the id may be shortened.
     pub fn stream_image(&self, namespace: &str, name: &str) -> Result<ImageStreamImage, StreamError> {
         let Some((stream, id)) = stream_image(name) else {
             let message = "ImageStreamImages must be retrieved with <name>@<id>".to_owned();
             return Err(StreamError::BadRequest { message });
         };
-        let unknown = || StreamError::NotFound { resource: "imagestreamimages", name: name.to_owned() };
+        // The name tells which of the two is missing (images 1.2).
+        let unknown = |name: &str| StreamError::not_found("imagestreamimages", name);
         self.store().read(|tx| {
-            let head = tx.head(namespace, stream)?.ok_or_else(|| missing(stream))?;
-            let record = tx.row(&STREAMS, &stream_key(namespace, stream))?.ok_or_else(|| missing(stream))?;
-            let item = match find_image(tx, head.repository, id)? {
-                Match::One(item) => item,
-                Match::None => return Err(unknown()),
-                Match::Many(names) => {
-                    let message = format!("multiple images match the prefix {id:?}: {}", names.join(", "));
-                    return Err(StreamError::BadRequest { message });
-                }
+            let head = tx.head(namespace, stream)?.ok_or_else(|| unknown(stream))?;
+            let record = tx.row(&STREAMS, &stream_key(namespace, stream))?.ok_or_else(|| unknown(stream))?;
+            let (digest, reference) = match find_image(tx, head.repository, id)? {
+                Match::One(item) => (item.image, Some(item.reference)),
+                Match::None => (find_listed(tx, &head, id)?.ok_or_else(|| unknown(name))?, None),
+                Match::Many(names) => return Err(ambiguous(id, &names)),
             };
-            let image = tx.row(&IMAGES, &item.image)?;
-            let mut image = image
-                .ok_or_else(|| StreamError::NotFound { resource: "images", name: item.image.clone() })?
-                .image;
-            image.docker_image_reference = item.reference;
+            let Some(ImageRecord { mut image }) = tx.row(&IMAGES, &digest)? else {
+                return Err(StreamError::not_found("images", &digest));
+            };
+            if let Some(reference) = reference {
+                image.docker_image_reference = reference;
+            }
             let of_stream = metadata_of(&head, record.metadata);
             let metadata = ObjectMeta {
                 name: name.to_owned(),
@@ -61,21 +60,44 @@ impl Images {
         self.store().read(|tx| {
             let head = tx.head(namespace, stream)?.ok_or_else(|| missing(stream))?;
             let record = tx.row(&STREAMS, &stream_key(namespace, stream))?.ok_or_else(|| missing(stream))?;
-            let mut layers =
-                ImageStreamLayers { metadata: metadata_of(&head, record.metadata), ..Default::default() };
-            let rows = tx.rows(&TAG_IMAGES, &KeyRange::prefix(&head.repository), ALL)?;
-            let keys = rows.into_iter().map(|((_, key, _), ())| key);
-            let digests = keys.filter_map(|key| pierhead_oci::Digest::from_key(&key).ok());
-            let mut pending: Vec<String> = digests.map(|digest| digest.to_string()).collect();
-            pending.dedup();
-            while let Some(name) = pending.pop() {
-                if layers.images.contains_key(&name) {
-                    continue;
-                }
-                pending.extend(add_image(tx, &name, &mut layers)?);
-            }
+            let mut layers = layers_of(tx, &head)?;
+            layers.metadata = metadata_of(&head, record.metadata);
             Ok(layers)
         })
+    }
+}
+
+fn layers_of(rows: &impl Rows, head: &HeadRecord) -> Result<ImageStreamLayers, StoreError> {
+    let mut layers = ImageStreamLayers::default();
+    let keys = rows.rows(&TAG_IMAGES, &KeyRange::prefix(&head.repository), ALL)?;
+    let keys = keys.into_iter().map(|((_, key, _), ())| key);
+    let digests = keys.filter_map(|key| pierhead_oci::Digest::from_key(&key).ok());
+    let mut pending: Vec<String> = digests.map(|digest| digest.to_string()).collect();
+    pending.dedup();
+    while let Some(name) = pending.pop() {
+        if layers.images.contains_key(&name) {
+            continue;
+        }
+        pending.extend(add_image(rows, &name, &mut layers)?);
+    }
+    Ok(layers)
+}
+
+/// The image of a list in the stream's history whose id begins so, with or without the name of the algorithm.
+fn find_listed(rows: &impl Rows, head: &HeadRecord, id: &str) -> Result<Option<String>, StreamError> {
+    let begins = |name: &String| {
+        name.starts_with(id) || name.split_once(':').is_some_and(|(_, hex)| hex.starts_with(id))
+    };
+    let mut found: Vec<String> = layers_of(rows, head)?.images.into_keys().filter(begins).collect();
+    if found.len() > 1 {
+        return Err(ambiguous(id, &found));
+    }
+    Ok(found.pop())
+}
+
+fn ambiguous(id: &str, names: &[String]) -> StreamError {
+    StreamError::BadRequest {
+        message: format!("multiple images match the prefix {id:?}: {}", names.join(", ")),
     }
 }
 

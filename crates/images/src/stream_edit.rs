@@ -420,7 +420,7 @@ fn grow(newest: Option<&Item>, item: &Item) -> Option<(Item, Step)> {
     if same_reference && same_image && newest.generation == item.generation {
         return None;
     }
-    if same_reference || (same_image && !item.image.is_empty()) {
+    if same_reference || same_image {
         // The time stays: it is the same thing, seen more clearly.
         return Some((Item { created: newest.created, ..item.clone() }, Step::InPlace));
     }
@@ -454,8 +454,8 @@ mod tests {
         check(Some(first.clone()), &moved, Some((item(10, "r/b@1", "1", 1), Step::InPlace)));
         let other = item(20, "r/a@2", "2", 1);
         check(Some(first), &other, Some((other.clone(), Step::InFront)));
-        let reference_only = item(20, "docker.io/x:2", "", 1);
+        let reference_only = item(20, "docker.io/x:2", "", 2);
         let before = item(10, "docker.io/x:1", "", 1);
-        check(Some(before), &reference_only, Some((reference_only.clone(), Step::InFront)));
+        check(Some(before), &reference_only, Some((item(10, "docker.io/x:2", "", 2), Step::InPlace)));
     }
 }

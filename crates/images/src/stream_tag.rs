@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pierhead_api::image::{
-    Image, ImageLookupPolicy, ImageStream, ImageStreamTag, ImageTag, NamedTagEventList, TagReference,
-    pull_spec, stream_and_tag,
+    Image, ImageLookupPolicy, ImageStream, ImageStreamTag, ImageTag, NamedTagEventList, TagEvent,
+    TagReference, pull_spec, stream_and_tag,
 };
 use pierhead_api::meta::{ObjectMeta, Preconditions};
 use pierhead_auth::{Api, Permit};
@@ -24,7 +24,7 @@ use crate::stream::{
 };
 use crate::stream_edit::StreamEdit;
 use crate::tables::{
-    HEADS, HeadRecord, IMAGES, RepositoryId, SPEC_TAGS, STREAMS, StreamRecord, TAG_EVENTS, TAGS,
+    HEADS, HeadRecord, IMAGES, ImageRecord, RepositoryId, SPEC_TAGS, STREAMS, StreamRecord, TAG_EVENTS, TAGS,
 };
 
 const STREAM_TAGS: &str = "imagestreamtags";
@@ -41,6 +41,8 @@ pub enum Created {
 
 /// A tag with all that is shown of it.
 struct TagView {
+    name: String,
+    /// The stream's.
     metadata: ObjectMeta,
     lookup_policy: ImageLookupPolicy,
     spec: Option<TagReference>,
@@ -49,8 +51,6 @@ struct TagView {
 
 /// Where the tags of a stream are in a list, and the stream's own part of each.
 struct StreamView {
-    namespace: String,
-    name: String,
     head: HeadRecord,
     metadata: ObjectMeta,
     lookup_policy: ImageLookupPolicy,
@@ -62,8 +62,7 @@ impl StreamView {
         let Some(record) = rows.row(&STREAMS, &stream_key(namespace, name))? else { return Ok(None) };
         let StreamRecord { metadata, lookup_policy, .. } = record;
         let metadata = metadata_of(&head, metadata);
-        let (namespace, name) = stream_key(namespace, name);
-        Ok(Some(Self { namespace, name, head, metadata, lookup_policy }))
+        Ok(Some(Self { head, metadata, lookup_policy }))
     }
 
     fn tag(&self, rows: &impl Rows, tag: &str) -> Result<Option<TagView>, StoreError> {
@@ -82,58 +81,62 @@ impl StreamView {
             }
             None => None,
         };
-        let newest = status.as_ref().and_then(|list| list.items.first()).and_then(|item| item.created);
-        let annotations = spec.as_ref().and_then(|spec| spec.annotations.clone()).unwrap_or_default();
-        let metadata = ObjectMeta {
-            name: format!("{}:{tag}", self.name),
-            namespace: self.namespace.clone(),
-            uid: self.metadata.uid.clone(),
-            resource_version: self.metadata.resource_version.clone(),
-            creation_timestamp: newest.or(self.metadata.creation_timestamp),
-            labels: self.metadata.labels.clone(),
-            annotations,
-            ..ObjectMeta::default()
-        };
-        Ok(Some(TagView { metadata, lookup_policy: self.lookup_policy, spec, status }))
+        let (name, metadata) = (tag.to_owned(), self.metadata.clone());
+        Ok(Some(TagView { name, metadata, lookup_policy: self.lookup_policy, spec, status }))
     }
 }
 
 impl TagView {
+    fn newest(&self) -> Option<&TagEvent> {
+        self.status.as_ref()?.items.first()
+    }
+
+    fn annotations(&self) -> BTreeMap<String, String> {
+        self.spec.as_ref().and_then(|spec| spec.annotations.clone()).unwrap_or_default()
+    }
+
     /// The image the tag points at, as it is shown here: without manifest and config, with the tag's reference and
     /// annotations. `None` when it points at none.
-    fn image(&self, rows: &impl Rows, config: &Config, stream: &str) -> Result<Option<Image>, StreamError> {
-        let Some(newest) = self.status.as_ref().and_then(|list| list.items.first()) else { return Ok(None) };
-        if newest.image.is_empty() {
-            return Ok(None);
-        }
-        let record = rows.row(&IMAGES, &newest.image)?;
-        let mut image = record
-            .ok_or_else(|| StreamError::NotFound { resource: "images", name: newest.image.clone() })?
-            .image;
+    fn image(&self, rows: &impl Rows, config: &Config) -> Result<Option<Image>, StreamError> {
+        let Some(named) = self.named_image(config) else { return Ok(None) };
+        let name = named.metadata.name;
+        let Some(ImageRecord { mut image }) = rows.row(&IMAGES, &name)? else {
+            return Err(StreamError::NotFound { resource: "images", name });
+        };
         image.docker_image_manifest.clear();
         image.docker_image_config.clear();
-        image.metadata.annotations.extend(self.metadata.annotations.clone());
-        image.docker_image_reference =
-            self.shown_reference(config, stream, &newest.docker_image_reference, &image);
+        image.metadata.annotations.extend(self.annotations());
+        image.docker_image_reference = named.docker_image_reference;
         Ok(Some(image))
     }
 
-    fn shown_reference(&self, config: &Config, stream: &str, newest: &str, image: &Image) -> String {
-        let local = self.spec.as_ref().is_some_and(|spec| spec.reference_policy.policy_type == "Local");
-        if local {
-            format!("{}@{}", repository_of(config, &self.metadata.namespace, stream), image.metadata.name)
-        } else {
-            newest.to_owned()
-        }
+    /// The name of that image, and where it is pulled from.
+    fn named_image(&self, config: &Config) -> Option<Image> {
+        let newest = self.newest().filter(|newest| !newest.image.is_empty())?;
+        let repository = repository_of(config, &self.metadata.namespace, &self.metadata.name);
+        Some(Image {
+            metadata: ObjectMeta::named(newest.image.clone()),
+            docker_image_reference: pull_spec(&repository, self.spec.as_ref(), newest),
+            ..Image::default()
+        })
     }
 
     fn into_stream_tag(self, image: Image) -> ImageStreamTag {
+        let metadata = ObjectMeta {
+            name: format!("{}:{}", self.metadata.name, self.name),
+            creation_timestamp: self
+                .newest()
+                .and_then(|newest| newest.created)
+                .or(self.metadata.creation_timestamp),
+            annotations: self.annotations(),
+            ..own_metadata(&self.metadata)
+        };
         let (generation, conditions) = match self.status {
             Some(list) => (list.items.first().map_or(0, |item| item.generation), list.conditions),
             None => (self.spec.as_ref().and_then(|spec| spec.generation).unwrap_or_default(), Vec::new()),
         };
         ImageStreamTag {
-            metadata: self.metadata,
+            metadata,
             tag: self.spec,
             generation,
             lookup_policy: self.lookup_policy,
@@ -141,18 +144,46 @@ impl TagView {
             image,
         }
     }
+
+    /// Unlike the older kind, this one has the stream's own time, generation and annotations.
+    fn into_image_tag(self, image: Option<Image>) -> ImageTag {
+        let metadata = ObjectMeta {
+            name: format!("{}:{}", self.metadata.name, self.name),
+            creation_timestamp: self.metadata.creation_timestamp,
+            generation: self.metadata.generation,
+            annotations: self.metadata.annotations.clone(),
+            ..own_metadata(&self.metadata)
+        };
+        ImageTag { metadata, spec: self.spec, status: self.status, image }
+    }
+}
+
+/// What a tag has of the metadata of its stream, whichever kind shows it.
+fn own_metadata(stream: &ObjectMeta) -> ObjectMeta {
+    ObjectMeta {
+        namespace: stream.namespace.clone(),
+        uid: stream.uid.clone(),
+        resource_version: stream.resource_version.clone(),
+        labels: stream.labels.clone(),
+        ..ObjectMeta::default()
+    }
 }
 
 impl Images {
     /// A tag with its image; an error that names the stream, the tag or the image that is missing.
     pub fn stream_tag(&self, namespace: &str, name: &str) -> Result<ImageStreamTag, StreamError> {
-        let (stream, tag) = split(name, "ImageStreamTags must be retrieved with <name>:<tag>")?;
         self.store().read(|tx| {
-            let view = StreamView::find(tx, namespace, stream)?.ok_or_else(|| missing(stream))?;
-            let tag = view.tag(tx, tag)?.ok_or_else(|| StreamError::not_found(STREAM_TAGS, name))?;
-            let image = tag
-                .image(tx, self.config(), stream)?
-                .ok_or_else(|| StreamError::not_found(STREAM_TAGS, name))?;
+            let tag = find_tag(tx, STREAM_TAGS, namespace, name)?;
+            let image = tag.image(tx, self.config())?;
+            Ok(tag.into_stream_tag(image.ok_or_else(|| StreamError::not_found(STREAM_TAGS, name))?))
+        })
+    }
+
+    /// The same where the tag may be wanted only, and point at nothing yet.
+    pub fn wanted_stream_tag(&self, namespace: &str, name: &str) -> Result<ImageStreamTag, StreamError> {
+        self.store().read(|tx| {
+            let tag = find_tag(tx, STREAM_TAGS, namespace, name)?;
+            let image = tag.named_image(self.config()).unwrap_or_default();
             Ok(tag.into_stream_tag(image))
         })
     }
@@ -169,24 +200,18 @@ impl Images {
         self.store().read(|tx| {
             let Some(view) = StreamView::find(tx, namespace, stream)? else { return Ok(None) };
             let Some(tag) = view.tag(tx, tag)? else { return Ok(None) };
-            let newest = tag.status.as_ref().and_then(|list| list.items.first());
             let repository = repository_of(self.config(), namespace, stream);
-            let spec = newest.map(|newest| pull_spec(&repository, tag.spec.as_ref(), newest));
+            let spec = tag.newest().map(|newest| pull_spec(&repository, tag.spec.as_ref(), newest));
             Ok(spec.filter(|spec| !spec.is_empty()).map(|spec| (tag.lookup_policy, spec)))
         })
     }
 
     /// A tag that is wanted, or there, or both.
     pub fn image_tag(&self, namespace: &str, name: &str) -> Result<ImageTag, StreamError> {
-        let (stream, tag) = split(name, "ImageTags must be retrieved with <name>:<tag>")?;
         self.store().read(|tx| {
-            let view = StreamView::find(tx, namespace, stream)?.ok_or_else(|| missing(stream))?;
-            let tag = view.tag(tx, tag)?.ok_or_else(|| StreamError::not_found(IMAGE_TAGS, name))?;
-            let image = match tag.image(tx, self.config(), stream) {
-                Err(StreamError::NotFound { .. }) => None,
-                image => image?,
-            };
-            Ok(ImageTag { metadata: tag.metadata, spec: tag.spec, status: tag.status, image })
+            let tag = find_tag(tx, IMAGE_TAGS, namespace, name)?;
+            let image = known_image(&tag, tx, self.config())?;
+            Ok(tag.into_image_tag(image))
         })
     }
 
@@ -199,12 +224,7 @@ impl Images {
         limit: usize,
     ) -> Result<ObjectPage<ImageStreamTag>, StreamError> {
         self.list_tags(namespace, after, limit, |view| {
-            let newest = view.status.as_ref()?.items.first().filter(|item| !item.image.is_empty())?;
-            let image = Image {
-                metadata: ObjectMeta::named(newest.image.clone()),
-                docker_image_reference: newest.docker_image_reference.clone(),
-                ..Image::default()
-            };
+            let image = view.named_image(self.config())?;
             Some(view.into_stream_tag(image))
         })
     }
@@ -216,9 +236,7 @@ impl Images {
         after: Option<(&str, &str, &str)>,
         limit: usize,
     ) -> Result<ObjectPage<ImageTag>, StreamError> {
-        self.list_tags(namespace, after, limit, |view| {
-            Some(ImageTag { metadata: view.metadata, spec: view.spec, status: view.status, image: None })
-        })
+        self.list_tags(namespace, after, limit, |view| Some(view.into_image_tag(None)))
     }
 
     fn list_tags<T>(
@@ -290,7 +308,20 @@ impl Images {
         dry_run: DryRun,
     ) -> Result<(ImageStreamTag, Created), StreamError> {
         complete(permit, &mut object.metadata, object.tag.as_mut());
-        let errors = object.validate();
+        let stored = match stream_and_tag(&object.metadata.name) {
+            Some((stream, _)) => self.store().read(|tx| tx.head(permit.namespace(), stream))?,
+            None => None,
+        };
+        let errors = match stored {
+            Some(head) => {
+                // Who reads a tag and changes its annotations need not do so twice.
+                if let Some(tag) = &mut object.tag {
+                    tag.annotations = None;
+                }
+                object.validate_update(&head.labels)
+            }
+            None => object.validate(),
+        };
         StreamError::invalid_if("ImageStreamTag", &object.metadata.name, errors)?;
         let edit = TagEdit::new(self, permit, &object.metadata, object.tag, may_pull)?;
         self.edit(dry_run, move |tx| {
@@ -323,11 +354,10 @@ impl Images {
             } else {
                 edit.replace(tx, IMAGE_TAGS)?
             };
-            let view =
-                StreamView::find(tx, &edit.namespace, &edit.stream)?.ok_or_else(|| missing(&edit.stream))?;
-            let shown = match view.tag(tx, &edit.tag)? {
+            let shown = match edit.view(tx)? {
                 Some(tag) => {
-                    ImageTag { metadata: tag.metadata, spec: tag.spec, status: tag.status, image: None }
+                    let image = known_image(&tag, tx, edit.images.config())?;
+                    tag.into_image_tag(image)
                 }
                 None => ImageTag { metadata: edit.metadata.clone(), ..ImageTag::default() },
             };
@@ -364,7 +394,7 @@ impl Images {
         preconditions: Preconditions,
         dry_run: DryRun,
     ) -> Result<(), StreamError> {
-        let (stream, tag) = split(name, "ImageStreamTags must be deleted with <name>:<tag>")?;
+        let (stream, tag) = split(name, hint_of(STREAM_TAGS))?;
         let (stream, tag, name) = (stream.to_owned(), tag.to_owned(), name.to_owned());
         let (namespace, by) = (permit.namespace().to_owned(), self.authorship(permit));
         self.edit(dry_run, move |tx| {
@@ -410,7 +440,7 @@ impl TagEdit {
         wanted: Option<TagReference>,
         may_pull: &MayPull,
     ) -> Result<Self, StreamError> {
-        let (stream, tag) = split(&metadata.name, "ImageStreamTags must be named <name>:<tag>")?;
+        let (stream, tag) = split(&metadata.name, hint_of(STREAM_TAGS))?;
         // The object's annotations are the tag's, all of them (images 3.7).
         let wanted = wanted.map(|mut wanted| {
             tag.clone_into(&mut wanted.name);
@@ -418,9 +448,15 @@ impl TagEdit {
             wanted.set_defaults();
             wanted
         });
-        let stored =
-            images.stream(permit.namespace(), stream)?.and_then(|stream| stream.spec_tag(tag).cloned());
-        let stored: BTreeMap<_, _> = stored.into_iter().map(|tag| (tag.name.clone(), tag)).collect();
+        let stored: BTreeMap<_, _> = images
+            .store()
+            .read(|tx| {
+                let Some(head) = tx.head(permit.namespace(), stream)? else { return Ok(None) };
+                tx.row(&SPEC_TAGS, &(head.repository, tag.to_owned()))
+            })?
+            .map(|record| (record.tag.name.clone(), record.tag))
+            .into_iter()
+            .collect();
         let permissions = Permissions::ask(permit.namespace(), &wanted, &stored, may_pull);
         let (namespace, stream) = stream_key(permit.namespace(), stream);
         Ok(Self {
@@ -512,20 +548,40 @@ impl TagEdit {
         Ok(())
     }
 
+    /// The tag as it is now.
+    fn view(&self, tx: &WriteTx<'_>) -> Result<Option<TagView>, StreamError> {
+        let view = StreamView::find(tx, &self.namespace, &self.stream)?;
+        Ok(view.ok_or_else(|| missing(&self.stream))?.tag(tx, &self.tag)?)
+    }
+
     /// The tag as it is now; its image has only a name when there is no more to say yet.
     fn shown(&self, tx: &WriteTx<'_>) -> Result<ImageStreamTag, StreamError> {
-        let view =
-            StreamView::find(tx, &self.namespace, &self.stream)?.ok_or_else(|| missing(&self.stream))?;
-        let tag = view
-            .tag(tx, &self.tag)?
-            .ok_or_else(|| StreamError::not_found(STREAM_TAGS, &self.metadata.name))?;
-        let image = match tag.image(tx, self.images.config(), &self.stream) {
-            Err(StreamError::NotFound { name, .. }) => {
-                Image { metadata: ObjectMeta::named(name), ..Image::default() }
-            }
-            image => image?.unwrap_or_default(),
-        };
-        Ok(tag.into_stream_tag(image))
+        let tag = self.view(tx)?.ok_or_else(|| StreamError::not_found(STREAM_TAGS, &self.metadata.name))?;
+        let config = self.images.config();
+        let image = known_image(&tag, tx, config)?.or_else(|| tag.named_image(config));
+        Ok(tag.into_stream_tag(image.unwrap_or_default()))
+    }
+}
+
+/// A tag by its name, or what of it is missing in the words of the kind that was asked for.
+fn find_tag(
+    rows: &impl Rows,
+    resource: &'static str,
+    namespace: &str,
+    name: &str,
+) -> Result<TagView, StreamError> {
+    let (stream, tag) = split(name, hint_of(resource))?;
+    let view = StreamView::find(rows, namespace, stream)?;
+    // The name tells which of the two is missing (images 1.2).
+    let view = view.ok_or_else(|| StreamError::not_found(resource, stream))?;
+    view.tag(rows, tag)?.ok_or_else(|| StreamError::not_found(resource, name))
+}
+
+/// The image of a tag, unless it points at none or the object is gone.
+fn known_image(tag: &TagView, rows: &impl Rows, config: &Config) -> Result<Option<Image>, StreamError> {
+    match tag.image(rows, config) {
+        Err(StreamError::NotFound { .. }) => Ok(None),
+        image => image,
     }
 }
 
@@ -579,6 +635,14 @@ fn complete(permit: &Permit<Api>, metadata: &mut ObjectMeta, tag: Option<&mut Ta
     permit.namespace().clone_into(&mut metadata.namespace);
     if let Some(tag) = tag {
         tag.set_defaults();
+    }
+}
+
+fn hint_of(resource: &str) -> &'static str {
+    if resource == IMAGE_TAGS {
+        "ImageTags must be retrieved with <name>:<tag>"
+    } else {
+        "ImageStreamTags must be retrieved with <name>:<tag>"
     }
 }
 

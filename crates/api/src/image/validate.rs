@@ -1,5 +1,7 @@
 //! Rules of streams, tags, images, mappings and imports (images 3.6). Look-ups and limits are the server's.
 
+use std::collections::BTreeMap;
+
 use pierhead_oci::ImageReference;
 
 use super::{
@@ -69,7 +71,8 @@ pub fn tag_name(text: &str) -> Vec<String> {
 /// Splits `stream:tag`, the name of an image stream tag.
 pub fn stream_and_tag(text: &str) -> Option<(&str, &str)> {
     let (stream, tag) = text.split_once(':')?;
-    (!stream.is_empty() && !tag.is_empty() && !tag.contains(':')).then_some((stream, tag))
+    let is_good = !stream.is_empty() && !tag.is_empty() && !tag.contains(':') && !text.contains('@');
+    is_good.then_some((stream, tag))
 }
 
 /// Splits `stream@id`, the name of an image stream image.
@@ -301,15 +304,12 @@ impl ImageStreamTag {
         errors
     }
 
-    /// Only annotations and the tag change.
-    pub fn validate_update(&self, old: &Self) -> FieldErrors {
+    /// [`ImageStreamTag::validate`], and that the labels are left to the stream: nothing but annotations and the tag
+    /// changes here. Old clients send no labels.
+    pub fn validate_update(&self, of_stream: &BTreeMap<String, String>) -> FieldErrors {
         let mut errors = self.validate();
-        if self.image != old.image && self.image != Image::default() {
-            errors.invalid(
-                "metadata",
-                self.metadata.name.as_str(),
-                "may not update fields other than metadata.annotations",
-            );
+        if !self.metadata.labels.is_empty() && self.metadata.labels != *of_stream {
+            errors.invalid("metadata", "", "may not update fields other than metadata.annotations");
         }
         errors
     }
@@ -458,6 +458,7 @@ mod tests {
         assert!(!tag_name("-a").is_empty());
         assert_eq!(stream_and_tag("a:b"), Some(("a", "b")));
         assert_eq!(stream_and_tag("a:b:c"), None);
+        assert_eq!(stream_and_tag("a@sha256:b"), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use pierhead_api::image::{ImageStream, ImageStreamImage, ImageStreamMapping, ann
 use pierhead_api::meta::Status;
 use pierhead_api::to_value;
 use pierhead_auth::{Attributes, Auth};
-use pierhead_images::{Images, MayMap};
+use pierhead_images::{Images, MayMap, StreamError};
 use pierhead_store::objects::OBJECTS;
 use pierhead_store::{KeyRange, Revision};
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ use super::access_reviews::read;
 use crate::call::{Answer, Call};
 use crate::error::ApiError;
 use crate::kind::{Connect, GroupVersionKind, Kind, SubBehaviour, Subresource, Verb};
+use crate::path::Prefix;
 use crate::query::WriteOptions;
 use crate::storage::image_streams::{ImageStreams, tried};
 use crate::strategy::Strategy;
@@ -70,8 +71,11 @@ impl Connect for Mapping {
             let created = images.create_mapping(&call.permit, mapping, may_map, tried(options.dry_run)).await;
             match created {
                 Ok(()) => Ok(Answer::status(Status { code: 201, ..Status::success() })),
-                // A registry decides by the resource of this answer whether to make the stream (images 1.2).
-                Err(pierhead_images::StreamError::NotFound { resource: "imagestreams", .. }) => {
+                // A registry decides by the resource of this answer whether to make the stream: the old one by
+                // that of streams, the others by that which was asked for (images 1.2).
+                Err(StreamError::NotFound { resource: "imagestreams", .. })
+                    if call.path.prefix != Prefix::Legacy =>
+                {
                     Err(call.not_found(&name).into())
                 }
                 Err(error) => Err(error.into()),

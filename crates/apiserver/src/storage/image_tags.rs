@@ -117,8 +117,7 @@ impl Storage for ImageTags {
         match self.get(key) {
             // A tag that is wanted and points at nothing yet is not shown, but can be changed and deleted.
             Err(error) if error.status().code == 404 && self.kind == TagKind::StreamTag => {
-                let ImageTag { metadata, spec, .. } = self.images.image_tag(&key.namespace, &key.name)?;
-                let tag = ImageStreamTag { metadata, tag: spec, ..ImageStreamTag::default() };
+                let tag = self.images.wanted_stream_tag(&key.namespace, &key.name)?;
                 Ok(Some(Document::Tree(to_value(&tag))))
             }
             found => found,

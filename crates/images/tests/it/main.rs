@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod collecting;
+mod following;
 mod importing;
 mod isolation;
 mod limits;
 mod pitfalls;
 mod pushing;
 mod streams;
+mod tag_objects;
 mod tags;
 mod world;

@@ -259,9 +259,6 @@ async fn an_image_stream_tag_is_made_changed_and_deleted() {
     world.images.delete_stream_tag(&permit, "fresh:v1", Preconditions::default(), DryRun::No).await.unwrap();
     let gone = world.images.stream_tag("shop", "fresh:v1");
     assert!(matches!(gone, Err(StreamError::NotFound { resource: "imagestreamtags", .. })), "{gone:?}");
-    let missing = world.images.stream_tag("shop", "none:v1");
-    assert!(matches!(missing, Err(StreamError::NotFound { resource: "imagestreams", .. })), "{missing:?}");
-    assert!(matches!(world.images.stream_tag("shop", "none"), Err(StreamError::BadRequest { .. })));
     let found = world.images.stream_image("shop", &format!("web@{}", digest.get(..20).unwrap())).unwrap();
     assert_eq!(found.image.metadata.name, digest);
 }
