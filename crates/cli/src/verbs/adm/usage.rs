@@ -29,6 +29,8 @@ const WORKLOADS: [(&str, &str, &str); 9] = [
     ("batch", "jobs", "spec.template.spec"),
     ("batch", "cronjobs", "spec.jobTemplate.spec.template.spec"),
 ];
+/// Workloads of 3.6 to 3.8, where the group `apps` has none of them.
+const OLD_WORKLOADS: [&str; 3] = ["daemonsets", "deployments", "replicasets"];
 /// Kinds that build images from others.
 const BUILDS: [(&str, &str); 2] = [("build.openshift.io", "buildconfigs"), ("build.openshift.io", "builds")];
 
@@ -65,6 +67,12 @@ impl InUse {
                 }
             }
         }
+        for plural in OLD_WORKLOADS {
+            let Ok(kind) = discovery.known("extensions", plural) else { continue };
+            for workload in list(&client, kind, namespace).await? {
+                used.add_workload(&kind.kind, &workload, "spec.template.spec");
+            }
+        }
         for (group, plural) in BUILDS {
             let kind = kind_of(discovery, group, plural);
             for build in list(&client, &kind, namespace).await? {
@@ -72,6 +80,13 @@ impl InUse {
             }
         }
         Ok(used)
+    }
+
+    /// The images that are pulled through a stream.
+    pub(super) fn of_stream(&self, stream: &Stream) -> impl Iterator<Item = &str> {
+        let first = (stream.clone(), String::new());
+        let from_there = self.images.range(first..).map(|((at, image), _)| (at, image.as_str()));
+        from_there.take_while(move |(at, _)| *at == stream).map(|(_, image)| image)
     }
 
     /// The containers of one object, whose spec of a pod is at `path`.

@@ -91,8 +91,10 @@ impl Plan {
                     }
                 }
             }
+            needed.extend(&staying);
+            // What workloads pull through this stream stays in its repository, also if no tag has it any more.
+            staying.extend(cluster.used.of_stream(&name));
             plan.unlink(&name, &going, &staying, &images);
-            needed.extend(staying);
             if !going.is_empty() {
                 plan.streams.insert(name, going);
             }
@@ -118,8 +120,7 @@ impl Plan {
             let items = lists.flat_map(|list| object::list(list, "items"));
             let mut own: BTreeSet<&str> = items.map(|item| object::text(item, "image")).collect();
             needed.extend(&own);
-            let used = now.used.images.keys().filter(|(stream, _)| *stream == name);
-            own.extend(used.map(|(_, image)| image.as_str()));
+            own.extend(now.used.of_stream(&name));
             let kept = closure(&own, &images);
             let parts = parts_of(&kept, &images);
             self.manifest_links.retain(|(at, digest)| *at != repository || !kept.contains(digest.as_str()));
@@ -338,6 +339,26 @@ mod tests {
         assert_eq!(manifests, ["shop/web@b", "shop/web@c"]);
         // The other stream still has it.
         assert_eq!(plan.images, ["c"]);
+    }
+
+    #[test]
+    fn a_repository_keeps_what_a_workload_pulls_from_it() {
+        let digest = format!("sha256:{}", "d".repeat(64));
+        let mut cluster = cluster();
+        // A pod runs one platform of a list, and shares a layer with what goes.
+        let mut list = image("list", &[], 0);
+        list["dockerImageManifests"] = json!([{"digest": digest}]);
+        cluster.images.extend([image(&digest, &["l3", "l5"], 1), list]);
+        cluster.streams = vec![stream("web", &[("latest", &["a", "b", "list"])])];
+        let pod = json!({"metadata": {"name": "p", "namespace": "shop"}, "spec": {"containers": [
+            {"name": "x", "image": format!("10.0.0.1:5000/shop/web@{digest}")}]}});
+        cluster.used.add_workload("Pod", &pod, "spec");
+        let plan = Plan::of(&cluster, &RULES);
+        let of = |links: &std::collections::BTreeSet<(String, String)>| -> Vec<String> {
+            links.iter().map(|(_, digest)| digest.clone()).collect()
+        };
+        assert_eq!(of(&plan.manifest_links), ["b", "list"]);
+        assert_eq!(of(&plan.layer_links), ["config:b"]);
     }
 
     #[test]
