@@ -13,12 +13,12 @@ use std::{
 use anyhow::{Context as _, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use pierhead_client::keyring::Keyring;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::credential_program::{self, HelperAnswer};
 use crate::{environment::Environment, object};
 
-/// Docker's name for its own registry, in files and to helpers.
+/// Docker's name for its own registry.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// The files that were found, in the order in which they count.
@@ -107,7 +107,6 @@ fn entries(content: &Value) -> Vec<&str> {
 
 /// The program that keeps the credentials of a host, and the name it knows the host by.
 fn helper_for(content: &Value, host: &str) -> Option<(String, String)> {
-    let key = if is_hub(host) { DOCKER_HUB_KEY } else { host };
     let of_host = content.get("credHelpers").and_then(Value::as_object).and_then(|helpers| {
         let names: &[&str] =
             if is_hub(host) { &["docker.io", "index.docker.io", DOCKER_HUB_KEY] } else { &[host] };
@@ -115,7 +114,12 @@ fn helper_for(content: &Value, host: &str) -> Option<(String, String)> {
     });
     let store = || content.get("credsStore").and_then(Value::as_str);
     let program = of_host.or_else(store).filter(|program| !program.is_empty())?;
-    Some((program.to_owned(), key.to_owned()))
+    Some((program.to_owned(), key_of(host).to_owned()))
+}
+
+/// What docker calls a host, in files and to helpers.
+fn key_of(host: &str) -> &str {
+    if is_hub(host) { DOCKER_HUB_KEY } else { host }
 }
 
 /// Where credentials are looked for, first to last.
@@ -181,39 +185,44 @@ pub(crate) type NewCredentials = BTreeMap<String, (String, String)>;
 /// The document with those credentials, for whoever wants to see it instead of a file.
 pub(crate) fn document(credentials: &NewCredentials) -> Value {
     let mut content = json!({"auths": {}});
-    add(&mut content, credentials);
+    for (host, credential) in credentials {
+        add(&mut content, host, credential);
+    }
     content
 }
 
-fn add(content: &mut Value, credentials: &NewCredentials) {
-    for (host, (user, password)) in credentials {
-        let entry = json!({"auth": STANDARD.encode(format!("{user}:{password}"))});
-        object::object_mut(content, "auths").insert(host.clone(), entry);
-        // A helper that keeps other credentials of this host would win over what is saved here.
-        if let Some(helpers) = content.get_mut("credHelpers").and_then(Value::as_object_mut) {
-            helpers.remove(host);
-        }
-    }
+fn add(content: &mut Value, host: &str, (user, password): &(String, String)) {
+    let entry = json!({"auth": STANDARD.encode(format!("{user}:{password}"))});
+    let entries = match content {
+        Value::Object(entries) if is_old_form(entries) => entries,
+        content => object::object_mut(content, "auths"),
+    };
+    entries.insert(key_of(host).to_owned(), entry);
 }
 
-/// Adds credentials to a file; what else is in it stays. Where the file says that a program keeps all credentials,
-/// that program is given them.
+/// Whether a file holds nothing but entries, as `~/.dockercfg` does: with `auths` beside them nobody would see them.
+fn is_old_form(content: &Map<String, Value>) -> bool {
+    !content.is_empty() && content.values().all(|entry| entry.get("auth").is_some_and(Value::is_string))
+}
+
+/// Adds credentials to a file; what else is in it stays. Where the file says that a program keeps the credentials of a
+/// host, that program is given them.
 pub(crate) async fn save(
     path: &Path,
     credentials: &NewCredentials,
     environment: &Environment,
 ) -> anyhow::Result<()> {
     let mut content = read_document(path)?.unwrap_or_else(|| json!({}));
-    let store = content.get("credsStore").and_then(Value::as_str).filter(|store| !store.is_empty());
-    if let Some(store) = store.map(str::to_owned) {
-        let search = environment.vars.get("PATH").map(std::ffi::OsString::as_os_str);
-        for (host, (user, password)) in credentials {
-            credential_program::store(&store, host, (user, password), search).await?;
-            // Docker notes that there is something, and nothing of it.
-            object::object_mut(&mut content, "auths").insert(host.clone(), json!({}));
-        }
-    } else {
-        add(&mut content, credentials);
+    let search = environment.vars.get("PATH").map(std::ffi::OsString::as_os_str);
+    for (host, credential) in credentials {
+        let Some((program, key)) = helper_for(&content, host) else {
+            add(&mut content, host, credential);
+            continue;
+        };
+        let (user, password) = credential;
+        credential_program::store(&program, &key, (user, password), search).await?;
+        // Docker notes that there is something, and nothing of it.
+        object::object_mut(&mut content, "auths").insert(key, json!({}));
     }
     let write = || -> io::Result<()> {
         // Following a link keeps the link.

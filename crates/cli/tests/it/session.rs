@@ -120,6 +120,53 @@ async fn the_registry_is_found_and_logged_in_to() {
 }
 
 #[tokio::test]
+async fn a_login_to_a_registry_is_saved_where_it_is_looked_for() {
+    let (api, home) = (Api::default(), home());
+    let helper = |name: &str| {
+        let path = home.path().join(format!("docker-credential-{name}"));
+        let kept = home.path().join(format!("{name}.kept"));
+        std::fs::write(&path, format!("#!/bin/sh\ncat > {}\n", kept.display())).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    helper("own");
+    helper("all");
+    let search = format!("{}:/usr/bin:/bin", home.path().display());
+    let file = home.path().join("auth.json");
+    let login = async |content: serde_json::Value, host: &str| {
+        std::fs::write(&file, content.to_string()).unwrap();
+        let line = format!("registry login --skip-check --registry={host} --to=auth.json");
+        let outcome = api.run_among(&[("PATH", search.as_str())], home.path(), &line, "").await;
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        let kept = ["own", "all"].map(|name| {
+            let kept = home.path().join(format!("{name}.kept"));
+            let content = std::fs::read_to_string(&kept).unwrap_or_default();
+            std::fs::remove_file(kept).ok();
+            content
+        });
+        let saved: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        (kept, saved)
+    };
+    let keychain =
+        |host: &str| json!({"ServerURL": host, "Username": "user", "Secret": "sesame"}).to_string();
+    let entry = json!({"auth": "dXNlcjpzZXNhbWU="});
+    let both = json!({"credsStore": "all", "credHelpers": {"r.example.com": "own"}});
+    let (kept, saved) = login(both.clone(), "r.example.com").await;
+    assert_eq!(kept, [keychain("r.example.com"), String::new()]);
+    assert_eq!(saved["credHelpers"], both["credHelpers"], "the user's setting stays");
+    assert_eq!(saved["auths"], json!({"r.example.com": {}}));
+    let (kept, _) = login(both, "other.example.com").await;
+    assert_eq!(kept, [String::new(), keychain("other.example.com")]);
+    let (kept, saved) = login(json!({"credsStore": "all"}), "docker.io").await;
+    assert_eq!(kept, [String::new(), keychain("https://index.docker.io/v1/")]);
+    assert_eq!(saved["auths"], json!({"https://index.docker.io/v1/": {}}));
+    // A file of the old form holds nothing but entries, and they are still seen afterwards.
+    let (_, saved) = login(json!({"a.example.com": {"auth": "YTph"}}), "r.example.com").await;
+    assert_eq!(saved, json!({"a.example.com": {"auth": "YTph"}, "r.example.com": entry.clone()}));
+    let (_, saved) = login(json!({}), "r.example.com").await;
+    assert_eq!(saved, json!({"auths": {"r.example.com": entry}}));
+}
+
+#[tokio::test]
 async fn logout_deletes_the_token_under_its_hash() {
     let (api, home) = (Api::default(), home());
     let text = CONFIG.replace("sesame", "sha256~abc");
