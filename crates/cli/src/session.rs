@@ -34,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) name: &'static str,
     pub(crate) globals: Globals,
     pub(crate) environment: Environment,
+    /// Somebody waits for the next letter: nothing runs that could ask, or take its time.
+    pub(crate) hurried: bool,
     kubeconfig: Option<Kubeconfig>,
     asked_program: Option<ExecAnswer>,
     client: Option<Client>,
@@ -47,6 +49,7 @@ impl Session {
             name,
             globals,
             environment,
+            hurried: false,
             kubeconfig: None,
             asked_program: None,
             client: None,
@@ -297,6 +300,9 @@ impl Session {
         let config = self.kubeconfig()?.config.clone();
         let Ok(Some((name, user))) = config.chosen_user(overrides) else { return Ok(()) };
         let Some(exec) = user.exec() else { return Ok(()) };
+        if self.hurried {
+            bail!("the program of user {name:?} is not run now");
+        }
         if self.asked_program.is_none() {
             self.asked_program = Some(exec_plugin::ask(name, exec, options, &self.environment)?);
         }

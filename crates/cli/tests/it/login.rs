@@ -218,6 +218,24 @@ async fn a_server_that_is_not_there_is_named() {
             "The connection to the server {address} was refused - did you specify the right host or port?\n"
         )
     );
+    // Completion says nothing, and runs no program of the kubeconfig, which might ask or take its time.
+    let noted = home.path().join("noted");
+    let program = home.path().join("give");
+    std::fs::write(&program, format!("#!/bin/sh\ntouch {}\n", noted.display())).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let config = json!({
+        "current-context": "x", "contexts": [{"name": "x", "context": {"cluster": "h", "user": "bot"}}],
+        "clusters": [{"name": "h", "cluster": {"server": format!("https://{address}")}}],
+        "users": [{"name": "bot", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": program}}}],
+    });
+    let own = home.path().join("own.json");
+    std::fs::write(&own, config.to_string()).unwrap();
+    let flag = format!("--kubeconfig={}", own.display());
+    let words = ["__complete", "--", &flag, "get", "is", ""];
+    assert_eq!(server.run(home.path(), &words).await.ok(), "");
+    assert!(!noted.exists());
+    server.run(home.path(), &[&flag, "get", "is"]).await.failed();
+    assert!(noted.exists(), "the program is the one that is run elsewhere");
     let error = server.run(home.path(), &["get", "is"]).await.ended_with(4);
     assert!(error.starts_with("error: Missing or incomplete configuration info."), "{error}");
 }

@@ -52,6 +52,7 @@ struct Place<'c> {
 /// A line for each candidate.
 pub(super) async fn of(words: &[String], session: &mut Session) -> Vec<String> {
     let Some((current, before)) = words.split_last() else { return Vec::new() };
+    session.hurried = true;
     let mut command = crate::command(session.name);
     command.build();
     let place = walk(&command, before);
