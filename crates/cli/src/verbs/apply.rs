@@ -192,6 +192,8 @@ async fn apply(
             return Ok((current, "unchanged"));
         }
         if options.dry_run() == DryRun::Client {
+            // By its uid --prune knows what was applied.
+            object::set_text(&mut document, "metadata.uid", object::text(&current, "metadata.uid"));
             return Ok((document, "configured"));
         }
         let patch_path = format!("{path}?{}", options.query());

@@ -38,6 +38,30 @@ async fn apply_creates_changes_and_leaves_alone() {
 }
 
 #[tokio::test]
+async fn a_preview_of_pruning_spares_what_is_applied() {
+    let api = Api::default();
+    let manifest = |name: &str, value: &str| {
+        format!(
+            "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, labels: {{app: web}}}}, data: {{a: {value}}}}}"
+        )
+    };
+    for name in ["kept", "gone"] {
+        api.run_with("apply -f -", &manifest(name, "x")).await.ok();
+    }
+    for (name, uid) in [("kept", "u1"), ("gone", "u2")] {
+        let path = format!("/api/v1/namespaces/pushed/configmaps/{name}");
+        let mut object = api.object(&path);
+        object["metadata"]["uid"] = json!(uid);
+        api.put(&path, object);
+    }
+    let line = "apply -f - --prune -l app=web --prune-allowlist=core/v1/ConfigMap --dry-run=client";
+    assert_eq!(
+        api.run_with(line, &manifest("kept", "y")).await.ok(),
+        "configmap \"kept\" configured (dry run)\nconfigmap \"gone\" pruned (dry run)\n"
+    );
+}
+
+#[tokio::test]
 async fn patch_label_and_annotate_say_what_changed() {
     let api = api();
     assert_eq!(api.run(r#"patch is/app -p '{"spec":{"x":1}}'"#).await.ok(), "imagestream \"app\" patched\n");
