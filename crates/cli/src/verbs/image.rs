@@ -3,6 +3,7 @@
 //! Asks registries only, never the API server (openshift-images 8.7).
 
 mod append;
+mod archive;
 mod extract;
 mod info;
 mod mirror;

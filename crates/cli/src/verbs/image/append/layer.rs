@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use flate2::{Compression, GzBuilder, read::MultiGzDecoder};
 use pierhead_oci::{Algorithm, Descriptor, Digest, Hasher, MediaType};
 
+use super::super::archive::each_entry;
 use crate::session::Session;
 
 /// A layer, compressed with gzip, in a file that has no name.
@@ -97,10 +98,10 @@ fn read_up_to(input: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 /// Reads an archive to its end, and gives the digest of all of it.
 fn check_archive(input: &mut dyn Read) -> anyhow::Result<Digest> {
     let mut hashing = Hashing { from: input, hasher: Hasher::new(Algorithm::Sha256) };
-    let mut archive = tar::Archive::new(&mut hashing);
-    for entry in archive.entries().context("it is no tar archive")? {
-        entry.context("it is no tar archive")?.path().context("it has an entry without a usable name")?;
-    }
+    each_entry(&mut hashing, |entry| {
+        entry.path().context("it has an entry without a usable name")?;
+        Ok(())
+    })?;
     io::copy(&mut hashing, &mut io::sink())?;
     Ok(hashing.hasher.finish())
 }

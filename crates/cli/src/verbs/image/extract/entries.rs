@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use tar::EntryType;
 
-use super::selection::clean;
+use super::{super::archive::each_entry, selection::clean};
 
 /// An entry of an archive.
 #[derive(Clone, Debug)]
@@ -64,9 +64,7 @@ pub(super) fn each(
     archive: impl Read,
     mut take: impl FnMut(Entry, &mut dyn Read) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut archive = tar::Archive::new(archive);
-    for entry in archive.entries().context("the layer is no tar archive")? {
-        let mut entry = entry.context("the layer is no tar archive, or cut off")?;
+    each_entry(archive, |entry| {
         let path = entry.path().context("an entry has a name that cannot be used")?.into_owned();
         let Some(clean) = clean(&path) else {
             bail!("the entry {:?} leads out of the image", path.display().to_string());
@@ -74,7 +72,7 @@ pub(super) fn each(
         let link = entry.link_name().context("a link has a target that cannot be used")?;
         let link = link.map(|link| link.into_owned());
         let header = entry.header();
-        let Some(kind) = kind(header.entry_type(), link, &path)? else { continue };
+        let Some(kind) = kind(header.entry_type(), link, &path)? else { return Ok(()) };
         let read = Entry {
             path: clean,
             kind,
@@ -83,9 +81,8 @@ pub(super) fn each(
             modified: header.mtime().unwrap_or(0),
             size: header.size().unwrap_or(0),
         };
-        take(read, &mut entry)?;
-    }
-    Ok(())
+        take(read, entry)
+    })
 }
 
 /// What an entry is; none if it says something about others.
