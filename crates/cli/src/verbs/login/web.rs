@@ -23,6 +23,8 @@ const CLIENT_ID: &str = "openshift-cli-client";
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// How long a connection may take to say what it wants.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+/// How long until its first byte: browsers open connections ahead, and use another.
+const IDLE_LIMIT: Duration = Duration::from_secs(1);
 const MOST_BYTES: usize = 16 << 10;
 
 /// What the browser brought.
@@ -90,6 +92,9 @@ fn open(url: &str, session: &Session) -> anyhow::Result<()> {
 async fn answer(listener: &TcpListener, state: &str) -> anyhow::Result<Parameters> {
     loop {
         let (mut stream, _) = listener.accept().await?;
+        if tokio::time::timeout(IDLE_LIMIT, stream.peek(&mut [0])).await.is_err() {
+            continue;
+        }
         let asked = tokio::time::timeout(REQUEST_LIMIT, target(&mut stream)).await;
         let parameters = asked.ok().and_then(Result::ok).and_then(|target| ours(&target, state));
         let (status, text) = match &parameters {
@@ -142,7 +147,27 @@ fn ours(target: &str, state: &str) -> Option<Parameters> {
 
 #[cfg(test)]
 mod tests {
-    use super::ours;
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::{answer, ours};
+
+    #[tokio::test]
+    async fn connections_that_say_nothing_hold_nobody_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let _idle = TcpStream::connect(address).await.unwrap();
+        let mut browser = TcpStream::connect(address).await.unwrap();
+        browser.write_all(b"GET /callback?code=c&state=s HTTP/1.1\r\n\r\n").await.unwrap();
+        let answered = tokio::time::timeout(Duration::from_secs(5), answer(&listener, "s")).await;
+        let code = ("code".to_owned(), "c".to_owned());
+        assert!(answered.expect("soon").unwrap().contains(&code));
+        let mut page = String::new();
+        browser.read_to_string(&mut page).await.unwrap();
+        assert!(page.contains("You are logged in"), "{page}");
+    }
 
     #[test]
     fn only_the_answer_to_our_request_counts() {
