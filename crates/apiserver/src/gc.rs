@@ -26,6 +26,8 @@ use crate::storage::references::owned_by;
 
 mod foreground;
 
+use foreground::Wake;
+
 /// The finalizer of an object whose dependents are to stay when it goes.
 const ORPHAN: &str = "orphan";
 /// The finalizer of an object that goes after its dependents.
@@ -198,7 +200,7 @@ impl Endings {
         removed: &Value,
         Removal { dependents, now }: Removal,
     ) -> Result<(), ApiError> {
-        self.wake_owners(tx, removed)?;
+        self.wake_owners(tx, removed, Wake::ToEnd)?;
         self.settle_some(tx, vec![unsettled(removed, dependents)], now)
     }
 
@@ -252,26 +254,28 @@ impl Endings {
                 Some(_) => Dependents::First,
                 None => Dependents::Delete,
             };
-            for key in &keys {
-                if !owner.namespace.is_empty() && key.namespace != owner.namespace {
-                    continue;
+            let mut has_more = keys.len() == left;
+            for key in keys {
+                if left == 0 {
+                    has_more = true;
+                    break;
                 }
-                if let Some(gone) = self.settle(tx, key, &uid, Removal { dependents, now })? {
+                left -= 1;
+                if (owner.namespace.is_empty() || key.namespace == owner.namespace)
+                    && let Some(gone) = self.settle(tx, &key, &uid, Removal { dependents, now }, &mut left)?
+                {
                     let (uid, owner) = unsettled(&gone, Dependents::of(&gone));
                     if !owned_by(tx, &uid, None, 1)?.is_empty() {
                         pending.push((uid, owner));
                     }
                 }
-            }
-            left -= keys.len();
-            if left > 0 {
-                pending.extend(self.end_waiting(tx, &uid, &owner)?);
-            }
-            if left == 0
-                && let Some(ObjectKey { resource, namespace, name }) = keys.last().cloned()
-            {
+                let ObjectKey { resource, namespace, name } = key;
                 owner.after = Some((resource, namespace, name));
+            }
+            if has_more {
                 pending.push((uid, owner));
+            } else {
+                pending.extend(self.end_waiting(tx, &uid, &owner)?);
             }
         }
         for (uid, owner) in &pending {
@@ -280,13 +284,15 @@ impl Endings {
         Ok(())
     }
 
-    /// Takes the reference from one dependent, or deletes it; gives back what was removed for good.
+    /// Takes the reference from one dependent, or deletes it; gives back what was removed for good. What else it has to
+    /// look at for that is taken from `left`.
     fn settle(
         &self,
         tx: &mut WriteTx<'_>,
         key: &ObjectKey,
         uid: &str,
         Removal { dependents, now }: Removal,
+        left: &mut usize,
     ) -> Result<Option<Value>, ApiError> {
         let Some(record) = tx.get(&OBJECTS, key)? else { return Ok(None) };
         let mut document: Value = serde_json::from_slice(&record.0)?;
@@ -297,7 +303,12 @@ impl Endings {
             return Ok(None);
         }
         if dependents != Dependents::Keep && metadata::is_terminating(&document) {
-            // It goes already, and an owner that waits for it waits until it is gone.
+            // It goes already, and an owner that waits for it waits until it is gone; unless that waits for the owner.
+            let is_first = dependents == Dependents::First && waits(&document);
+            if is_first && self.frees_circle(tx, &mut document, left)? {
+                let stored = put(tx, key, document)?;
+                self.wake_owners(tx, &stored, Wake::ToEnd)?;
+            }
             return Ok(None);
         }
         if dependents == Dependents::Keep || !rest.is_empty() {
@@ -310,7 +321,7 @@ impl Endings {
             put(tx, key, document)?;
             return Ok(None);
         }
-        if dependents == Dependents::First && self.goes_after_its_own(tx, key, &mut document, now)? {
+        if dependents == Dependents::First && self.goes_after_its_own(tx, key, &mut document, now, left)? {
             return Ok(None);
         }
         let ending = self.by_resource.get(&key.resource).copied();
@@ -324,7 +335,7 @@ impl Endings {
             return Ok(None);
         }
         erase(tx, key)?;
-        self.wake_owners(tx, &document)?;
+        self.wake_owners(tx, &document, Wake::ToEnd)?;
         Ok(Some(document))
     }
 }

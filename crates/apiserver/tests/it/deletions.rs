@@ -103,6 +103,51 @@ async fn who_own_each_other_go_together() {
     assert_eq!(left(&world, "").await, state(&[]));
 }
 
+async fn own(world: &World, name: &str, owner: &Value) {
+    let references = json!({"metadata": {"ownerReferences": [{
+        "apiVersion": "v1", "kind": "ConfigMap", "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"], "blockOwnerDeletion": true,
+    }]}});
+    let path = format!("{MAPS}/{name}");
+    let patched = world.patch(&admin(), &path, "merge-patch", references).await;
+    assert_eq!(patched.status, StatusCode::OK, "{}", patched.body);
+}
+
+#[tokio::test]
+async fn a_circle_is_found_behind_very_many_others() {
+    let world = World::new().await;
+    let z = make(&world, "z", &[], false).await;
+    let b = make(&world, "b", &[(&z, true)], false).await;
+    let c = make(&world, "c", &[(&b, true)], false).await;
+    own(&world, "z", &c).await;
+    for number in 0..505 {
+        make(&world, &format!("d{number}"), &[(&c, true)], number == 0).await;
+    }
+    delete(&world, "z", "Foreground").await;
+    // Somebody holds d0, which c waits for; b waits for c, and z for nobody.
+    assert_eq!(left(&world, "").await, state(&[("c", true), ("d0", true)]));
+    let free = json!({"metadata": {"finalizers": null}});
+    world.patch(&admin(), &format!("{MAPS}/d0"), "merge-patch", free).await;
+    assert_eq!(left(&world, "").await, state(&[]));
+}
+
+#[tokio::test]
+async fn who_wait_already_when_they_come_to_own_each_other_go_too() {
+    let world = World::new().await;
+    let (a, b) = (make(&world, "a", &[], false).await, make(&world, "b", &[], false).await);
+    make(&world, "a1", &[(&a, true)], true).await;
+    make(&world, "b1", &[(&b, true)], true).await;
+    delete(&world, "a", "Foreground").await;
+    delete(&world, "b", "Foreground").await;
+    own(&world, "a", &b).await;
+    own(&world, "b", &a).await;
+    for name in ["a1", "b1"] {
+        let free = json!({"metadata": {"finalizers": null}});
+        world.patch(&admin(), &format!("{MAPS}/{name}"), "merge-patch", free).await;
+    }
+    assert_eq!(left(&world, "").await, state(&[]));
+}
+
 /// One step of a history.
 #[derive(Clone, Debug)]
 enum Step {
