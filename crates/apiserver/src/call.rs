@@ -14,9 +14,11 @@ use serde_json::Value;
 
 use crate::ResponseBody;
 use crate::catalog::Resource;
+use crate::error::ApiError;
 use crate::kind::Verb;
 use crate::ownership::Writer;
 use crate::path::{Prefix, ResourcePath};
+use crate::priority::{StreamTurn, TurnSlot};
 use crate::query::Query;
 use crate::server::Parts;
 use crate::standing::Standing;
@@ -45,8 +47,10 @@ pub(crate) struct Call {
     pub(crate) now: Timestamp,
     /// Whose what it writes will be.
     pub(crate) manager: String,
-    /// Who is charged for it.
+    /// Who is charged for it; nobody where it is empty.
     pub(crate) payer: String,
+    /// Its turn. To be given back before others are waited for.
+    pub(crate) turn: TurnSlot,
 }
 
 /// Subjects of this process, which write what they are there to write.
@@ -84,6 +88,12 @@ impl Call {
         Key::new(self.namespace(), self.name())
     }
 
+    /// Counts what goes on after the turn for as long as the answer is kept; 429 when the caller has too much of that.
+    pub(crate) fn go_on_apart(&self) -> Result<Option<StreamTurn>, ApiError> {
+        let counted = !self.payer.is_empty();
+        counted.then(|| self.server.gate.stream(&self.payer)).transpose()
+    }
+
     /// What the caller was allowed, to ask again later.
     pub(crate) fn standing(&self) -> Standing {
         Standing {
@@ -91,7 +101,7 @@ impl Call {
             subject: Arc::clone(&self.subject),
             bearer: self.bearer.clone(),
             attributes: self.permit.attributes().clone(),
-            stop: self.server.config.stop.clone(),
+            stop: self.server.config.tasks.stop_token(),
         }
     }
 

@@ -1,33 +1,33 @@
-//! From a request to a response: parse, authenticate, authorize, one call, encode.
+//! From a request to a response: receive, one call, encode, record.
 //!
-//! Owns the order of these steps and what is answered when one fails. The verbs are in files of their own below; what
-//! they do to objects is the collection's.
+//! Owns the order of these steps, what is answered when one fails, and that what is written does not depend on whether
+//! its sender stays. What comes before the call is in `arrival`, the verbs are in files of their own below; what they do
+//! to objects is the collection's.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::USER_AGENT;
+use futures_util::FutureExt as _;
 use http::request::Parts as Head;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use pierhead_api::meta::Status;
-use pierhead_auth::subject::MASTERS;
 use pierhead_auth::{Attributes, Denied};
-use pierhead_runtime::listen::ConnectionInfo;
+use tokio::sync::oneshot;
+use tracing::error;
 
 use crate::audit::Note;
-use crate::authenticate::{self, Caller};
 use crate::call::{Answer, Call};
 use crate::error::ApiError;
-use crate::kind::{Backing, Kind, Verb};
-use crate::ownership::manager_of;
-use crate::path::{self, ResourcePath, Target};
+use crate::kind::{Backing, Verb};
 use crate::query::Query;
 use crate::server::Parts;
-use crate::{RequestBody, ResponseBody, oauth};
+use crate::{RequestBody, ResponseBody};
 
 mod about;
 mod apply;
+mod arrival;
 pub(crate) mod body;
 mod create;
 mod delete;
@@ -41,6 +41,7 @@ mod subresource;
 mod update;
 mod watch;
 
+use arrival::{Incoming, Work};
 use respond::{Encoder, Style};
 
 /// Answers one request.
@@ -53,134 +54,70 @@ pub(crate) async fn handle(parts: &Arc<Parts>, request: Request<RequestBody>) ->
     let query = Query::parse(head.uri.query());
     let style = Style::plain(&head.headers, &query);
     let mut note = Note::begin(&head, parts.clock.now());
-    let mut response = match answer(parts, Incoming { head, body, query }, &mut note).await {
-        Ok(response) => response,
-        // Why a Status could not be written was logged when its error was made.
-        Err(error) => respond::respond_status(&style, error.status()).unwrap_or_else(|_| {
-            respond::respond_bytes(StatusCode::INTERNAL_SERVER_ERROR, Bytes::new(), "text/plain")
-        }),
-    };
-    note.finish(parts, &response);
-    if let Ok(value) = note.id().to_string().parse() {
-        response.headers_mut().insert("audit-id", value);
-    }
-    if is_head {
-        return response.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync());
-    }
-    response
-}
-
-async fn answer(
-    server: &Arc<Parts>,
-    incoming: Incoming,
-    note: &mut Note,
-) -> Result<Response<ResponseBody>, ApiError> {
-    let target = path::parse(incoming.head.uri.path());
-    if target == Target::OAuth {
-        // Whoever sends a form slowly does so without a turn: it is small, and others need the turn.
-        let bytes = body::collect_up_to(incoming.body, oauth::MAX_FORM).await?;
-        let _turn = server.gate.enter(&stranger(&incoming.head)).await?;
-        return Ok(oauth::serve(server, incoming.head, bytes).await);
-    }
-    if let Target::Resource(path) = &target {
-        // Before anybody is refused: the record says what they wanted.
-        note_target(server, note, path, &incoming);
-    }
-    let caller = authenticate::caller(&server.auth, &incoming.head, note)?;
-    let payer = payer(&caller, note, &incoming.head);
-    let _turn = match (&target, payer.as_str()) {
-        (Target::Health, _) | (_, "") => None,
-        (_, payer) => Some(server.gate.enter(payer).await?),
-    };
-    match target {
-        Target::Resource(path) => resource(server, (caller, payer), path, incoming).await,
-        target => about::answer(server, &caller, &target, &incoming.head, &incoming.query),
+    let received = arrival::receive(parts, Incoming { head, body, query }, &mut note).await;
+    let ending = Ending { server: Arc::clone(parts), note, style, is_head };
+    match received {
+        Ok(work) if work.outlives_sender(&ending.note) => apart(work, ending).await,
+        Ok(work) => {
+            let answered = work.run(parts).await;
+            ending.of(answered)
+        }
+        Err(error) => ending.of(Err(error)),
     }
 }
 
-/// Who is charged for a request: whoever sent it, under whatever name they act. Nobody for administrators and parts of
-/// this server, who need not wait.
-fn payer(caller: &Caller, note: &Note, head: &Head) -> String {
-    let sender = note.caller.as_ref().unwrap_or(&caller.subject);
-    if sender.is_in(MASTERS) {
-        String::new()
-    } else if sender.is_anonymous() {
-        stranger(head)
-    } else {
-        sender.username.clone()
+/// Does work that whoever goes away does not take along: what they asked for is written, and so it is to be recorded.
+/// Work that panics is recorded too.
+async fn apart(work: Work, ending: Ending) -> Response<ResponseBody> {
+    let (tell, told) = oneshot::channel();
+    ending.server.config.tasks.clone().spawn("API write", move |_| async move {
+        let work = AssertUnwindSafe(work.run(&ending.server)).catch_unwind();
+        let answered = work.await.unwrap_or_else(|_| Err(ending.panicked()));
+        // Nobody may be left to be told.
+        drop(tell.send(ending.of(answered)));
+    });
+    told.await.unwrap_or_else(|_| {
+        respond::respond_bytes(StatusCode::INTERNAL_SERVER_ERROR, Bytes::new(), "text/plain")
+    })
+}
+
+/// What every answer ends with: a Status where there is none, the record, its name.
+struct Ending {
+    server: Arc<Parts>,
+    note: Note,
+    style: Style,
+    is_head: bool,
+}
+
+impl Ending {
+    fn of(self, answered: Result<Response<ResponseBody>, ApiError>) -> Response<ResponseBody> {
+        let mut response = answered.unwrap_or_else(|error| {
+            // Why a Status could not be written was logged when its error was made.
+            respond::respond_status(&self.style, error.status()).unwrap_or_else(|_| {
+                respond::respond_bytes(StatusCode::INTERNAL_SERVER_ERROR, Bytes::new(), "text/plain")
+            })
+        });
+        self.note.finish(&self.server, &response);
+        if let Ok(value) = self.note.id().to_string().parse() {
+            response.headers_mut().insert("audit-id", value);
+        }
+        if self.is_head {
+            return response.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync());
+        }
+        response
     }
-}
 
-/// Where a request of nobody in particular comes from.
-fn stranger(head: &Head) -> String {
-    let connection = head.extensions.get::<ConnectionInfo>();
-    connection.map_or_else(|| "anonymous".to_owned(), |connection| format!("at {}", connection.peer.ip()))
-}
-
-fn note_target(server: &Parts, note: &mut Note, path: &ResourcePath, incoming: &Incoming) {
-    let found = server.catalog.find(&path.prefix, &path.resource);
-    if let Ok(verb) = verb_of(&incoming.head.method, path, &incoming.query) {
-        let attributes = attributes(found.map(|resource| &resource.kind), verb, path, &incoming.query);
-        note.about(verb.as_str(), &attributes.group, path);
+    /// What is answered when the code for it gave up; where, was logged when it did.
+    fn panicked(&self) -> ApiError {
+        error!(request = %self.note.id(), "A write panicked, the audit log has it as {}", self.note.id());
+        Status::internal("the server could not complete the request").into()
     }
-}
-
-/// The rest of a request whose path and caller are known.
-struct Incoming {
-    head: Head,
-    body: RequestBody,
-    query: Query,
-}
-
-async fn resource(
-    server: &Arc<Parts>,
-    (caller, payer): (Caller, String),
-    path: ResourcePath,
-    incoming: Incoming,
-) -> Result<Response<ResponseBody>, ApiError> {
-    let style = Style::read(&incoming.head.headers, &incoming.query)?;
-    let found = server.catalog.find(&path.prefix, &path.resource).cloned();
-    let verb = verb_of(&incoming.head.method, &path, &incoming.query)?;
-    let attributes = attributes(found.as_ref().map(|resource| &resource.kind), verb, &path, &incoming.query);
-    let permit = server.auth.authorize(&caller.subject, &attributes).map_err(denied)?;
-    let resource = found.ok_or_else(|| unknown_resource(&attributes))?;
-    check_scope(&resource.kind, verb, &path)?;
-    let encoder = Encoder::new(style, &resource.kind, &path.prefix, server.clock.now());
-    let agent = incoming.head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-    let agent = agent.or_else(|| caller.subject.username.strip_prefix("system:")).unwrap_or_default();
-    let manager = manager_of(incoming.query.get("fieldManager"), &agent.replace(':', "-")).into_owned();
-    let call = Call {
-        server: Arc::clone(server),
-        resource,
-        verb,
-        path,
-        query: incoming.query,
-        subject: caller.subject,
-        bearer: caller.bearer,
-        permit,
-        now: server.clock.now(),
-        manager,
-        payer,
-    };
-    let request = Exchange { head: incoming.head, body: incoming.body, encoder };
-    let (answer, encoder) = dispatch(call, request).await?;
-    encoder.respond(answer)
-}
-
-/// 404 for a resource there is none of. It names what was asked for: without that, clients of 2016 take a missing
-/// `imagestreamimports` for an older server and wait for something that never comes (images 1.3).
-fn unknown_resource(attributes: &Attributes) -> ApiError {
-    let mut status = Status::not_found_path();
-    let details = status.details.get_or_insert_default();
-    details.kind.clone_from(&attributes.resource);
-    details.group.clone_from(&attributes.group);
-    status.into()
 }
 
 /// What the verbs need of a request besides the call.
 struct Exchange {
     head: Head,
-    body: RequestBody,
+    body: Bytes,
     encoder: Encoder,
 }
 
@@ -188,7 +125,7 @@ async fn dispatch(call: Call, request: Exchange) -> Result<(Answer, Encoder), Ap
     let Exchange { head, body, encoder } = request;
     let kind = &call.resource.kind;
     if call.path.subresource.is_some() {
-        let (answer, encoder) = subresource::answer(&call, &head, body, encoder).await?;
+        let (answer, encoder) = subresource::answer(&call, &head, &body, encoder).await?;
         return Ok((answer, encoder));
     }
     if !kind.verbs.contains(&call.verb) {
@@ -196,79 +133,20 @@ async fn dispatch(call: Call, request: Exchange) -> Result<(Answer, Encoder), Ap
     }
     let is_watch = call.verb == Verb::Watch && kind.watched.is_some();
     if let (Backing::Virtual(connect), false) = (&kind.backing, is_watch) {
-        let document = subresource::connect_body(&call, &kind.gvk, &head, body).await?;
+        let document = subresource::connect_body(&call, &kind.gvk, &head, &body)?;
         return Ok((connect.call(&call, document).await?, encoder));
     }
     let answer = match call.verb {
         Verb::Get => get::answer(&call)?,
         Verb::List => list::answer(&call).await?,
         Verb::Watch => watch::answer(call, &head, encoder.clone())?,
-        Verb::Create => create::answer(&call, &head, body).await?,
-        Verb::Update => update::answer(&call, &head, body).await?,
-        Verb::Patch => patch::answer(&call, &head, body).await?,
-        Verb::Delete => delete::one(&call, &head, body).await?,
-        Verb::DeleteCollection => delete::collection(&call, &head, body).await?,
+        Verb::Create => create::answer(&call, &head, &body).await?,
+        Verb::Update => update::answer(&call, &head, &body).await?,
+        Verb::Patch => patch::answer(&call, &head, &body).await?,
+        Verb::Delete => delete::one(&call, &head, &body).await?,
+        Verb::DeleteCollection => delete::collection(&call, &head, &body).await?,
     };
     Ok((answer, encoder))
-}
-
-fn verb_of(method: &Method, path: &ResourcePath, query: &Query) -> Result<Verb, ApiError> {
-    let one = path.name.is_some();
-    Ok(match *method {
-        Method::GET if path.subresource.is_none() && (path.watch || query.flag("watch")) => Verb::Watch,
-        Method::GET if one => Verb::Get,
-        Method::GET => Verb::List,
-        Method::POST if !one || path.subresource.is_some() => Verb::Create,
-        Method::PUT if one => Verb::Update,
-        Method::PATCH if one => Verb::Patch,
-        Method::DELETE if one => Verb::Delete,
-        Method::DELETE => Verb::DeleteCollection,
-        _ => {
-            return Err(
-                Status::method_not_allowed(&path.resource, "", &method.as_str().to_lowercase()).into()
-            );
-        }
-    })
-}
-
-/// What is asked, in the words of rules: always the kind's own group and plural, whatever path led to it.
-fn attributes(kind: Option<&Kind>, verb: Verb, path: &ResourcePath, query: &Query) -> Attributes {
-    let group = match (&path.prefix, kind) {
-        (_, Some(kind)) => kind.gvk.group,
-        (path::Prefix::Group { group, .. }, None) => group,
-        (path::Prefix::Core | path::Prefix::Legacy, None) => "",
-    };
-    let plural = kind.map_or(path.resource.as_str(), |kind| kind.plural);
-    let pinned = match verb {
-        Verb::List | Verb::Watch | Verb::DeleteCollection => query.get("fieldSelector").and_then(pinned_name),
-        Verb::Create | Verb::Delete | Verb::Get | Verb::Patch | Verb::Update => None,
-    };
-    Attributes::new(verb.as_str(), group, plural)
-        .subresource(path.subresource.as_deref().unwrap_or_default())
-        .namespace(path.namespace.as_deref().unwrap_or_default())
-        .name(path.name.as_deref().or(pinned).unwrap_or_default())
-}
-
-/// The name a field selector of exactly one requirement pins, as rules with resourceNames see it.
-fn pinned_name(selector: &str) -> Option<&str> {
-    let value = selector.strip_prefix("metadata.name=")?;
-    let value = value.strip_prefix('=').unwrap_or(value);
-    (!value.is_empty() && !value.contains([',', '=', '!', '\\'])).then_some(value)
-}
-
-/// A kind of namespaces is reached through one, a kind of the cluster through none (reliability 7-F F2).
-fn check_scope(kind: &Kind, verb: Verb, path: &ResourcePath) -> Result<(), ApiError> {
-    match (kind.namespaced, path.namespace.is_some()) {
-        (true, true) | (false, false) => Ok(()),
-        (false, true) => Err(Status::not_found_path().into()),
-        (true, false) => match verb {
-            Verb::List | Verb::Watch if path.name.is_none() => Ok(()),
-            Verb::Create | Verb::DeleteCollection => {
-                Err(Status::method_not_allowed(kind.plural, kind.gvk.group, verb.as_str()).into())
-            }
-            _ => Err(Status::not_found_path().into()),
-        },
-    }
 }
 
 /// A refusal of `auth` as a Status; the sentence is `auth`'s.

@@ -1,9 +1,10 @@
 //! Whose request is answered when there are more than can be: turns, and when to come again.
 //!
 //! Owns how many requests are worked on at once, in all and of one user, who waits, and who is told 429. Users get turns
-//! one after the other, however many requests each of them has. Watches and followed logs are counted for themselves:
-//! they take a turn to begin and then cost next to nothing. Health, and what administrators and parts of this server
-//! ask, is never kept waiting: that is who ends a flood.
+//! one after the other, however many requests each of them has. A body arrives before the turn, so that nobody holds
+//! one by sending slowly; what it takes up is counted instead. Watches, followed logs and imports are counted for
+//! themselves: they take a turn to begin and then wait for others. Health, and what administrators and parts of this
+//! server ask, is never kept waiting: that is who ends a flood.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,6 +19,9 @@ use crate::error::ApiError;
 /// Seconds after which somebody who was sent away is to come again.
 const COME_AGAIN: u32 = 1;
 
+/// What a body is counted as while less than that of it is there: the request takes room too.
+const LEAST_HELD: usize = 16 << 10;
+
 /// How much is done at once.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
@@ -29,8 +33,11 @@ pub struct RequestLimits {
     pub waiting_per_user: usize,
     /// How long a request waits.
     pub wait: Duration,
-    /// Watches and followed logs of one user.
+    /// Watches, followed logs and imports of one user.
     pub streams_per_user: usize,
+    /// Bytes of bodies, of those that arrive, wait and are worked on. No user gets more of them than are left for all
+    /// others: one gets half, two a third each, and there is always room for somebody new.
+    pub body_bytes: usize,
 }
 
 impl Default for RequestLimits {
@@ -41,6 +48,7 @@ impl Default for RequestLimits {
             waiting_per_user: 400,
             wait: Duration::from_secs(15),
             streams_per_user: 5_000,
+            body_bytes: 128 << 20,
         }
     }
 }
@@ -55,6 +63,8 @@ pub(crate) struct Gate {
 #[derive(Debug, Default)]
 struct State {
     running: usize,
+    /// Bytes of bodies.
+    held: usize,
     users: HashMap<String, User>,
     /// Users with requests that wait, in the order of their turns; each once.
     turns: VecDeque<String>,
@@ -64,12 +74,13 @@ struct State {
 struct User {
     running: usize,
     streams: usize,
+    held: usize,
     waiting: VecDeque<oneshot::Sender<Turn>>,
 }
 
 impl User {
     fn is_idle(&self) -> bool {
-        self.running == 0 && self.streams == 0 && self.waiting.is_empty()
+        self.running == 0 && self.streams == 0 && self.held == 0 && self.waiting.is_empty()
     }
 }
 
@@ -78,6 +89,49 @@ impl User {
 pub(crate) struct Turn {
     gate: Gate,
     user: String,
+}
+
+/// The turn of a request that may not keep it to its end; empty for those who need none. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TurnSlot(Arc<Mutex<Option<Turn>>>);
+
+impl TurnSlot {
+    /// Lets the next one have it, where that was not done yet.
+    pub(crate) fn give_back(&self) {
+        let turn = self.0.lock().take();
+        drop(turn);
+    }
+}
+
+impl From<Turn> for TurnSlot {
+    fn from(turn: Turn) -> Self {
+        Self(Arc::new(Mutex::new(Some(turn))))
+    }
+}
+
+/// Room for a body, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    gate: Gate,
+    user: String,
+    bytes: usize,
+}
+
+impl Held {
+    /// Makes room for a body of so many bytes in all; 429 when there is too little left.
+    pub(crate) fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else { return Ok(()) };
+        let mut state = self.gate.state.lock();
+        let left = self.gate.limits.body_bytes.saturating_sub(state.held);
+        let user = state.users.entry(self.user.clone()).or_default();
+        if user.held + more > left.saturating_sub(more) {
+            return Err(come_again());
+        }
+        user.held += more;
+        state.held += more;
+        self.bytes = bytes;
+        Ok(())
+    }
 }
 
 /// A watch that goes on, until it is dropped.
@@ -135,6 +189,13 @@ impl Gate {
         }
         entry.streams += 1;
         Ok(StreamTurn { gate: self.clone(), user: user.to_owned() })
+    }
+
+    /// Room for a body of `user` that begins to arrive; 429 when there is none.
+    pub(crate) fn hold(&self, user: &str) -> Result<Held, ApiError> {
+        let mut held = Held { gate: self.clone(), user: user.to_owned(), bytes: 0 };
+        held.grow_to(LEAST_HELD)?;
+        Ok(held)
     }
 
     /// Gives turns to those who wait, as long as there are any.
@@ -207,13 +268,24 @@ impl Drop for StreamTurn {
     }
 }
 
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut state = self.gate.state.lock();
+        state.held -= self.bytes;
+        if let Some(user) = state.users.get_mut(&self.user) {
+            user.held -= self.bytes;
+        }
+        state.forget_idle(&self.user);
+    }
+}
+
 fn come_again() -> ApiError {
     Status::too_many_requests("Too many requests, please try again later.", COME_AGAIN).into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Gate, RequestLimits};
+    use super::{Gate, LEAST_HELD, RequestLimits};
     use futures_util::FutureExt as _;
     use std::time::Duration;
 
@@ -224,6 +296,7 @@ mod tests {
             waiting_per_user: 2,
             wait: Duration::from_secs(5),
             streams_per_user: 1,
+            body_bytes: 12 * LEAST_HELD,
         })
     }
 
@@ -282,5 +355,24 @@ mod tests {
         assert_eq!(gate.stream("eve").unwrap_err().status().code, 429);
         drop(watch);
         gate.stream("eve").unwrap();
+    }
+
+    #[test]
+    fn bodies_leave_room_for_others() {
+        let gate = gate();
+        let fill = |user: &str| -> Vec<super::Held> { std::iter::from_fn(|| gate.hold(user).ok()).collect() };
+        let mut eve = fill("eve");
+        let bob = fill("bob");
+        let ann = fill("ann");
+        assert_eq!((eve.len(), bob.len(), ann.len()), (6, 3, 1));
+        let refused = eve[0].grow_to(LEAST_HELD + 1).unwrap_err();
+        assert_eq!(refused.status().code, 429);
+        eve[0].grow_to(LEAST_HELD).expect("it has that already");
+        drop(bob);
+        eve.truncate(1);
+        eve[0].grow_to(5 * LEAST_HELD).unwrap();
+        drop((eve, ann));
+        let state = gate.state.lock();
+        assert!(state.held == 0 && state.users.is_empty(), "{state:?}");
     }
 }

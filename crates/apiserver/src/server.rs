@@ -17,7 +17,7 @@ use pierhead_auth::{Auth, Era};
 use pierhead_client::egress::Egress;
 use pierhead_images::Images;
 use pierhead_runtime::audit::AuditLog;
-use pierhead_runtime::{CancellationToken, SharedClock};
+use pierhead_runtime::{SharedClock, Tasks};
 use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
 use pierhead_store::{Store, StoreError};
 
@@ -58,8 +58,8 @@ pub struct Config {
     pub audit: AuditLog,
     /// How many requests are worked on at once.
     pub limits: RequestLimits,
-    /// Fires when the server is to stop: watches and followed logs end then.
-    pub stop: CancellationToken,
+    /// Where writes are done. Watches and followed logs end when they are to stop.
+    pub tasks: Tasks,
 }
 
 impl Config {
@@ -77,7 +77,7 @@ impl Config {
             tags_per_repository: Some(50),
             audit: AuditLog::off(),
             limits: RequestLimits::default(),
-            stop: CancellationToken::new(),
+            tasks: Tasks::new(),
         }
     }
 }

@@ -3,19 +3,26 @@
 //! Owns the form of these records, which is that of the API's. Bytes of layers on their way are not recorded, nor is the
 //! question for credentials that every client begins with.
 
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
-use pierhead_runtime::SharedClock;
 use pierhead_runtime::audit::{Actor, AuditLog};
 use pierhead_runtime::listen::ConnectionInfo;
+use pierhead_runtime::{SharedClock, Tasks};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 /// Bytes of a path or a user agent that a record repeats.
 const MAX_TEXT: usize = 1024;
 
 /// One request to the registry.
 pub(crate) struct Note {
+    log: AuditLog,
+    clock: SharedClock,
     received: Timestamp,
     method: Method,
     path: String,
@@ -29,6 +36,8 @@ impl Note {
     pub(crate) fn begin<B>(log: &AuditLog, request: &Request<B>, clock: &SharedClock) -> Option<Self> {
         let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
         log.is_on().then(|| Self {
+            log: log.clone(),
+            clock: Arc::clone(clock),
             received: clock.now(),
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
@@ -38,21 +47,24 @@ impl Note {
         })
     }
 
+    /// Whether the request changes what the registry holds, and is recorded for that.
+    fn writes(&self) -> bool {
+        match self.method {
+            Method::PUT => self.path.contains("/manifests/"),
+            Method::DELETE => !self.path.contains("/blobs/uploads/"),
+            _ => false,
+        }
+    }
+
     /// Writes the record, if the request is one of those that are recorded.
-    pub(crate) fn finish<B>(&self, log: &AuditLog, response: &Response<B>, clock: &SharedClock) {
-        let code = response.status();
+    fn finish(&self, code: StatusCode, actor: Option<&Actor>) {
         let is_refused = match code {
             StatusCode::UNAUTHORIZED => self.has_credentials,
             StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => true,
             _ => false,
         };
-        let writes = match self.method {
-            Method::PUT => self.path.contains("/manifests/"),
-            Method::DELETE => !self.path.contains("/blobs/uploads/"),
-            _ => false,
-        };
-        if is_refused || writes {
-            log.record(&self.record(code, response.extensions().get::<Actor>(), clock.now()).to_string());
+        if is_refused || self.writes() {
+            self.log.record(&self.record(code, actor, self.clock.now()).to_string());
         }
     }
 
@@ -69,6 +81,35 @@ impl Note {
     }
 }
 
+/// Answers a request and records it. What is recorded because it writes is done in a task of `tasks`, so that whoever
+/// goes away takes neither along; and also when it panics.
+pub(crate) async fn recorded<B: Send + 'static>(
+    note: Option<Note>,
+    answered: impl Future<Output = Response<B>> + Send + 'static,
+    tasks: Tasks,
+) -> Response<B> {
+    let Some(note) = note else { return answered.await };
+    if !note.writes() {
+        let response = answered.await;
+        note.finish(response.status(), response.extensions().get());
+        return response;
+    }
+    let (tell, told) = oneshot::channel();
+    tasks.spawn("registry write", move |_| async move {
+        let answered = AssertUnwindSafe(answered).catch_unwind().await;
+        match &answered {
+            Ok(response) => note.finish(response.status(), response.extensions().get()),
+            Err(_) => note.finish(StatusCode::INTERNAL_SERVER_ERROR, None),
+        }
+        // Nobody may be left to be told.
+        drop(tell.send(answered));
+    });
+    match told.await.expect("the task ends with telling, whatever becomes of the request") {
+        Ok(response) => response,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
 fn cut(text: &str) -> String {
     text.chars().take(MAX_TEXT).collect()
 }
@@ -80,10 +121,14 @@ fn micros(time: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Note;
-    use http::{Request, Response};
-    use pierhead_runtime::ManualClock;
+    use super::{Note, recorded};
+    use futures_util::FutureExt as _;
+    use http::{Request, Response, StatusCode};
     use pierhead_runtime::audit::{Actor, AuditFile, AuditLog};
+    use pierhead_runtime::{ManualClock, Tasks};
+    use std::collections::BTreeSet;
+    use std::panic::AssertUnwindSafe;
+    use std::time::Duration;
 
     #[test]
     fn pushes_and_refusals_are_recorded() {
@@ -98,9 +143,7 @@ mod tests {
                 request = request.header("authorization", "Bearer secret");
             }
             let note = Note::begin(&log, &request.body(()).unwrap(), &clock).unwrap();
-            let mut response = Response::builder().status(code).body(()).unwrap();
-            response.extensions_mut().insert(Actor("ann".to_owned()));
-            note.finish(&log, &response, &clock);
+            note.finish(StatusCode::from_u16(code).unwrap(), Some(&Actor("ann".to_owned())));
             let text = std::fs::read_to_string(&path).unwrap();
             assert_eq!(text.lines().count() > before, recorded, "{method} {uri} {code}");
             assert!(!text.contains("secret"), "{text}");
@@ -115,5 +158,31 @@ mod tests {
         let last = std::fs::read_to_string(&path).unwrap();
         let last: serde_json::Value = serde_json::from_str(last.lines().last().unwrap()).unwrap();
         assert_eq!((&last["user"]["username"], &last["verb"]), (&"ann".into(), &"delete".into()));
+    }
+
+    #[tokio::test]
+    async fn pushes_are_recorded_whether_their_sender_stays_or_they_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let log = AuditLog::open(AuditFile { path: path.clone(), max_bytes: 1 << 20, keep: 0 }).unwrap();
+        let clock = ManualClock::default().shared();
+        let request = Request::put("/v2/shop/web/manifests/latest").body(()).unwrap();
+        let note = || Note::begin(&log, &request, &clock);
+        let tasks = Tasks::new();
+        let slow = async {
+            tokio::task::yield_now().await;
+            Response::builder().status(201).body(()).unwrap()
+        };
+        assert!(recorded(note(), slow, tasks.clone()).now_or_never().is_none(), "and it is dropped");
+        let panics = recorded(note(), async { panic!("on purpose") }, tasks.clone());
+        assert!(AssertUnwindSafe::<_>(panics.map(|_: Response<()>| ())).catch_unwind().await.is_err());
+        tasks.shutdown(Duration::from_secs(10)).await.unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let codes = text.lines().map(|line| {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            record["responseStatus"]["code"].as_u64().unwrap()
+        });
+        assert_eq!(codes.collect::<BTreeSet<_>>(), BTreeSet::from([201, 500]));
+        assert!(tasks.panicked().is_empty(), "one client's loss is nobody else's");
     }
 }

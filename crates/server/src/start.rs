@@ -24,7 +24,7 @@ use pierhead_runtime::audit::AuditLog;
 use pierhead_runtime::listen::{self, Limits};
 use pierhead_runtime::telemetry::Metrics;
 use pierhead_runtime::tls::{self, Alpn, CertResolver};
-use pierhead_runtime::{CancellationToken, SharedClock, SystemClock, Tasks};
+use pierhead_runtime::{SharedClock, SystemClock, Tasks};
 use pierhead_store::Store;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -128,7 +128,7 @@ pub(crate) async fn start(config: &Config) -> Result<Running> {
     // The store is ours now, so nobody else serves from this folder.
     let addresses_file = config.data.join("addresses.json");
     data::forget_addresses(&addresses_file);
-    let server = api_server(&parts, config, &inside, listeners.stop_token());
+    let server = api_server(&parts, config, &inside, listeners.child());
 
     let client = |part: &str| in_process(&server, part);
     let router = start_router(client("router"), config, &pki, &agents, &parts.clock)?;
@@ -237,14 +237,14 @@ fn egress(config: &Config, registry: &PublicRegistry) -> Result<Egress> {
     }))
 }
 
-fn api_server(parts: &Parts, config: &Config, inside: &Inside<'_>, stop: CancellationToken) -> ApiServer {
+fn api_server(parts: &Parts, config: &Config, inside: &Inside<'_>, tasks: Tasks) -> ApiServer {
     let mut settings = pierhead_apiserver::Config::new(inside.public_url, &config.router_domain);
     settings.era = era(config.compat);
     settings.egress = config.imports.enabled.then(|| parts.egress.clone());
     settings.tags_per_repository = config.imports.tags_per_repository;
     settings.pod_logs = Some(Arc::new(parts.pod_output.clone()));
     settings.audit = parts.audit.clone();
-    settings.stop = stop;
+    settings.tasks = tasks;
     let Parts { store, auth, images, clock, .. } = parts;
     ApiServer::new(store.clone(), auth.clone(), images.clone(), settings, Arc::clone(clock))
 }
@@ -363,16 +363,12 @@ fn serve_registry(listener: listen::Listener, parts: &Parts, credentials: Creden
     let config = pierhead_registry::Config::default();
     let registry = Registry::new(auth.clone(), images.clone(), config, metrics)
         .with_pull_through(PullThrough::new(egress.clone(), credentials, tasks));
+    let writes = tasks.child();
     let handler = move |request: Request<hyper::body::Incoming>| {
-        let (registry, audit, clock) = (registry.clone(), audit.clone(), Arc::clone(&clock));
-        async move {
-            let note = registry_audit::Note::begin(&audit, &request, &clock);
-            let response = registry.handle(request).await;
-            if let Some(note) = note {
-                note.finish(&audit, &response, &clock);
-            }
-            response
-        }
+        let note = registry_audit::Note::begin(&audit, &request, &clock);
+        let registry = registry.clone();
+        let answered = async move { registry.handle(request).await };
+        registry_audit::recorded(note, answered, writes.clone())
     };
     listen::serve(listener, None, handler, tasks, Limits::default());
 }

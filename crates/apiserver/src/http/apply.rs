@@ -13,7 +13,6 @@ use pierhead_auth::Attributes;
 use serde_json::{Map, Value};
 
 use super::{body, update};
-use crate::RequestBody;
 use crate::call::{Answer, Call};
 use crate::collection::Collection;
 use crate::document;
@@ -39,7 +38,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub(super) const MEDIA_TYPE: &str = "application/apply-patch+yaml";
 
 /// `PATCH …/<resource>/<name>?fieldManager=<manager>` with what the manager wants.
-pub(super) async fn answer(call: &Call, body: RequestBody, part: Part) -> Result<Answer, ApiError> {
+pub(super) async fn answer(call: &Call, body: &[u8], part: Part) -> Result<Answer, ApiError> {
     let mut options = WriteOptions::parse(&call.query, "PatchOptions")?;
     options.is_applied = true;
     if call.query.get("fieldManager").is_none() {
@@ -47,8 +46,7 @@ pub(super) async fn answer(call: &Call, body: RequestBody, part: Part) -> Result
         errors.required("fieldManager", "is required for apply patch");
         return Err(Status::invalid("PatchOptions", "meta.k8s.io", "", &errors).into());
     }
-    let bytes = body::collect(body).await?;
-    let parsed = document::read_yaml(&bytes)
+    let parsed = document::read_yaml(body)
         .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
     let (mut wanted, _) = body::object(call, &call.resource.kind.gvk, parsed, options.field_validation)?;
     if !metadata::of(&wanted).get("managedFields").is_none_or(Value::is_null) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use pierhead_api::legacy;
 use pierhead_api::meta::{Status, StatusReason};
 use serde_json::Value;
@@ -19,6 +19,7 @@ use crate::collection::judge;
 use crate::document::{self, Parsed};
 use crate::error::ApiError;
 use crate::kind::GroupVersionKind;
+use crate::priority::Held;
 use crate::protobuf;
 use crate::query::FieldValidation;
 
@@ -29,22 +30,35 @@ const BODY_WAIT: Duration = Duration::from_secs(60);
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 const WRITE_TYPES: [&str; 3] = ["application/json", "application/yaml", PROTOBUF];
 
-/// Reads a whole body; 413 beyond the limit, 408 when it does not come.
-pub(crate) async fn collect(body: RequestBody) -> Result<Bytes, ApiError> {
-    collect_up_to(body, MAX_BODY).await
+/// Reads a whole body of at most `limit` bytes, as long as there is room for it; 413 beyond the limit, 408 when it does
+/// not come.
+pub(crate) async fn collect(
+    body: RequestBody,
+    limit: usize,
+    held: Option<&mut Held>,
+) -> Result<Bytes, ApiError> {
+    tokio::time::timeout(BODY_WAIT, arrive(body, limit, held)).await.unwrap_or_else(|_| {
+        let message = format!("the body did not arrive within {} seconds", BODY_WAIT.as_secs());
+        Err(Status::failure(408, StatusReason::Timeout, message).into())
+    })
 }
 
-/// Reads a whole body of at most `limit` bytes.
-pub(crate) async fn collect_up_to(body: RequestBody, limit: usize) -> Result<Bytes, ApiError> {
-    let Ok(read) = tokio::time::timeout(BODY_WAIT, Limited::new(body, limit).collect()).await else {
-        let message = format!("the body did not arrive within {} seconds", BODY_WAIT.as_secs());
-        return Err(Status::failure(408, StatusReason::Timeout, message).into());
-    };
-    match read {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Status::too_large(limit).into()),
-        Err(error) => Err(Status::bad_request(format!("the body could not be read: {error}")).into()),
+async fn arrive(mut body: RequestBody, limit: usize, mut held: Option<&mut Held>) -> Result<Bytes, ApiError> {
+    // Copied: a piece of a few bytes would keep the buffer that it was read into.
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|error| Status::bad_request(format!("the body could not be read: {error}")))?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if bytes.len() + piece.len() > limit {
+            return Err(Status::too_large(limit).into());
+        }
+        if let Some(held) = held.as_deref_mut() {
+            held.grow_to(bytes.len() + piece.len())?;
+        }
+        bytes.extend_from_slice(&piece);
     }
+    Ok(bytes.into())
 }
 
 /// The media type of a body, without parameters.
@@ -125,7 +139,7 @@ mod tests {
     use http_body::Frame;
     use http_body_util::{BodyExt as _, StreamBody};
 
-    use super::collect_up_to;
+    use super::collect;
     use crate::BodyError;
 
     #[tokio::test(start_paused = true)]
@@ -136,7 +150,7 @@ mod tests {
                 true => StreamBody::new(sent).boxed_unsync(),
                 false => StreamBody::new(sent.chain(stream::pending())).boxed_unsync(),
             };
-            let read = collect_up_to(body, 100).await;
+            let read = collect(body, 100, None).await;
             assert_eq!(read.map(|bytes| bytes.len()).map_err(|error| error.status().code), expected);
         };
         check(100, true, Ok(100)).await;

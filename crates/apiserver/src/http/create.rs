@@ -4,7 +4,6 @@ use http::StatusCode;
 use http::request::Parts as Head;
 use pierhead_api::meta::Status;
 
-use crate::RequestBody;
 use crate::call::{Answer, Call};
 use crate::collection::Collection;
 use crate::error::ApiError;
@@ -14,10 +13,9 @@ use crate::query::WriteOptions;
 use crate::storage::Document;
 
 /// `POST …/<resource>`.
-pub(super) async fn answer(call: &Call, head: &Head, body: RequestBody) -> Result<Answer, ApiError> {
+pub(super) async fn answer(call: &Call, head: &Head, body: &[u8]) -> Result<Answer, ApiError> {
     let options = WriteOptions::parse(&call.query, "CreateOptions")?;
-    let bytes = body::collect(body).await?;
-    let parsed = body::parse(body::media_type(&head.headers), &bytes)?;
+    let parsed = body::parse(body::media_type(&head.headers), body)?;
     let (document, mut warnings) =
         body::object(call, &call.resource.kind.gvk, parsed, options.field_validation)?;
     let namespace = call.namespace();

@@ -4,7 +4,6 @@ use http::StatusCode;
 use http::request::Parts as Head;
 use pierhead_api::meta::{DeleteOptions, Status};
 
-use crate::RequestBody;
 use crate::call::{Answer, Call, ListAnswer};
 use crate::collection::{Collection, Deleted};
 use crate::error::ApiError;
@@ -15,8 +14,8 @@ use crate::query::{DryRun, ListOptions, WriteOptions};
 use crate::storage::{Document, Key};
 
 /// `DELETE …/<resource>/<name>`: a Status, or the object while something holds it.
-pub(super) async fn one(call: &Call, head: &Head, body: RequestBody) -> Result<Answer, ApiError> {
-    let options = options(call, head, body).await?;
+pub(super) async fn one(call: &Call, head: &Head, body: &[u8]) -> Result<Answer, ApiError> {
+    let options = options(call, head, body)?;
     let kind = &call.resource.kind;
     let collection = Collection::of(call)?;
     let deleted = match (collection.delete(&call.key(), &options).await, kind.deleted_as) {
@@ -49,9 +48,9 @@ pub(super) async fn one(call: &Call, head: &Head, body: RequestBody) -> Result<A
 }
 
 /// `DELETE …/<resource>`: everything in the namespace (or the cluster) that matches.
-pub(super) async fn collection(call: &Call, head: &Head, body: RequestBody) -> Result<Answer, ApiError> {
+pub(super) async fn collection(call: &Call, head: &Head, body: &[u8]) -> Result<Answer, ApiError> {
     let list_options = ListOptions::parse(&call.query, false)?;
-    let options = options(call, head, body).await?;
+    let options = options(call, head, body)?;
     let selector = list::selector(call, &list_options)?;
     let collection = Collection::of(call)?;
     let page = collection.list(call.path.namespace.as_deref(), &selector, &list_options).await?;
@@ -68,12 +67,11 @@ pub(super) async fn collection(call: &Call, head: &Head, body: RequestBody) -> R
 }
 
 /// The options of the body (any of JSON, YAML and protobuf, or none) and of the query.
-async fn options(call: &Call, head: &Head, body: RequestBody) -> Result<DeleteOptions, ApiError> {
-    let bytes = body::collect(body).await?;
-    let mut options = if bytes.is_empty() {
+fn options(call: &Call, head: &Head, body: &[u8]) -> Result<DeleteOptions, ApiError> {
+    let mut options = if body.is_empty() {
         DeleteOptions::default()
     } else {
-        let parsed = body::parse(body::media_type(&head.headers), &bytes)?;
+        let parsed = body::parse(body::media_type(&head.headers), body)?;
         serde_json::from_value(parsed.value)
             .map_err(|error| Status::bad_request(format!("the delete options cannot be read: {error}")))?
     };

@@ -12,7 +12,6 @@ use pierhead_api::patch::{self, PatchError};
 use serde_json::Value;
 
 use super::{apply, body, update};
-use crate::RequestBody;
 use crate::call::{Answer, Call};
 use crate::collection::Collection;
 use crate::document;
@@ -105,17 +104,12 @@ fn refused(call: &Call, error: &PatchError) -> ApiError {
 }
 
 /// `PATCH …/<resource>/<name>`.
-pub(super) async fn answer(call: &Call, head: &Head, body: RequestBody) -> Result<Answer, ApiError> {
+pub(super) async fn answer(call: &Call, head: &Head, body: &[u8]) -> Result<Answer, ApiError> {
     apply(call, head, body, Part::Main).await
 }
 
 /// Patches a part of the object.
-pub(super) async fn apply(
-    call: &Call,
-    head: &Head,
-    body: RequestBody,
-    part: Part,
-) -> Result<Answer, ApiError> {
+pub(super) async fn apply(call: &Call, head: &Head, body: &[u8], part: Part) -> Result<Answer, ApiError> {
     if body::media_type(&head.headers) == apply::MEDIA_TYPE {
         return apply::answer(call, body, part).await;
     }
@@ -125,8 +119,7 @@ pub(super) async fn apply(
         errors.forbidden("force", "may not be specified for non-apply patch");
         return Err(Status::invalid("PatchOptions", "meta.k8s.io", "", &errors).into());
     }
-    let bytes = body::collect(body).await?;
-    let patch = Patch::read(head, &bytes)?;
+    let patch = Patch::read(head, body)?;
     let written =
         Collection::of(call)?.update(&call.key(), part, &options, |old| patch.apply(old, call)).await?;
     let warnings = written.warnings.clone();

@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::patch::{self, Patch};
 use super::respond::Encoder;
 use super::{body, get, subresource_of, update};
-use crate::RequestBody;
 use crate::call::{Answer, Call};
 use crate::collection::Collection;
 use crate::error::ApiError;
@@ -22,7 +21,7 @@ use crate::strategy::Part;
 pub(super) async fn answer(
     call: &Call,
     head: &Head,
-    body: RequestBody,
+    body: &[u8],
     encoder: Encoder,
 ) -> Result<(Answer, Encoder), ApiError> {
     let sub = subresource_of(call)?;
@@ -34,7 +33,7 @@ pub(super) async fn answer(
             return Ok((answer, encoder.foreign()));
         }
         SubBehaviour::Connect(connect) => {
-            let document = connect_body(call, &sub.kind, head, body).await?;
+            let document = connect_body(call, &sub.kind, head, body)?;
             let own = sub.kind.group == call.resource.kind.gvk.group;
             let encoder = if own { encoder } else { encoder.foreign() };
             return Ok((connect.call(call, document).await?, encoder));
@@ -43,7 +42,7 @@ pub(super) async fn answer(
     Ok((answer, encoder))
 }
 
-async fn part(call: &Call, head: &Head, body: RequestBody, part: Part) -> Result<Answer, ApiError> {
+async fn part(call: &Call, head: &Head, body: &[u8], part: Part) -> Result<Answer, ApiError> {
     match call.verb {
         Verb::Get => get::answer(call),
         Verb::Patch => patch::apply(call, head, body, part).await,
@@ -52,22 +51,21 @@ async fn part(call: &Call, head: &Head, body: RequestBody, part: Part) -> Result
 }
 
 /// The body of a call that is not about a stored object; only writes have one.
-pub(super) async fn connect_body(
+pub(super) fn connect_body(
     call: &Call,
     gvk: &GroupVersionKind,
     head: &Head,
-    body: RequestBody,
+    body: &[u8],
 ) -> Result<Option<Value>, ApiError> {
     if !matches!(call.verb, Verb::Create | Verb::Update | Verb::Patch) {
         return Ok(None);
     }
     let options = WriteOptions::parse(&call.query, "CreateOptions")?;
-    let bytes = body::collect(body).await?;
     // Sessions are asked for by a POST without a body; where something should be in it, its absence is told there.
-    if bytes.is_empty() && call.path.subresource.is_some() {
+    if body.is_empty() && call.path.subresource.is_some() {
         return Ok(None);
     }
-    let parsed = body::parse(body::media_type(&head.headers), &bytes)?;
+    let parsed = body::parse(body::media_type(&head.headers), body)?;
     let (document, _) = body::object(call, gvk, parsed, options.field_validation)?;
     Ok(Some(document))
 }
@@ -77,7 +75,7 @@ async fn change_facet(
     sub: &Subresource,
     facet: &dyn Facet,
     head: &Head,
-    body: RequestBody,
+    body: &[u8],
 ) -> Result<Answer, ApiError> {
     let collection = Collection::of(call)?;
     if call.verb == Verb::Get {
@@ -85,11 +83,10 @@ async fn change_facet(
         return Ok(Answer::ok(facet.show(&object)));
     }
     let options = WriteOptions::parse(&call.query, "UpdateOptions")?;
-    let bytes = body::collect(body).await?;
     let sent = if call.verb == Verb::Patch {
-        Sent::Patch(Patch::read(head, &bytes)?)
+        Sent::Patch(Patch::read(head, body)?)
     } else {
-        let parsed = body::parse(body::media_type(&head.headers), &bytes)?;
+        let parsed = body::parse(body::media_type(&head.headers), body)?;
         Sent::Whole(body::object(call, &sub.kind, parsed, FieldValidation::Ignore)?.0)
     };
     let written = collection

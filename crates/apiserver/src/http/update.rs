@@ -6,7 +6,6 @@ use pierhead_api::field::FieldErrors;
 use pierhead_api::meta::Status;
 use serde_json::Value;
 
-use crate::RequestBody;
 use crate::call::{Answer, Call};
 use crate::collection::{Collection, Written};
 use crate::error::ApiError;
@@ -17,20 +16,14 @@ use crate::storage::{Document, Put};
 use crate::strategy::Part;
 
 /// `PUT …/<resource>/<name>`.
-pub(super) async fn answer(call: &Call, head: &Head, body: RequestBody) -> Result<Answer, ApiError> {
+pub(super) async fn answer(call: &Call, head: &Head, body: &[u8]) -> Result<Answer, ApiError> {
     replace(call, head, body, Part::Main).await
 }
 
 /// Replaces a part of the object by what the body says.
-pub(super) async fn replace(
-    call: &Call,
-    head: &Head,
-    body: RequestBody,
-    part: Part,
-) -> Result<Answer, ApiError> {
+pub(super) async fn replace(call: &Call, head: &Head, body: &[u8], part: Part) -> Result<Answer, ApiError> {
     let options = WriteOptions::parse(&call.query, "UpdateOptions")?;
-    let bytes = body::collect(body).await?;
-    let parsed = body::parse(body::media_type(&head.headers), &bytes)?;
+    let parsed = body::parse(body::media_type(&head.headers), body)?;
     let (document, mut warnings) =
         body::object(call, &call.resource.kind.gvk, parsed, options.field_validation)?;
     check_address(call, &document)?;

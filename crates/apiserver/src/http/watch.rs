@@ -66,10 +66,7 @@ pub(super) fn answer(call: Call, head: &Head, encoder: Encoder) -> Result<Answer
         let kind = &call.resource.kind;
         return Err(Status::method_not_allowed(kind.plural, kind.gvk.group, "watch").into());
     };
-    let turn = match call.payer.as_str() {
-        "" => None,
-        payer => Some(call.server.gate.stream(payer)?),
-    };
+    let turn = call.go_on_apart()?;
     let mut watcher = Watcher::start(call, storage, encoder, selector, &options)?;
     watcher.turn = turn;
     let body = StreamBody::new(stream::unfold(watcher, |mut watcher| async move {

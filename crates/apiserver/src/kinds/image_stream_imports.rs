@@ -72,6 +72,9 @@ impl Imports {
         };
         let keyring = keyring(call)?;
         let fetcher = Fetcher::new(egress, keyring, stream.as_ref(), &call.server.config, self.room.clone());
+        // Other registries take their time; the caller's imports are counted, and nobody waits for them.
+        let _counted = call.go_on_apart()?;
+        call.turn.give_back();
         let mut found = fetcher.run(&import.spec).await;
         refuse_sizes(call, &mut found)?;
         fill_statuses(&mut import, &found, call);

@@ -25,6 +25,7 @@ use crate::call::{Answer, Call};
 use crate::error::ApiError;
 use crate::kind::{Connect, GroupVersionKind, SubBehaviour, Subresource, Verb};
 use crate::pod_logs::{LogBody, LogError, LogOptions};
+use crate::priority::StreamTurn;
 use crate::query::Query;
 use crate::standing::{Standing, until_stopped};
 use crate::{BoxError, ResponseBody};
@@ -70,11 +71,12 @@ pub(crate) async fn show(call: &Call, name: &str, query: &Query) -> Result<Answe
         return Err(Status::service_unavailable("nobody keeps the output of containers here").into());
     };
     let (limit, follows) = (options.limit_bytes, options.follow);
+    let turn = if follows { call.go_on_apart()? } else { None };
     match logs.log(pod, options).await {
         Ok(body) => {
-            let stop = call.server.config.stop.clone();
+            let stop = call.server.config.tasks.stop_token();
             let body = match follows {
-                true => until_stopped(Followed::start(body, call), stop).boxed(),
+                true => until_stopped(Followed::start(body, call, turn), stop).boxed(),
                 false => body,
             };
             Ok(text(match limit {
@@ -180,13 +182,14 @@ struct Followed {
     asked_at: Revision,
     /// When they are asked for again though nothing happened: tokens also end by themselves.
     tick: Instant,
+    _turn: Option<StreamTurn>,
 }
 
 impl Followed {
-    fn start(body: LogBody, call: &Call) -> LogBody {
+    fn start(body: LogBody, call: &Call, turn: Option<StreamTurn>) -> LogBody {
         let store = call.server.store.clone();
         let (asked_at, tick) = (store.revision(), Instant::now() + STANDING_TICK);
-        let followed = Self { body, standing: call.standing(), store, asked_at, tick };
+        let followed = Self { body, standing: call.standing(), store, asked_at, tick, _turn: turn };
         stream::unfold(followed, |mut followed| async move {
             let piece = followed.next().await?;
             Some((piece, followed))

@@ -1,8 +1,15 @@
 //! The audit log: who wrote what, who was refused what, and no secret in it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
 use http::Request;
 use pierhead_apiserver::Config;
 use pierhead_runtime::audit::{AuditFile, AuditLog};
+use pierhead_runtime::{Clock, ManualClock, SharedClock};
+use pierhead_store::Store;
 use serde_json::{Value, json};
 
 use crate::world::{World, admin, user};
@@ -14,10 +21,16 @@ struct Log {
 
 impl Log {
     async fn new() -> Self {
+        Self::over(ManualClock::default().shared()).await
+    }
+
+    /// One whose server has this clock.
+    async fn over(clock: SharedClock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = AuditFile { path: folder.path().join("audit.log"), max_bytes: 1 << 30, keep: 1 };
         let log = AuditLog::open(settings).unwrap();
-        let world = World::with(|config: &mut Config| config.audit = log).await;
+        let store = Store::memory(ManualClock::default().shared());
+        let world = World::configured(store, clock, |config: &mut Config| config.audit = log).await;
         Self { folder, world }
     }
 
@@ -95,4 +108,55 @@ async fn bad_tokens_and_names_of_tokens_are_not_repeated() {
     log.world.delete(&admin(), below).await;
     assert_eq!(log.last()["requestURI"], "/oapi/v1/oauthaccesstokens/HIDDEN");
     assert!(!log.text().contains("very-secret"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn what_is_written_for_whoever_went_away_is_recorded() {
+    let log = Log::new().await;
+    let path = "/api/v1/namespaces/default/configmaps";
+    let object = json!({"metadata": {"name": "left"}}).to_string();
+    let admin = admin();
+    let sent = log.world.open(&admin, "POST", path, &[], object);
+    assert!(sent.now_or_never().is_none(), "a write takes a moment, and the sender is gone by then");
+    let is_there = || log.text().contains(r#""name":"left""#);
+    for _ in 0..1_000 {
+        if is_there() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let record = log.last();
+    assert_eq!(
+        (&record["responseStatus"]["code"], &record["verb"]),
+        (&json!(201), &json!("create")),
+        "{record}"
+    );
+    assert_eq!(log.world.get(&admin, &format!("{path}/left")).await.status.as_u16(), 200);
+}
+
+/// A clock that gives up once, when it is asked for the time once more than so often.
+struct Bomb {
+    clock: SharedClock,
+    left: Arc<AtomicU32>,
+}
+
+impl Clock for Bomb {
+    fn now(&self) -> jiff::Timestamp {
+        let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        assert!(left != Ok(1), "on purpose");
+        self.clock.now()
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_panics_is_recorded() {
+    let left = Arc::new(AtomicU32::new(0));
+    let clock = Bomb { clock: ManualClock::default().shared(), left: Arc::clone(&left) };
+    let log = Log::over(Arc::new(clock)).await;
+    // The first to ask is the record, the next the code that looks for a session.
+    left.store(2, Ordering::SeqCst);
+    let request = Request::post("/logout").body(http_body_util::Full::new(bytes::Bytes::new())).unwrap();
+    assert_eq!(log.world.server.handle(request).await.status().as_u16(), 500);
+    let record = log.last();
+    assert_eq!((&record["requestURI"], &record["responseStatus"]["code"]), (&json!("/logout"), &json!(500)));
 }
