@@ -146,9 +146,9 @@ impl ImageStream {
             && let Some(reference) =
                 validate_docker_image(repository, "spec.dockerImageRepository", &mut errors)
         {
-            for (part, what) in [(&reference.tag, "tag"), (&reference.id, "ID")] {
+            for (part, what) in [(&reference.tag, "a tag"), (&reference.id, "an ID")] {
                 if part.as_ref().is_some_and(|part| !part.is_empty()) {
-                    let detail = format!("the repository name may not contain a {what}");
+                    let detail = format!("the repository name may not contain {what}");
                     errors.invalid("spec.dockerImageRepository", repository.as_str(), detail);
                 }
             }
@@ -410,7 +410,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{image_stream_name, stream_and_tag, tag_name};
-    use crate::image::ImageStream;
+    use crate::field::FieldErrors;
+    use crate::image::{Image, ImageSignature, ImageStream, ImageStreamImport, ImageStreamMapping, ImageTag};
     use crate::{from_value, to_value};
 
     fn stream(spec: Value) -> ImageStream {
@@ -443,6 +444,157 @@ mod tests {
         check(
             json!({"dockerImageRepository": "quay.io/a/b:1"}),
             "spec.dockerImageRepository: Invalid value: \"quay.io/a/b:1\": the repository name may not contain a tag",
+        );
+    }
+
+    #[track_caller]
+    fn check_errors(errors: &FieldErrors, expected: &[&str]) {
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn checks_names_and_policies_of_streams() {
+        let mut long = stream(json!({}));
+        long.metadata.name = "a".repeat(251);
+        check_errors(
+            &long.validate(),
+            &[&format!(
+                "metadata.name: Invalid value: \"{}\": 'namespace/name' cannot be longer than 255 characters",
+                "a".repeat(251)
+            )],
+        );
+        let tag = |members: Value| {
+            let mut tag = json!({"name": "a", "from": {"kind": "DockerImage", "name": "quay.io/a/b:1"}});
+            tag.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            json!({"tags": [tag]})
+        };
+        check(tag(json!({"from": {"kind": "DockerImage", "name": "quay.io/a/b:1@sha256:00"}})), "");
+        check(tag(json!({"importPolicy": {"scheduled": true, "importMode": "PreserveOriginal"}})), "");
+        check(tag(json!({"referencePolicy": {"type": "Local"}})), "");
+        check(
+            tag(json!({"from": {"kind": "ImageStreamTag", "name": ""}})),
+            "spec.tags[a].from.name: Required value",
+        );
+        check(
+            tag(json!({"from": {"kind": "", "name": "b"}})),
+            "spec.tags[a].from.kind: Required value: valid values are 'DockerImage', 'ImageStreamImage', 'ImageStreamTag'",
+        );
+        check(
+            tag(json!({"referencePolicy": {"type": "Other"}})),
+            "spec.tags[a].referencePolicy.type: Invalid value: \"Other\": valid values are \"Local\", \"Source\"",
+        );
+        check(
+            tag(json!({"importPolicy": {"importMode": "Other"}})),
+            "spec.tags[a].importPolicy.importMode: Invalid value: \"Other\": invalid import mode, valid modes are '', \
+             'Legacy', 'PreserveOriginal'",
+        );
+        check(
+            json!({"dockerImageRepository": "quay.io/a/b@sha256:00"}),
+            "spec.dockerImageRepository: Invalid value: \"quay.io/a/b@sha256:00\": the repository name may not contain an ID",
+        );
+    }
+
+    #[test]
+    fn checks_images() {
+        let image = |members: Value| {
+            let mut image =
+                json!({"metadata": {"name": "sha256:00"}, "dockerImageReference": "quay.io/a/b:1"});
+            image.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            from_value::<Image>(&image).unwrap().validate()
+        };
+        check_errors(&image(json!({})), &[]);
+        check_errors(&image(json!({"dockerImageReference": ""})), &["dockerImageReference: Required value"]);
+        assert_eq!(image(json!({"dockerImageReference": "A//b"})).iter().count(), 1);
+        assert_eq!(image(json!({"metadata": {"name": "a/b"}})).iter().count(), 1);
+        check_errors(
+            &image(json!({"dockerImageManifests": [{}]})),
+            &["digest", "mediaType", "architecture", "os"]
+                .map(|field| format!("dockerImageManifests[0].{field}: Required value"))
+                .each_ref()
+                .map(String::as_str),
+        );
+        let manifest =
+            json!({"digest": "sha256:00", "mediaType": "x", "architecture": "amd64", "os": "linux"});
+        check_errors(
+            &image(json!({"dockerImageManifests": [manifest], "dockerImageLayers": [{"name": "sha256:00"}]})),
+            &[
+                "dockerImageLayers: Forbidden: dockerImageLayers should not be set when dockerImageManifests is set",
+            ],
+        );
+    }
+
+    #[test]
+    fn checks_signatures_and_mappings() {
+        let signature = |document: Value| from_value::<ImageSignature>(&document).unwrap().validate();
+        let good = json!({"metadata": {"name": "sha256:00@a"}, "type": "atomic", "content": "YQ=="});
+        check_errors(&signature(good), &[]);
+        check_errors(
+            &signature(json!({"metadata": {"name": "a@b", "labels": {"a": "b"}, "annotations": {"a": "b"}}})),
+            &[
+                "metadata.labels: Forbidden: signature labels cannot be set",
+                "metadata.annotations: Forbidden: signature annotations cannot be set",
+                "type: Required value",
+                "content: Required value",
+            ],
+        );
+        let mapping = |document: Value| from_value::<ImageStreamMapping>(&document).unwrap().validate();
+        let image = json!({"metadata": {"name": "sha256:00"}, "dockerImageReference": "quay.io/a/b:1"});
+        let at = json!({"name": "web", "namespace": "shop"});
+        check_errors(&mapping(json!({"metadata": at, "tag": "a", "image": image})), &[]);
+        check_errors(
+            &mapping(json!({"metadata": at, "image": {"metadata": {"name": "sha256:00"}}})),
+            &["tag: Required value", "image.dockerImageReference: Required value"],
+        );
+        check_errors(
+            &mapping(json!({"metadata": {"namespace": "shop"}, "tag": "a", "image": image})),
+            &["metadata.name: Required value", "dockerImageRepository: Required value"],
+        );
+    }
+
+    #[test]
+    fn checks_imports_and_image_tags() {
+        let import = |spec: Value| {
+            let document = json!({"metadata": {"name": "web", "namespace": "shop"}, "spec": spec});
+            let mut import: ImageStreamImport = from_value(&document).unwrap();
+            import.set_defaults();
+            import.validate()
+        };
+        let from = |kind: &str, name: &str| json!({"from": {"kind": kind, "name": name}});
+        check_errors(
+            &import(json!({"images": [from("DockerImage", "quay.io/a/b:1"), from("DockerImage", "*")]})),
+            &[],
+        );
+        check_errors(&import(json!({"repository": from("DockerImage", "quay.io/a/b")})), &[]);
+        check_errors(
+            &import(json!({})),
+            &["spec.images: Invalid value: null: you must specify at least one image or a repository import"],
+        );
+        check_errors(
+            &import(
+                json!({"images": [from("ImageStreamTag", "a:b")], "repository": from("DockerImage", "quay.io/a/b:1")}),
+            ),
+            &[
+                "spec.images[0].from.kind: Invalid value: \"ImageStreamTag\": only DockerImage is supported",
+                "spec.repository.from.name: Invalid value: \"quay.io/a/b:1\": you must specify a repository, not a tag",
+            ],
+        );
+        check_errors(
+            &import(json!({"repository": from("DockerImage", "quay.io/a/b@sha256:00")})),
+            &[
+                "spec.repository.from.name: Invalid value: \"quay.io/a/b@sha256:00\": you must specify a repository, not an image ID",
+            ],
+        );
+        let tag = |name: &str| {
+            let spec = json!({"name": "a", "referencePolicy": {"type": "Source"}});
+            let document = json!({"metadata": {"name": name, "namespace": "shop"}, "spec": spec});
+            from_value::<ImageTag>(&document).unwrap().validate()
+        };
+        check_errors(&tag("web:a"), &[]);
+        check_errors(&tag("web:b"), &["spec.name: Invalid value: \"a\": must match image tag name"]);
+        check_errors(
+            &tag("web"),
+            &["metadata.name: Invalid value: \"web\": must be in the form of <name>:<tag>"],
         );
     }
 

@@ -8,6 +8,7 @@ mod isolation;
 mod limits;
 mod pitfalls;
 mod pushing;
+mod status;
 mod streams;
 mod tag_objects;
 mod tags;
