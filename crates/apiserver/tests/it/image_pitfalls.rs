@@ -43,10 +43,14 @@ async fn a_registry_learns_from_a_mapping_that_it_must_make_the_stream() {
     let image = json!({"metadata": {"name": digest()}, "dockerImageReference": "quay.io/a/b:1"});
     let mapping = json!({"metadata": {"name": "web"}, "tag": "v1", "image": image});
     let path = format!("{GROUP}/namespaces/shop/imagestreammappings");
-    let missing = world.post(&admin(), &path, mapping.clone()).await;
-    assert_eq!(missing.status, StatusCode::NOT_FOUND, "{}", missing.body);
-    let details = &missing.body["details"];
-    assert_eq!((&details["kind"], &details["name"]), (&json!("imagestreammappings"), &json!("web")));
+    // The registry of 2016 asks below `/oapi` and wants to hear of streams.
+    let old = "/oapi/v1/namespaces/shop/imagestreammappings";
+    for (path, kind) in [(path.as_str(), "imagestreammappings"), (old, "imagestreams")] {
+        let missing = world.post(&admin(), path, mapping.clone()).await;
+        assert_eq!(missing.status, StatusCode::NOT_FOUND, "{}", missing.body);
+        let details = &missing.body["details"];
+        assert_eq!((&details["kind"], &details["name"]), (&json!(kind), &json!("web")), "{path}");
+    }
     let elsewhere = world.post(&admin(), &path.replace("shop", "nowhere"), mapping).await;
     assert_eq!(elsewhere.status, StatusCode::NOT_FOUND, "{}", elsewhere.body);
 }
