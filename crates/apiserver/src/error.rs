@@ -11,6 +11,8 @@ use pierhead_images::StreamError;
 use pierhead_store::{ChangesError, StoreError};
 use tracing::error;
 
+use crate::continue_token;
+
 /// What a handler fails with: a Status ready to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError(Box<Status>);
@@ -94,6 +96,8 @@ impl From<StreamError> for ApiError {
                 Status::conflict(resource, IMAGES, name, &error).into()
             }
             StreamError::Store(source) => Self::store(source),
+            StreamError::Past(ChangesError::Compacted { .. }) => continue_token::too_old(),
+            StreamError::Past(ChangesError::Store(source)) => Self::store(source),
             StreamError::Bytes(_) | StreamError::Quota(_) => Self::internal(&error),
         }
     }

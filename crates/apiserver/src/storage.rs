@@ -79,7 +79,7 @@ pub(crate) struct Scan<'a> {
     pub(crate) after: Option<&'a Key>,
     /// At most so many.
     pub(crate) limit: usize,
-    /// As things were then; `None`: now. Storages that cannot look back show what is now, and say so.
+    /// As things were then; `None`: now. 410 where nobody knows any more how they were.
     pub(crate) at: Option<Revision>,
 }
 
@@ -149,7 +149,7 @@ pub(crate) trait Storage: Send + Sync + 'static {
         self.get(key)
     }
 
-    /// How many objects there are now, where that can be told without looking at each.
+    /// How many objects there are now, where that can be told at little cost.
     fn count(&self, _namespace: Option<&str>) -> Result<Option<u64>, ApiError> {
         Ok(None)
     }

@@ -4,7 +4,7 @@ use pierhead_api::field::{FieldErrors, FieldProblem};
 use pierhead_blobs::{BlobError, UploadId};
 use pierhead_oci::{Digest, Tag};
 use pierhead_quota::{ChargeError, LimitExceeded};
-use pierhead_store::StoreError;
+use pierhead_store::{ChangesError, StoreError};
 
 /// Why something could not be read from a repository.
 #[derive(Debug, thiserror::Error)]
@@ -366,6 +366,9 @@ pub enum StreamError {
     /// Looking at quotas failed.
     #[error("charging quotas")]
     Quota(#[source] ChargeError),
+    /// A list of what was at a revision that nobody knows any more.
+    #[error("reading what was")]
+    Past(#[from] ChangesError),
     /// The request makes no sense (400).
     #[error("{message}")]
     BadRequest {

@@ -10,7 +10,7 @@ use pierhead_auth::{Api, Permit};
 use pierhead_blobs::UploadError;
 
 use pierhead_oci::{Digest, ImageConfig, Manifest, ManifestKind};
-use pierhead_store::{Change, KeyRange, StoreError, WriteTx};
+use pierhead_store::{Change, KeyRange, Revision, StoreError, WriteTx};
 use tokio::sync::RwLockReadGuard;
 use tracing::debug;
 
@@ -53,13 +53,18 @@ impl Images {
         Ok(record.map(|record| record.image))
     }
 
-    /// The images after one of them, in the order of their names.
-    pub fn list_images(&self, after: Option<&str>, limit: usize) -> Result<ObjectPage<Image>, StreamError> {
+    /// The images after one of them, in the order of their names; as they were at a revision, or are.
+    pub fn list_images(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        at: Option<Revision>,
+    ) -> Result<ObjectPage<Image>, StreamError> {
         let mut range = KeyRange::all();
         if let Some(after) = after {
             range = range.after(&after.to_owned());
         }
-        self.store().read(|tx| {
+        self.read_listed(at, |tx| {
             let rows = tx.rows(&IMAGES, &range, limit.saturating_add(1).min(crate::rows::ALL))?;
             let more = rows.len() > limit;
             let items = rows.into_iter().take(limit).map(|(_, record)| record.image).collect();
@@ -290,7 +295,7 @@ impl Images {
             return Ok(mapping.metadata.name.clone());
         }
         let repository = &mapping.docker_image_repository;
-        let page = self.list_streams(Some(&mapping.metadata.namespace), None, crate::rows::ALL)?;
+        let page = self.list_streams(Some(&mapping.metadata.namespace), None, crate::rows::ALL, None)?;
         let named = |stream: &pierhead_api::image::ImageStream| {
             [&stream.spec.docker_image_repository, &stream.status.docker_image_repository]
                 .contains(&repository)

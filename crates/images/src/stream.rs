@@ -8,7 +8,7 @@ use pierhead_api::image::{ImageStream, NamedTagEventList, TagReference};
 use pierhead_api::meta::{ObjectMeta, Preconditions};
 use pierhead_auth::{Api, Permit};
 use pierhead_oci::Digest;
-use pierhead_store::{Change, KeyRange, Revision, StoreError, WriteTx};
+use pierhead_store::{Change, KeyRange, ReadTx, Revision, StoreError, WriteTx};
 
 use crate::Images;
 use crate::error::{NotMade, StreamError};
@@ -18,7 +18,9 @@ use crate::rows::{ALL, Rows, stream_key};
 use crate::source_permission::{MayPull, Permissions};
 use crate::spec_tags::{SpecEdit, TagWish};
 use crate::stream_edit::StreamEdit;
-use crate::tables::{HEADS, HeadRecord, Item, SPEC_TAGS, STREAMS, StreamRecord, TAG_EVENTS, TAGS};
+use crate::tables::{
+    HEADS, HeadRecord, Item, SPEC_TAGS, STREAMS, StreamRecord, TAG_EVENTS, TAGS, listed_tables,
+};
 
 /// The plural of streams, as errors name it.
 pub(crate) const STREAMS_RESOURCE: &str = "imagestreams";
@@ -108,14 +110,27 @@ impl Images {
         Ok(self.store().read(|tx| tx.row(&HEADS, &key))?.map(|head| head.resource_version()))
     }
 
-    /// The streams of a namespace, or of all, after one that was listed before.
+    /// Shows `look` what is now, or what lists show of an earlier revision.
+    pub(crate) fn read_listed<T>(
+        &self,
+        at: Option<Revision>,
+        look: impl FnOnce(&ReadTx<'_>) -> Result<T, StreamError>,
+    ) -> Result<T, StreamError> {
+        match at {
+            None => self.store().read(look),
+            Some(at) => self.store().read_at(at, &listed_tables(), look)?,
+        }
+    }
+
+    /// The streams of a namespace, or of all, after one that was listed before; as they were at a revision, or are.
     pub fn list_streams(
         &self,
         namespace: Option<&str>,
         after: Option<(&str, &str)>,
         limit: usize,
+        at: Option<Revision>,
     ) -> Result<ObjectPage<ImageStream>, StreamError> {
-        self.store().read(|tx| {
+        self.read_listed(at, |tx| {
             let heads = tx.rows(&HEADS, &stream_range(namespace, after), limit.saturating_add(1).min(ALL))?;
             let more = heads.len() > limit;
             let mut items = Vec::with_capacity(heads.len());

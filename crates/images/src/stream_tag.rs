@@ -10,7 +10,7 @@ use pierhead_api::image::{
 };
 use pierhead_api::meta::{ObjectMeta, Preconditions};
 use pierhead_auth::{Api, Permit};
-use pierhead_store::{KeyRange, StoreError, WriteTx};
+use pierhead_store::{KeyRange, Revision, StoreError, WriteTx};
 
 use crate::Images;
 use crate::error::{NotMade, StreamError};
@@ -216,14 +216,15 @@ impl Images {
     }
 
     /// The tags that point at an image, of a namespace or of all, after `(namespace, stream, tag)`. Images are only
-    /// named.
+    /// named. As they were at a revision, or are.
     pub fn list_stream_tags(
         &self,
         namespace: Option<&str>,
         after: Option<(&str, &str, &str)>,
         limit: usize,
+        at: Option<Revision>,
     ) -> Result<ObjectPage<ImageStreamTag>, StreamError> {
-        self.list_tags(namespace, after, limit, |view| {
+        self.list_tags(namespace, after, (limit, at), |view| {
             let image = view.named_image(self.config())?;
             Some(view.into_stream_tag(image))
         })
@@ -235,19 +236,20 @@ impl Images {
         namespace: Option<&str>,
         after: Option<(&str, &str, &str)>,
         limit: usize,
+        at: Option<Revision>,
     ) -> Result<ObjectPage<ImageTag>, StreamError> {
-        self.list_tags(namespace, after, limit, |view| Some(view.into_image_tag(None)))
+        self.list_tags(namespace, after, (limit, at), |view| Some(view.into_image_tag(None)))
     }
 
     fn list_tags<T>(
         &self,
         namespace: Option<&str>,
         after: Option<(&str, &str, &str)>,
-        limit: usize,
+        (limit, at): (usize, Option<Revision>),
         show: impl Fn(TagView) -> Option<T>,
     ) -> Result<ObjectPage<T>, StreamError> {
         let enough = limit.saturating_add(1);
-        self.store().read(|tx| {
+        self.read_listed(at, |tx| {
             let mut items = Vec::new();
             let mut stream_after = None;
             if let Some((namespace, name, tag)) = after {

@@ -2,7 +2,7 @@
 //!
 //! Owns the shape of every table of this crate. Repositories have numbers, because a namespace, a name and a digest in
 //! every key would cost more than the rest of a row. Only what API watchers follow is logged: the head of a stream and
-//! images; both are small, whatever the stream holds.
+//! images; both are small, whatever the stream holds. The other rows of a stream are remembered, for lists in chunks.
 
 use std::collections::BTreeMap;
 
@@ -41,16 +41,17 @@ pub(crate) static HELD: Table<(RepositoryId, DigestKey), HeldRecord> = Table::si
 pub(crate) static REFERRERS: Table<(RepositoryId, DigestKey, DigestKey), ReferrerRecord> =
     Table::silent("manifest_referrers");
 /// What a stream is, without its tags.
-pub(crate) static STREAMS: Table<(String, String), StreamRecord> = Table::silent("image_stream_specs");
+pub(crate) static STREAMS: Table<(String, String), StreamRecord> = Table::remembered("image_stream_specs");
 /// What watchers of streams follow: one small change per push.
 pub(crate) static HEADS: Table<(String, String), HeadRecord> = Table::logged("image_streams");
 /// The wanted tags.
-pub(crate) static SPEC_TAGS: Table<(RepositoryId, String), SpecTagRecord> = Table::silent("image_spec_tags");
+pub(crate) static SPEC_TAGS: Table<(RepositoryId, String), SpecTagRecord> =
+    Table::remembered("image_spec_tags");
 /// What each tag points at now.
-pub(crate) static TAGS: Table<(RepositoryId, String), TagRecord> = Table::silent("image_tags");
+pub(crate) static TAGS: Table<(RepositoryId, String), TagRecord> = Table::remembered("image_tags");
 /// What each tag ever pointed at, oldest first.
 pub(crate) static TAG_EVENTS: Table<(RepositoryId, String, u64), TagEventRecord> =
-    Table::silent("image_tag_events");
+    Table::remembered("image_tag_events");
 /// The tags in whose history a digest is.
 pub(crate) static TAG_IMAGES: Table<(RepositoryId, DigestKey, String), ()> =
     Table::silent("image_tag_digests");
@@ -92,6 +93,11 @@ pub fn tables() -> Vec<TableName> {
         DEAD_REPOSITORIES.name(),
         IMAGES.name(),
     ]
+}
+
+/// Those of them that streams, their tags and images are made of when they are listed as they were.
+pub(crate) const fn listed_tables() -> [TableName; 6] {
+    [HEADS.name(), STREAMS.name(), SPEC_TAGS.name(), TAGS.name(), TAG_EVENTS.name(), IMAGES.name()]
 }
 
 /// Those of them that watches follow.

@@ -452,7 +452,9 @@ impl From<StreamError> for RegistryError {
             StreamError::Bytes(BytesError::Blob(BlobError::OutOfSpace)) => Self::no_space(&error),
             StreamError::Store(source) if source.is_full() => Self::no_space(&error),
             StreamError::Forbidden { why, .. } => Self::refused(why),
-            StreamError::Bytes(_) | StreamError::Store(_) | StreamError::Quota(_) => Self::internal(&error),
+            StreamError::Bytes(_) | StreamError::Store(_) | StreamError::Past(_) | StreamError::Quota(_) => {
+                Self::internal(&error)
+            }
         }
     }
 }

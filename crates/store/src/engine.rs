@@ -61,7 +61,8 @@ pub(crate) trait View {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError>;
 
-    fn count(&self, table: TableName, range: &KeyRange) -> Result<u64, StoreError>;
+    /// How many rows a range that is not empty has, counted up to `most`.
+    fn count(&self, table: TableName, range: &KeyRange, most: usize) -> Result<usize, StoreError>;
 
     /// The log after a revision, oldest first.
     fn log(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError>;
@@ -173,7 +174,7 @@ impl View for FailedView {
         Err(self.error.clone())
     }
 
-    fn count(&self, _: TableName, _: &KeyRange) -> Result<u64, StoreError> {
+    fn count(&self, _: TableName, _: &KeyRange, _: usize) -> Result<usize, StoreError> {
         Err(self.error.clone())
     }
 

@@ -108,6 +108,12 @@ pub enum StoreError {
         /// The table's name.
         table: String,
     },
+    /// A change in the log holds a record that cannot be unsealed.
+    #[error("the change {revision} cannot be unsealed")]
+    SealedChange {
+        /// Which one.
+        revision: Revision,
+    },
     /// There is no room on the disk. Nothing was written, reading goes on, and writing does once there is room.
     #[error("the disk is full")]
     Full,
@@ -145,7 +151,8 @@ impl StoreError {
 /// Changes that cannot be had.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ChangesError {
-    /// The log no longer reaches back that far: read the current state and go on from there.
+    /// The log no longer reaches back that far, or not past one that cannot be read: read the current state and go on
+    /// from there.
     #[error("changes up to revision {oldest} are no longer kept")]
     Compacted {
         /// The oldest revision one may still ask the changes after.
@@ -153,5 +160,15 @@ pub enum ChangesError {
     },
     /// Reading the log failed.
     #[error("reading the change log")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for ChangesError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            // One record that was damaged must not end every watch of every kind for as long as the log is kept.
+            StoreError::SealedChange { revision } => Self::Compacted { oldest: revision },
+            error => Self::Store(error),
+        }
+    }
 }

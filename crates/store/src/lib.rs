@@ -27,6 +27,7 @@ mod interest;
 mod key;
 pub mod objects;
 mod overlay;
+mod past;
 mod published;
 mod record;
 mod retention;

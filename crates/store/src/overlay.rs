@@ -1,4 +1,4 @@
-//! Writes that are not in an engine yet, laid over what is.
+//! Writes that are not in an engine yet, or rows as they were before, laid over what is.
 //!
 //! A closure writes into an overlay of its own, which is dropped when it fails; what succeeded is gathered in
 //! the overlay of its group, which the engine then commits as one transaction. So an engine needs no savepoints.
@@ -33,6 +33,14 @@ impl Overlay {
     pub(crate) fn set(&mut self, table: TableName, key: Bytes, value: Option<Bytes>) {
         self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
         self.tables.entry(table).or_default().insert(key, value);
+    }
+
+    /// Sets a row that is not known yet.
+    pub(crate) fn keep(&mut self, table: TableName, key: &Bytes, value: Option<&Bytes>) {
+        let rows = self.tables.entry(table).or_default();
+        if !rows.contains_key(key) {
+            rows.insert(key.clone(), value.cloned());
+        }
     }
 
     /// The outer option says whether this overlay knows the row.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::watch;
 use tracing::error;
 
 use crate::engine::Marks;
 use crate::error::StoreError;
 use crate::interest::{Interests, Subscription};
+use crate::past::{Memory, Replaced};
 use crate::revision::Revision;
 use crate::ring::Ring;
 use crate::table::{Change, TableName};
@@ -27,6 +28,7 @@ pub(crate) struct Published {
     revision: AtomicU64,
     compacted: AtomicU64,
     ring: RwLock<Ring>,
+    memory: RwLock<Memory>,
     announce: watch::Sender<Revision>,
     interests: Interests,
     poisoned: AtomicBool,
@@ -39,6 +41,7 @@ impl Published {
             revision: AtomicU64::new(marks.revision.number()),
             compacted: AtomicU64::new(marks.compacted.number()),
             ring: RwLock::default(),
+            memory: RwLock::new(Memory::new(marks.revision)),
             announce: watch::Sender::new(marks.revision),
             interests: Interests::default(),
             poisoned: AtomicBool::new(false),
@@ -64,6 +67,18 @@ impl Published {
 
     pub(crate) fn recent(&self, after: Revision, limit: usize) -> Option<Vec<Arc<Change>>> {
         if after >= self.revision() { Some(Vec::new()) } else { self.ring.read().after(after, limit) }
+    }
+
+    /// What was replaced in tables that are not logged.
+    pub(crate) fn memory(&self) -> RwLockReadGuard<'_, Memory> {
+        self.memory.read()
+    }
+
+    /// Adds what the next commit replaces. Before it: whoever sees the commit finds what was there.
+    pub(crate) fn remember(&self, replaced: Vec<Replaced>) {
+        if !replaced.is_empty() {
+            self.memory.write().extend(replaced);
+        }
     }
 
     pub(crate) fn publish(&self, changes: &[Arc<Change>], compacted: Option<Revision>) {

@@ -15,6 +15,7 @@ use crate::engine::{Engine, Marks, View, Writer};
 use crate::error::{ChangesError, StoreError};
 use crate::interest::Subscription;
 use crate::objects::OBJECTS;
+use crate::past::Past;
 use crate::published::Published;
 use crate::retention::Retention;
 use crate::revision::Revision;
@@ -147,6 +148,28 @@ impl Store {
             if let Some(look) = look.take() {
                 seen = Some(look(&ReadTx::new(view)));
             }
+        });
+        seen.expect("an engine calls the look once")
+    }
+
+    /// As [`Store::read`], but `tables` are shown as they were at the revision `at`, a state that somebody has seen. Of
+    /// other tables, and where `at` is yet to come, it shows what is now.
+    ///
+    /// # Errors
+    /// [`ChangesError::Compacted`] when it is not known any more; of tables that are not logged, only [those that are
+    /// remembered](crate::Table::remembered) can be shown.
+    pub fn read_at<T>(
+        &self,
+        at: Revision,
+        tables: &[TableName],
+        look: impl FnOnce(&ReadTx<'_>) -> T,
+    ) -> Result<T, ChangesError> {
+        let mut look = Some(look);
+        let mut seen = None;
+        self.shared.engine.read(&mut |view| {
+            let Some(look) = look.take() else { return };
+            let past = Past::of(view, at, tables, &self.shared.published);
+            seen = Some(past.map(|past| look(&ReadTx::new(&past))));
         });
         seen.expect("an engine calls the look once")
     }

@@ -16,6 +16,7 @@ use crate::revision::Revision;
 pub struct TableName {
     pub(crate) name: &'static str,
     pub(crate) logged: bool,
+    pub(crate) remembered: bool,
 }
 
 impl TableName {
@@ -38,12 +39,18 @@ impl<K, R> Table<K, R> {
     ///
     /// The name is made of lower-case letters, digits and `_`; opening a store refuses others.
     pub const fn logged(name: &'static str) -> Self {
-        Self { name: TableName { name, logged: true }, holds: PhantomData }
+        Self { name: TableName { name, logged: true, remembered: false }, holds: PhantomData }
     }
 
     /// A table whose changes are durable and atomic with the rest, but told to nobody.
     pub const fn silent(name: &'static str) -> Self {
-        Self { name: TableName { name, logged: false }, holds: PhantomData }
+        Self { name: TableName { name, logged: false, remembered: false }, holds: PhantomData }
+    }
+
+    /// A silent table of which `Store::read_at` can show how it was: as long as the process runs, the store knows what
+    /// the newest changes replaced.
+    pub const fn remembered(name: &'static str) -> Self {
+        Self { name: TableName { name, logged: false, remembered: true }, holds: PhantomData }
     }
 
     /// What `Store::open` wants to know.

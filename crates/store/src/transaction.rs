@@ -9,6 +9,7 @@ use crate::engine::{Order, Row, View};
 use crate::error::StoreError;
 use crate::key::{Key, KeyRange};
 use crate::overlay::{self, Overlay};
+use crate::past::Replaced;
 use crate::record::Record;
 use crate::revision::Revision;
 use crate::table::{Change, Table, TableName};
@@ -64,9 +65,14 @@ impl<'a> ReadTx<'a> {
         decode_rows(table, self.rows(table.name(), range, Order::Descending, limit)?)
     }
 
-    /// How many rows a range has. Costs time in proportion to them.
-    pub fn count<K, R>(&self, table: &Table<K, R>, range: &KeyRange) -> Result<u64, StoreError> {
-        if range.is_empty() { Ok(0) } else { self.view.count(table.name(), range) }
+    /// How many rows a range has, counted up to `most`. Costs time in proportion to them.
+    pub fn count<K, R>(
+        &self,
+        table: &Table<K, R>,
+        range: &KeyRange,
+        most: usize,
+    ) -> Result<usize, StoreError> {
+        if range.is_empty() { Ok(0) } else { self.view.count(table.name(), range, most) }
     }
 
     fn rows(
@@ -92,6 +98,7 @@ pub struct WriteTx<'a> {
     group: &'a Overlay,
     own: Overlay,
     changes: Vec<Arc<Change>>,
+    replaced: Vec<Replaced>,
     newest: Revision,
     compact_to: Option<Revision>,
 }
@@ -100,16 +107,26 @@ pub struct WriteTx<'a> {
 pub(crate) struct Written {
     pub(crate) writes: Overlay,
     pub(crate) changes: Vec<Arc<Change>>,
+    pub(crate) replaced: Vec<Replaced>,
     pub(crate) compact_to: Option<Revision>,
 }
 
 impl<'a> WriteTx<'a> {
     pub(crate) fn new(view: &'a dyn View, group: &'a Overlay, newest: Revision) -> Self {
-        Self { view, group, own: Overlay::default(), changes: Vec::new(), newest, compact_to: None }
+        let (changes, replaced) = (Vec::new(), Vec::new());
+        Self { view, group, own: Overlay::default(), changes, replaced, newest, compact_to: None }
     }
 
-    pub(crate) fn finish(self) -> Written {
-        Written { writes: self.own, changes: self.changes, compact_to: self.compact_to }
+    pub(crate) fn finish(mut self) -> Written {
+        for row in &mut self.replaced {
+            row.by = self.newest;
+        }
+        Written {
+            writes: self.own,
+            changes: self.changes,
+            replaced: self.replaced,
+            compact_to: self.compact_to,
+        }
     }
 
     pub(crate) fn request_compaction(&mut self, to: Revision) {
@@ -188,6 +205,10 @@ impl<'a> WriteTx<'a> {
             Ok(Some(self.change(table.name(), key, Some(value.into()), previous)))
         } else {
             self.view.knows(table.name())?;
+            if table.name().remembered {
+                let previous = self.current(table.name(), &key)?;
+                self.remember(table.name(), &key, previous);
+            }
             self.own.set(table.name(), key, Some(value.into()));
             Ok(None)
         }
@@ -202,9 +223,16 @@ impl<'a> WriteTx<'a> {
         if table.name().logged {
             self.change(table.name(), key, None, Some(previous));
         } else {
+            self.remember(table.name(), &key, Some(previous));
             self.own.set(table.name(), key, None);
         }
         Ok(true)
+    }
+
+    fn remember(&mut self, table: TableName, key: &Bytes, previous: Option<Bytes>) {
+        if table.remembered {
+            self.replaced.push(Replaced { table, key: key.clone(), previous, by: self.newest });
+        }
     }
 
     fn change(

@@ -16,6 +16,7 @@ use tracing::{error, warn};
 use crate::engine::{Batch, CommitError, Writer};
 use crate::error::StoreError;
 use crate::overlay::Overlay;
+use crate::past::Replaced;
 use crate::published::Published;
 use crate::retention::{Due, Retention};
 use crate::revision::Revision;
@@ -100,6 +101,7 @@ struct Group {
     writes: Vec<Box<dyn Write>>,
     overlay: Overlay,
     changes: Vec<Arc<Change>>,
+    replaced: Vec<Replaced>,
     compact_to: Option<Revision>,
 }
 
@@ -142,9 +144,10 @@ impl<W: Writer> WriterThread<W> {
                 let newest = group.changes.last().map_or(found.revision, |change| change.revision);
                 let mut tx = WriteTx::new(view, &group.overlay, newest);
                 if write.run(&mut tx) {
-                    let Written { writes, changes, compact_to } = tx.finish();
+                    let Written { writes, changes, replaced, compact_to } = tx.finish();
                     group.overlay.absorb(writes);
                     group.changes.extend(changes);
+                    group.replaced.extend(replaced);
                     group.compact_to = group.compact_to.max(compact_to);
                 }
             });
@@ -170,6 +173,7 @@ impl<W: Writer> WriterThread<W> {
             group.answer(&Ok(()));
             return;
         }
+        self.published.remember(std::mem::take(&mut group.replaced));
         match self.writer.commit(&batch) {
             Ok(()) => {
                 self.retention.committed(&batch.changes, due, batch.compact_to);

@@ -1,8 +1,7 @@
 //! Lists, in one piece or in chunks.
 //!
-//! Owns the loop that fills a chunk through a selector, and that all chunks of one list name the revision of the first.
-//! Storages that cannot look back show what is now instead: who watches from that revision on may then see a change
-//! twice, but never misses one. Continue tokens are made and read in `continue_token`.
+//! Owns the loop that fills a chunk through a selector, and that all chunks of one list show the revision of the first.
+//! Continue tokens are made and read in `continue_token`.
 
 use std::time::Duration;
 
@@ -84,9 +83,6 @@ impl Collection<'_> {
                 _ => error,
             })?;
             let revision = *at.get_or_insert(found.revision);
-            if options.version_match == VersionMatch::Exact && found.revision != revision {
-                return Err(expired());
-            }
             let more = found.more;
             let mut rest = found.items.into_iter();
             while items.len() < limit {

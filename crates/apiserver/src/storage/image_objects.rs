@@ -36,7 +36,7 @@ impl Storage for ImageObjects {
     }
 
     fn list(&self, scan: Scan<'_>) -> Result<Listed, ApiError> {
-        let page = self.0.list_images(scan.after.map(|key| key.name.as_str()), scan.limit)?;
+        let page = self.0.list_images(scan.after.map(|key| key.name.as_str()), scan.limit, scan.at)?;
         let items =
             page.items.iter().map(|image| (Key::new("", image.metadata.name.as_str()), document(image)));
         Ok(Listed { items: items.collect(), revision: page.revision, more: page.more })

@@ -77,7 +77,7 @@ impl Storage for ImageStreams {
 
     fn list(&self, scan: Scan<'_>) -> Result<Listed, ApiError> {
         let after = scan.after.map(|key| (key.namespace.as_str(), key.name.as_str()));
-        let page = self.images.list_streams(scan.namespace, after, scan.limit)?;
+        let page = self.images.list_streams(scan.namespace, after, scan.limit, scan.at)?;
         let items = page.items.iter().map(|stream| {
             let key = Key::new(stream.metadata.namespace.as_str(), stream.metadata.name.as_str());
             (key, Document::Tree(to_value(stream)))

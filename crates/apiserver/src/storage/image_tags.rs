@@ -132,8 +132,8 @@ impl Storage for ImageTags {
         // One more is read than asked for, which must not overflow.
         let limit = scan.limit.min(usize::MAX / 2);
         Ok(match self.kind {
-            TagKind::StreamTag => listed(self.images.list_stream_tags(scan.namespace, after, limit)?),
-            TagKind::ImageTag => listed(self.images.list_image_tags(scan.namespace, after, limit)?),
+            TagKind::StreamTag => listed(self.images.list_stream_tags(scan.namespace, after, limit, scan.at)?),
+            TagKind::ImageTag => listed(self.images.list_image_tags(scan.namespace, after, limit, scan.at)?),
         })
     }
 

@@ -1,10 +1,8 @@
 //! Objects kept in the table of API objects.
 //!
 //! Owns how a document becomes a record (its resourceVersion is the revision of the write, set inside the transaction),
-//! the check that its namespace takes new objects, and lists as of an earlier revision, for which the change log is
-//! read backwards over the current rows. Does not validate anything.
+//! and the check that its namespace takes new objects. Does not validate anything.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +14,9 @@ use pierhead_api::oauth::{OAuthAccessToken, OAuthAuthorizeToken};
 use pierhead_auth::{Api, Permit};
 use pierhead_quota::Mode;
 use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
-use pierhead_store::{Change, KeyPrefix as _, KeyRange, ReadTx, Revision, Store, StoreError, WriteTx};
+use pierhead_store::{
+    Change, ChangesError, KeyPrefix as _, KeyRange, ReadTx, Revision, Store, StoreError, WriteTx,
+};
 use serde_json::Value;
 
 use crate::continue_token;
@@ -28,10 +28,8 @@ use crate::query::DryRun;
 use crate::server::NamespaceState;
 use crate::storage::{Document, Event, Head, Key, Listed, Outcome, Scan, Seen, Storage, quotas, references};
 
-/// Changes a list of the past may reach back over; beyond, the client starts anew.
-const MAX_REWIND: u64 = 50_000;
-/// Changes read from the log at once.
-const REWIND_STEP: usize = 1_000;
+/// Objects that are counted for the first chunk of a list: rows are as large as what is in them, and a count reads all.
+const MOST_COUNTED: usize = 5_000;
 /// Bytes of JSON an object may have.
 pub(crate) const MAX_OBJECT: usize = 3 << 19;
 /// The resource namespaces are stored under.
@@ -94,50 +92,7 @@ impl ObjectStorage {
             None => range,
         }
     }
-
-    /// The rows that differ between `at` and `now`, as they were at `at`.
-    fn rewind(&self, scan: &Scan<'_>, at: Revision, now: Revision) -> Result<Rewound, ApiError> {
-        if now.number().saturating_sub(at.number()) > MAX_REWIND {
-            return Err(continue_token::too_old());
-        }
-        let mut rows = Rewound::new();
-        let mut reached = at;
-        while reached < now {
-            let forgotten = |error| match error {
-                pierhead_store::ChangesError::Compacted { .. } => continue_token::too_old(),
-                pierhead_store::ChangesError::Store(error) => error.into(),
-            };
-            let mut changes = self.store.changes(reached, REWIND_STEP).map_err(forgotten)?;
-            if changes.is_empty() {
-                // The rows are of a commit that is not announced yet; its changes are on the disk with it.
-                changes = self.store.logged(reached, REWIND_STEP).map_err(forgotten)?;
-            }
-            let Some(last) = changes.last() else { break };
-            reached = last.revision;
-            for change in changes.iter().filter(|change| change.revision <= now) {
-                let Some((key, before)) = self.before(change)? else { continue };
-                let inside = scan.namespace.is_none_or(|namespace| key.namespace == namespace)
-                    && scan.after.is_none_or(|after| key > *after);
-                if inside {
-                    rows.entry(key).or_insert(before);
-                }
-            }
-        }
-        Ok(rows)
-    }
-
-    fn before(&self, change: &Change) -> Result<Option<(Key, Option<Bytes>)>, StoreError> {
-        if !change.key.starts_with(&self.prefix) {
-            return Ok(None);
-        }
-        let Some(change) = OBJECTS.change(change) else { return Ok(None) };
-        let change = change?;
-        let key = Key::new(change.key.namespace, change.key.name);
-        Ok(Some((key, change.previous.map(|record| record.0))))
-    }
 }
-
-type Rewound = BTreeMap<Key, Option<Bytes>>;
 
 impl Storage for ObjectStorage {
     fn get(&self, key: &Key) -> Result<Option<Document>, ApiError> {
@@ -147,37 +102,30 @@ impl Storage for ObjectStorage {
 
     fn count(&self, namespace: Option<&str>) -> Result<Option<u64>, ApiError> {
         let all = Scan { namespace, after: None, limit: usize::MAX, at: None };
-        Ok(Some(self.store.read(|tx| tx.count(&OBJECTS, &self.range(&all)))?))
+        let counted = self.store.read(|tx| tx.count(&OBJECTS, &self.range(&all), MOST_COUNTED + 1))?;
+        Ok((counted <= MOST_COUNTED).then_some(counted as u64))
     }
 
     fn list(&self, scan: Scan<'_>) -> Result<Listed, ApiError> {
-        let wanted = scan.limit.saturating_add(1);
-        let mut hidden = 0;
-        loop {
-            // The past may hide rows of the present; with as many more the page is full all the same.
-            let fetch = wanted.saturating_add(hidden);
-            let read = |tx: &ReadTx<'_>| (tx.scan(&OBJECTS, &self.range(&scan), fetch), tx.revision());
-            let (rows, newest) = self.store.read(read);
-            let revision = scan.at.unwrap_or(newest).min(newest);
-            let past = self.rewind(&scan, revision, newest)?;
-            if past.len() > hidden {
-                hidden = past.len().saturating_mul(2);
-                continue;
-            }
-            let rows = rows?.into_iter().map(|(key, record)| (Key::new(key.namespace, key.name), record.0));
-            let mut rows: Vec<(Key, Bytes)> = if past.is_empty() {
-                rows.collect()
-            } else {
-                let mut all: BTreeMap<Key, Bytes> = rows.filter(|(key, _)| !past.contains_key(key)).collect();
-                all.extend(past.into_iter().filter_map(|(key, before)| before.map(|bytes| (key, bytes))));
-                all.into_iter().collect()
-            };
-            let more = rows.len() > scan.limit;
-            rows.truncate(scan.limit);
-            let show = |(key, bytes)| self.show(bytes).map(|document| (key, document));
-            let items = rows.into_iter().map(show).collect::<Result<_, _>>()?;
-            return Ok(Listed { items, revision, more });
-        }
+        let range = self.range(&scan);
+        let read = |tx: &ReadTx<'_>| -> Result<_, StoreError> {
+            Ok((tx.scan(&OBJECTS, &range, scan.limit.saturating_add(1))?, tx.revision()))
+        };
+        let (mut rows, revision) = match scan.at {
+            None => self.store.read(read)?,
+            Some(at) => match self.store.read_at(at, &[OBJECTS.name()], read) {
+                Err(ChangesError::Compacted { .. }) => return Err(continue_token::too_old()),
+                Err(ChangesError::Store(error)) => return Err(error.into()),
+                Ok(read) => read?,
+            },
+        };
+        let more = rows.len() > scan.limit;
+        rows.truncate(scan.limit);
+        let show = |(key, record): (ObjectKey, ObjectRecord)| {
+            self.show(record.0).map(|document| (Key::new(key.namespace, key.name), document))
+        };
+        let items = rows.into_iter().map(show).collect::<Result<_, _>>()?;
+        Ok(Listed { items, revision, more })
     }
 
     fn create<'a>(

@@ -168,7 +168,7 @@ pub(super) fn taken_from_another(
 /// Fills the tables of a store that was written before there were any. The built-in services have addresses, so a store
 /// that was filled once has some.
 pub(crate) async fn fill(store: &Store) -> Result<(), ApiError> {
-    if store.read(|tx| tx.count(&ADDRESSES, &KeyRange::all()))? > 0 {
+    if !store.read(|tx| tx.scan(&ADDRESSES, &KeyRange::all(), 1))?.is_empty() {
         return Ok(());
     }
     let mut found = Vec::new();

@@ -100,7 +100,7 @@ async fn many_first_pushes_at_once_stay_within_a_quota() {
     let outcomes = futures_util::future::join_all(pushes).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 5);
     assert_eq!(used(&world), "5");
-    assert_eq!(world.images.list_streams(Some("shop"), None, 100).unwrap().items.len(), 5);
+    assert_eq!(world.images.list_streams(Some("shop"), None, 100, None).unwrap().items.len(), 5);
 }
 
 #[tokio::test]

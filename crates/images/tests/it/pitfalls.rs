@@ -119,9 +119,9 @@ async fn a_tag_that_only_refers_is_neither_listed_nor_pulled() {
     let names: Vec<&str> = listed.items.iter().map(AsRef::as_ref).collect();
     assert_eq!(names, ["real"]);
     assert_eq!(world.pulled(AT, "ref").await, None);
-    let shown = world.images.list_stream_tags(Some("shop"), None, 10).unwrap();
+    let shown = world.images.list_stream_tags(Some("shop"), None, 10, None).unwrap();
     assert_eq!(shown.items.len(), 1);
-    assert_eq!(world.images.list_image_tags(Some("shop"), None, 10).unwrap().items.len(), 3);
+    assert_eq!(world.images.list_image_tags(Some("shop"), None, 10, None).unwrap().items.len(), 3);
 }
 
 #[tokio::test]

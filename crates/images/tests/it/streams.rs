@@ -155,7 +155,7 @@ async fn lists_of_tags_skip_what_they_do_not_show_and_miss_nothing() {
     let (mut shown, mut after) = (Vec::new(), None::<String>);
     loop {
         let from = after.as_deref().map(|tag| ("shop", "web", tag));
-        let page = world.images.list_stream_tags(Some("shop"), from, 1).unwrap();
+        let page = world.images.list_stream_tags(Some("shop"), from, 1, None).unwrap();
         shown.extend(page.items.iter().map(|tag| tag.metadata.name.clone()));
         after = shown.last().and_then(|name| name.strip_prefix("web:")).map(str::to_owned);
         if !page.more {
@@ -163,7 +163,7 @@ async fn lists_of_tags_skip_what_they_do_not_show_and_miss_nothing() {
         }
     }
     assert_eq!(shown, ["web:a", "web:r0600x", "web:z"]);
-    let all = world.images.list_image_tags(Some("shop"), None, usize::MAX).unwrap();
+    let all = world.images.list_image_tags(Some("shop"), None, usize::MAX, None).unwrap();
     assert_eq!((all.items.len(), all.more), (1_203, false));
 }
 
@@ -251,9 +251,9 @@ async fn an_image_stream_tag_is_made_changed_and_deleted() {
     let again = world.images.create_stream_tag(&permit, wanted, &may, DryRun::No).await;
     assert!(matches!(again, Err(StreamError::AlreadyExists { .. })), "{again:?}");
 
-    let listed = world.images.list_stream_tags(Some("shop"), None, 1).unwrap();
+    let listed = world.images.list_stream_tags(Some("shop"), None, 1, None).unwrap();
     assert_eq!((listed.items[0].metadata.name.as_str(), listed.more), ("fresh:v1", true));
-    let rest = world.images.list_stream_tags(Some("shop"), Some(("shop", "fresh", "v1")), 5).unwrap();
+    let rest = world.images.list_stream_tags(Some("shop"), Some(("shop", "fresh", "v1")), 5, None).unwrap();
     assert_eq!((rest.items[0].metadata.name.as_str(), rest.more, rest.items.len()), ("web:latest", false, 1));
 
     world.images.delete_stream_tag(&permit, "fresh:v1", Preconditions::default(), DryRun::No).await.unwrap();

@@ -86,7 +86,7 @@ async fn the_policy_of_a_tag_says_where_its_image_is_pulled_from() {
         let tag = json!({"name": "v1", "from": from, "referencePolicy": {"type": policy}});
         let (put, _) = put(&world, json!({"metadata": {"name": "web:v1"}, "tag": tag})).await.unwrap();
         let read = world.images.stream_tag("shop", "web:v1").unwrap();
-        let listed = world.images.list_stream_tags(Some("shop"), None, 10).unwrap().items.remove(0);
+        let listed = world.images.list_stream_tags(Some("shop"), None, 10, None).unwrap().items.remove(0);
         for shown in [&put, &read, &listed] {
             assert_eq!(shown.image.docker_image_reference, expected, "{policy}");
         }

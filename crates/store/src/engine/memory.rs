@@ -70,8 +70,8 @@ impl View for State {
         })
     }
 
-    fn count(&self, table: TableName, range: &KeyRange) -> Result<u64, StoreError> {
-        Ok(self.range(table, range).fold(0, |count, _| count + 1))
+    fn count(&self, table: TableName, range: &KeyRange, most: usize) -> Result<usize, StoreError> {
+        Ok(self.range(table, range).take(most).count())
     }
 
     fn log(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {

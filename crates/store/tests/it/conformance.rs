@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pierhead_runtime::ManualClock;
-use pierhead_store::{ChangesError, KeyRange, Revision, Store, StoreError};
+use pierhead_store::{ChangesError, KeyRange, ObjectRecord, ReadTx, Revision, Store, StoreError};
 
-use crate::{NOTES, SHIPS, clock, described, put_ship, record, ship};
+use crate::{CARGO, NOTES, SHIPS, clock, described, put_ship, record, ship};
 
 /// A store and what must outlive it.
 struct Opened {
@@ -21,7 +21,7 @@ fn memory() -> Opened {
 
 fn sqlite() -> Opened {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(directory.path(), clock(), &[SHIPS.name(), NOTES.name()]).unwrap();
+    let store = Store::open(directory.path(), clock(), &[SHIPS.name(), NOTES.name(), CARGO.name()]).unwrap();
     Opened { store, _directory: Some(directory) }
 }
 
@@ -55,6 +55,7 @@ on_both_engines!(
     scans_keep_to_their_range_and_order,
     a_write_scans_what_it_wrote,
     a_read_does_not_move,
+    what_was_is_shown_as_it_was,
     revisions_have_no_gaps_under_load,
     a_watcher_sees_every_change_once_and_in_order,
     a_compacted_log_says_so,
@@ -102,6 +103,56 @@ async fn a_failed_write_leaves_nothing(store: Store) {
     assert_eq!(ships, [(ship("blue", 1), record("Dunbrody")), (ship("red", 1), record("Argo"))]);
 }
 
+/// Ships and their cargo at one revision.
+type Harbour = (Vec<((String, u64), String)>, Vec<(String, String)>);
+
+async fn what_was_is_shown_as_it_was(store: Store) {
+    let text = |record: ObjectRecord| String::from_utf8(record.0.to_vec()).unwrap();
+    let harbour = |tx: &ReadTx<'_>| -> Harbour {
+        let ships = tx.scan(&SHIPS, &KeyRange::all(), 4).unwrap().into_iter();
+        let cargo = tx.scan_reverse(&CARGO, &KeyRange::all(), 4).unwrap().into_iter();
+        assert!(ships.clone().all(|(key, record)| tx.get(&SHIPS, &key).unwrap() == Some(record)));
+        assert_eq!(tx.count(&CARGO, &KeyRange::all(), 4).unwrap(), cargo.len());
+        (
+            ships.map(|(key, record)| (key, text(record))).collect(),
+            cargo.map(|(key, record)| (key, text(record))).collect(),
+        )
+    };
+    let first = store.revision();
+    let mut seen = vec![(first, store.read(harbour))];
+    for step in 0_u64..120 {
+        let written: Result<(), StoreError> = store
+            .write(move |tx| {
+                let key = (step * 7 % 11).to_string();
+                match step % 3 {
+                    0 => assert!(tx.delete(&CARGO, &key).is_ok()),
+                    _ => assert_eq!(tx.put(&CARGO, &key, &record(&format!("{step}")))?, None),
+                }
+                if step % 4 == 3 {
+                    let _deleted = tx.delete(&SHIPS, &ship("red", step % 6))?;
+                }
+                // Told of with every change of the cargo, as heads of streams are.
+                tx.put(&SHIPS, &ship("red", step * 5 % 6), &record(&format!("{step}")))?;
+                Ok(())
+            })
+            .await;
+        written.unwrap();
+        seen.push((store.revision(), store.read(harbour)));
+    }
+    let tables = [SHIPS.name(), CARGO.name()];
+    for (revision, expected) in &seen {
+        let (found, shown) = store.read_at(*revision, &tables, |tx| (harbour(tx), tx.revision())).unwrap();
+        assert_eq!((&found, shown), (expected, *revision));
+    }
+    let (_, now) = seen.last().unwrap();
+    let cargo_only = store.read_at(first, &[CARGO.name()], harbour).unwrap();
+    assert_eq!((cargo_only.0, cargo_only.1), (now.0.clone(), vec![]));
+    store.compact(seen[5].0).await.unwrap();
+    let forgotten = store.read_at(seen[4].0, &tables, |_| ());
+    assert!(matches!(forgotten, Err(ChangesError::Compacted { .. })), "{forgotten:?}");
+    store.read_at(seen[5].0, &tables, |_| ()).unwrap();
+}
+
 async fn a_panic_costs_only_its_own_write(store: Store) {
     let panicking = store.write(|tx| -> Result<(), StoreError> {
         tx.put(&SHIPS, &ship("red", 1), &record("Argo"))?;
@@ -111,7 +162,7 @@ async fn a_panic_costs_only_its_own_write(store: Store) {
     let message = panicked.unwrap_err().to_string();
     assert_eq!(message, "a write was abandoned because its code panicked: the keel broke");
     assert_eq!(put, Revision::new(1));
-    assert_eq!(store.read(|tx| tx.count(&SHIPS, &KeyRange::all())).unwrap(), 1);
+    assert_eq!(store.read(|tx| tx.count(&SHIPS, &KeyRange::all(), usize::MAX)).unwrap(), 1);
     assert!(!store.is_poisoned());
 }
 
@@ -160,7 +211,8 @@ async fn scans_keep_to_their_range_and_order(store: Store) {
             let reverse = store.read(|tx| tx.scan_reverse(&SHIPS, &range, limit)).unwrap();
             let reverse: Vec<_> = reverse.into_iter().rev().collect();
             assert_eq!(reverse, rows, "{range:?}");
-            assert_eq!(store.read(|tx| tx.count(&SHIPS, &range)).unwrap(), expected.len() as u64);
+            assert_eq!(store.read(|tx| tx.count(&SHIPS, &range, usize::MAX)).unwrap(), expected.len());
+            assert_eq!(store.read(|tx| tx.count(&SHIPS, &range, 2)).unwrap(), expected.len().min(2));
         }
     };
     check(KeyRange::all(), 9, &[("blue", 9), ("red", 1), ("red", 2), ("red", 256), ("redder", 1)]);
@@ -205,11 +257,11 @@ async fn a_read_does_not_move(store: Store) {
     let reader = store.clone();
     let looked = tokio::task::spawn_blocking(move || {
         reader.read(|tx| {
-            let before = (tx.revision(), tx.count(&SHIPS, &KeyRange::all()).unwrap());
+            let before = (tx.revision(), tx.count(&SHIPS, &KeyRange::all(), usize::MAX).unwrap());
             reading.0.send(()).unwrap();
             // On the engine with one lock the write is not committed before the look ends.
             writing.1.recv_timeout(Duration::from_millis(100)).ok();
-            assert_eq!(before, (tx.revision(), tx.count(&SHIPS, &KeyRange::all()).unwrap()));
+            assert_eq!(before, (tx.revision(), tx.count(&SHIPS, &KeyRange::all(), usize::MAX).unwrap()));
             before
         })
     });
@@ -218,7 +270,7 @@ async fn a_read_does_not_move(store: Store) {
     // The reader of the one-lock engine has gone by now.
     writing.0.send(()).ok();
     assert_eq!(looked.await.unwrap(), (Revision::new(1), 1));
-    assert_eq!(store.read(|tx| (tx.revision(), tx.count(&SHIPS, &KeyRange::all()).unwrap())), {
+    assert_eq!(store.read(|tx| (tx.revision(), tx.count(&SHIPS, &KeyRange::all(), usize::MAX).unwrap())), {
         (Revision::new(2), 2)
     });
 }

@@ -13,6 +13,7 @@ use pierhead_store::{Change, OBJECTS, ObjectKey, ObjectRecord, Revision, Store, 
 
 static SHIPS: Table<(String, u64), ObjectRecord> = Table::logged("ships");
 static NOTES: Table<String, ObjectRecord> = Table::silent("notes");
+static CARGO: Table<String, ObjectRecord> = Table::remembered("cargo");
 
 fn clock() -> SharedClock {
     ManualClock::default().shared()

@@ -168,3 +168,39 @@ async fn a_record_that_was_moved_is_not_believed() {
     let moved = store.read(|tx| tx.get(&OBJECTS, &ObjectKey::new("secrets", "shop", "b")));
     assert_eq!(moved.unwrap_err().to_string(), "a record of the table `objects` cannot be unsealed");
 }
+
+#[tokio::test]
+async fn a_change_that_is_damaged_ends_no_watch_for_ever() {
+    let (directory, key) = (tempfile::tempdir().unwrap(), SealKey::generate().unwrap());
+    let store = open(directory.path(), Some(sealing(&key, &[]))).unwrap();
+    for name in ["a", "b", "c"] {
+        put(&store, "secrets", name, &password(1)).await;
+    }
+    store.close();
+    let damage =
+        "UPDATE change_log SET value = (SELECT value FROM change_log WHERE revision = 1) WHERE revision = 2";
+    rusqlite::Connection::open(directory.path().join("metadata.db")).unwrap().execute_batch(damage).unwrap();
+    let store = open(directory.path(), Some(sealing(&key, &[]))).unwrap();
+    let changes = |after| store.changes(Revision::new(after), 10).map(|changes| changes.len());
+    assert_eq!(changes(0).unwrap(), 1, "as far as they can be read");
+    let refused = changes(1).unwrap_err();
+    assert_eq!(refused.to_string(), "changes up to revision 2 are no longer kept");
+    assert_eq!(changes(2).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_is_sealed_by_a_later_release_is_sealed_before_it_serves() {
+    let (directory, key) = (tempfile::tempdir().unwrap(), SealKey::generate().unwrap());
+    let first = open(directory.path(), Some(sealing(&key, &[]))).unwrap();
+    put(&first, "secrets", "s", &password(1)).await;
+    put(&first, "routes", "r", &password(2)).await;
+    first.close();
+    assert!(on_disk(directory.path(), &password(2)) > 0, "it is not sealed yet");
+    let more = || sealing(&key, &[]).rows(OBJECTS.name(), &"routes");
+    for _ in 0..2 {
+        let later = open(directory.path(), Some(more())).unwrap();
+        assert_eq!(get(&later, "routes", "r"), Some(password(2)));
+        later.close();
+        assert_eq!(on_disk(directory.path(), &password(2)), 0);
+    }
+}

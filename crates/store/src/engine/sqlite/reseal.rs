@@ -6,6 +6,7 @@
 //! interrupted goes on where they were. What was clear on the disk is sealed before anybody is served, and what deleted
 //! rows left behind is wiped then.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use crate::seal::{SealKeyError, Sealing, is_sealed};
 
 /// Stands in `seals` for records that no key wraps.
 const CLEAR: &str = "clear";
+/// Stands in `seals` for the rows that are sealed.
+const ROWS: &str = "rows";
 /// Proves that a key is the one of its name.
 const PROOF: &[u8] = b"pierhead";
 /// Rows rewritten in one transaction: the writer waits for it.
@@ -55,7 +58,7 @@ pub(super) fn check(
         rows.collect()
     };
     let seals = read().map_err(|source| failed("read which keys the database is sealed with", source))?;
-    let used = || seals.iter().filter(|(name, _)| name != CLEAR);
+    let used = || seals.iter().filter(|(name, _)| name != CLEAR && name != ROWS);
     let missing = |name: &str| StoreError::SealKeyMissing { path: database.to_owned(), key: name.to_owned() };
     let Some(sealing) = sealing else {
         return used().next().map_or(Ok(false), |(name, _)| Err(missing(name)));
@@ -69,16 +72,32 @@ pub(super) fn check(
     let first = sealing.first().name();
     let note = || -> Result<(), NoteError> {
         let transaction = connection.unchecked_transaction()?;
-        if seals.is_empty() && holds_something(&transaction, sealing)? {
-            transaction.execute("INSERT INTO seals (key_id, proof) VALUES (?1, x'')", [CLEAR])?;
+        let known = seals.iter().find(|(name, _)| name == ROWS).map(|(_, rows)| rows.as_slice());
+        let (rows, has_new) = rows_beside(known, sealing);
+        if (seals.is_empty() || has_new) && holds_something(&transaction, sealing)? {
+            transaction.execute("INSERT OR IGNORE INTO seals (key_id, proof) VALUES (?1, x'')", [CLEAR])?;
         }
+        transaction
+            .execute("INSERT OR REPLACE INTO seals (key_id, proof) VALUES (?1, ?2)", params![ROWS, rows])?;
         let proof = sealing.seal("seals", first.as_bytes(), PROOF)?;
         transaction
             .execute("INSERT OR IGNORE INTO seals (key_id, proof) VALUES (?1, ?2)", params![first, proof])?;
         Ok(transaction.commit()?)
     };
     note().map_err(NoteError::into_store_error)?;
-    Ok(names(connection)?.iter().any(|name| *name != first))
+    Ok(names(connection)?.iter().any(|name| *name != first && name != ROWS))
+}
+
+/// The rows that are sealed from now on, in the form in which they are noted, and whether some of them were not before;
+/// a database that does not say has all of them sealed. What was sealed once is not noted as clear.
+fn rows_beside(known: Option<&[u8]>, sealing: &Sealing) -> (Vec<u8>, bool) {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let own = sealing.sealed_rows().iter();
+    let own: BTreeSet<String> =
+        own.map(|(table, prefix)| format!("{} {}\n", table.as_str(), hex(prefix))).collect();
+    let known = known.map(|known| String::from_utf8_lossy(known).into_owned());
+    let has_new = known.as_ref().is_some_and(|known| own.iter().any(|row| !known.contains(row.as_str())));
+    (own.into_iter().collect::<String>().into_bytes(), has_new)
 }
 
 /// Either of two libraries.
@@ -179,10 +198,10 @@ impl<'a> Resealer<'a> {
                 return Ok(None);
             }
         }
-        let done = "DELETE FROM seals WHERE key_id <> ?1 AND key_id <> ?2";
+        let done = "DELETE FROM seals WHERE key_id NOT IN (?1, ?2, ?3)";
         self.in_transaction(|resealer| {
             let first = resealer.sealing.first().name();
-            Ok(resealer.connection.execute(done, [first.as_str(), CLEAR]).map(drop)?)
+            Ok(resealer.connection.execute(done, [first.as_str(), CLEAR, ROWS]).map(drop)?)
         })?;
         Ok(Some(self.rewritten))
     }

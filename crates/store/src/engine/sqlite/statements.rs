@@ -98,8 +98,8 @@ impl TableStatements {
             ascending_to_end: rows("key, value", "ORDER BY key LIMIT ?2"),
             descending: rows("key, value", "AND key < ?3 ORDER BY key DESC LIMIT ?2"),
             descending_from_end: rows("key, value", "ORDER BY key DESC LIMIT ?2"),
-            count: rows("count(*)", "AND key < ?2"),
-            count_to_end: rows("count(*)", ""),
+            count: format!("SELECT count(*) FROM ({})", rows("1", "AND key < ?3 LIMIT ?2")),
+            count_to_end: format!("SELECT count(*) FROM ({})", rows("1", "LIMIT ?2")),
         }
     }
 }
@@ -181,19 +181,18 @@ impl Statements {
             let mut add = connection.prepare_cached(ADD_CHANGE)?;
             let at = batch.at.as_millisecond();
             for change in &batch.changes {
-                let written = |record: &Option<Bytes>| {
-                    let written =
-                        record.as_ref().map(|record| self.written(&change.table, &change.key, record));
-                    written.transpose().map(|written| written.map(Cow::into_owned))
-                };
-                let (value, previous) = (written(&change.value)?, written(&change.previous)?);
+                let [value, previous] = [&change.value, &change.previous].map(|record| {
+                    let record = record.as_ref();
+                    record.map(|record| self.written(&change.table, &change.key, record)).transpose()
+                });
+                let (value, previous) = (value?, previous?);
                 add.execute(params![
                     number(change.revision),
                     at,
                     &*change.table,
                     &change.key[..],
-                    value,
-                    previous
+                    value.as_deref(),
+                    previous.as_deref()
                 ])?;
             }
         }
@@ -352,25 +351,39 @@ impl View for SqliteView<'_> {
         rows.into_iter().map(clear).collect()
     }
 
-    fn count(&self, table: TableName, range: &KeyRange) -> Result<u64, StoreError> {
+    fn count(&self, table: TableName, range: &KeyRange, most: usize) -> Result<usize, StoreError> {
         let statements = self.statements.of(table)?;
-        let count = match range.end() {
-            Some(end) => self
-                .connection
-                .prepare_cached(&statements.count)
-                .and_then(|mut statement| statement.query_row([range.start(), end], |row| unsigned(row, 0))),
-            None => self
-                .connection
-                .prepare_cached(&statements.count_to_end)
-                .and_then(|mut statement| statement.query_row([range.start()], |row| unsigned(row, 0))),
+        let (start, most) = (range.start(), sql_limit(most));
+        let read = || -> Result<i64, rusqlite::Error> {
+            match range.end() {
+                Some(end) => self
+                    .connection
+                    .prepare_cached(&statements.count)?
+                    .query_row(params![start, most, end], |row| row.get(0)),
+                None => self
+                    .connection
+                    .prepare_cached(&statements.count_to_end)?
+                    .query_row(params![start, most], |row| row.get(0)),
+            }
         };
-        count.map_err(|source| failed("count rows", source))
+        let count = read().map_err(|source| failed("count rows", source))?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     fn log(&self, after: Revision, limit: usize) -> Result<Vec<Change>, StoreError> {
         let changes = self.changes(after, sql_limit(limit));
         let changes = changes.map_err(|source| failed("read the change log", source))?;
-        changes.into_iter().map(|change| self.clear(change)).collect()
+        let mut clear = Vec::with_capacity(changes.len());
+        for change in changes {
+            let revision = change.revision;
+            match self.clear(change) {
+                Ok(change) => clear.push(change),
+                // What is before it can be had, and the next call begins with it.
+                Err(_) if !clear.is_empty() => break,
+                Err(_) => return Err(StoreError::SealedChange { revision }),
+            }
+        }
+        Ok(clear)
     }
 
     fn log_part(&self, after: Revision, wanted: LogPart) -> Result<LogPart, StoreError> {
