@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Program that proves a package is there, and the package.
-const TESTS: [(&str, &str); 16] = [
+const TESTS: [(&str, &str); 17] = [
     ("dockerd", "docker.io"),
     ("skopeo", "skopeo"),
     ("docker-registry", "docker-registry"),
@@ -19,6 +19,7 @@ const TESTS: [(&str, &str); 16] = [
     ("iptables", "iptables"),
     ("busybox", "busybox-static"),
     ("htpasswd", "apache2-utils"),
+    ("slapd", "slapd"),
     ("javac", "default-jdk-headless"),
     ("mvn", "maven"),
     ("node", "nodejs"),

@@ -19,6 +19,7 @@ mod identity;
 mod impersonation;
 mod index;
 pub mod jose;
+pub mod ldap;
 pub mod oauth;
 pub mod openid;
 pub mod password;

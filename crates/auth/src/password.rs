@@ -1,8 +1,8 @@
 //! The configured identity providers (platform 2.9), and checking names and passwords against those that are here.
 //!
 //! Owns what a provider is and a short memory of successes. Verification can take a tenth of a second of CPU, so
-//! callers run it on a blocking pool. Providers that are asked over the network are in `openid`, `remote_password` and
-//! `request_header`; users and identities are made by `oauth::mapping`, not here.
+//! callers run it on a blocking pool. Providers that are asked over the network are in `openid`, `remote_password`,
+//! `ldap` and `request_header`; users and identities are made by `oauth::mapping`, not here.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cache::Cache;
 use crate::credentials::InvalidCredentials;
+use crate::ldap::Ldap;
 use crate::openid::OpenId;
 use crate::remote_password::BasicAuth;
 use crate::request_header::RequestHeader;
@@ -77,6 +78,8 @@ pub enum ProviderKind {
     Htpasswd(Htpasswd),
     /// Another server is asked by `Authorization: Basic`.
     BasicAuth(Arc<BasicAuth>),
+    /// A directory is searched and bound to.
+    Ldap(Arc<Ldap>),
     /// People log in at another server, which says who they are (OpenID Connect).
     OpenId(Arc<OpenId>),
     /// A proxy in front says who they are, by headers.
@@ -87,7 +90,12 @@ impl ProviderKind {
     /// Whether it can say something about a name and a password.
     pub const fn checks_passwords(&self) -> bool {
         match self {
-            Self::AllowAny | Self::DenyAll | Self::Htpasswd(_) | Self::BasicAuth(_) | Self::OpenId(_) => true,
+            Self::AllowAny
+            | Self::DenyAll
+            | Self::Htpasswd(_)
+            | Self::BasicAuth(_)
+            | Self::Ldap(_)
+            | Self::OpenId(_) => true,
             Self::RequestHeader(_) => false,
         }
     }
@@ -95,7 +103,7 @@ impl ProviderKind {
     /// Whether people enter their password into our form.
     pub const fn has_form(&self) -> bool {
         match self {
-            Self::AllowAny | Self::DenyAll | Self::Htpasswd(_) | Self::BasicAuth(_) => true,
+            Self::AllowAny | Self::DenyAll | Self::Htpasswd(_) | Self::BasicAuth(_) | Self::Ldap(_) => true,
             Self::OpenId(_) | Self::RequestHeader(_) => false,
         }
     }
@@ -152,6 +160,7 @@ impl Passwords {
             ProviderKind::AllowAny => !password.trim().is_empty(),
             ProviderKind::DenyAll
             | ProviderKind::BasicAuth(_)
+            | ProviderKind::Ldap(_)
             | ProviderKind::OpenId(_)
             | ProviderKind::RequestHeader(_) => false,
             ProviderKind::Htpasswd(htpasswd) => {

@@ -16,7 +16,7 @@ use crate::federation::IssuerError;
 use crate::jose::JoseError;
 
 /// How long a server elsewhere may take: less than a login may (`oauth::login`), which is a turn of the API's.
-const LONGEST: Duration = Duration::from_secs(8);
+pub(crate) const LONGEST: Duration = Duration::from_secs(8);
 
 /// A question to another server.
 #[derive(Debug)]
@@ -84,6 +84,24 @@ pub enum ProviderError {
         #[source]
         source: serde_json::Error,
     },
+    /// An answer that is no answer of a directory.
+    #[error("{url} answered what no directory answers")]
+    Garbled {
+        /// What was asked.
+        url: String,
+    },
+    /// A directory that does not do what it is asked.
+    #[error("{url} {what}: result {code} {text:?}")]
+    Unwilling {
+        /// What was asked.
+        url: String,
+        /// What it does not do.
+        what: &'static str,
+        /// The result (RFC 4511, appendix A).
+        code: u32,
+        /// What it says about it.
+        text: String,
+    },
     /// What it says about itself does not do.
     #[error("its metadata are not usable: {0}")]
     Metadata(&'static str),
@@ -113,6 +131,8 @@ impl ProviderError {
             | Self::Slow { .. }
             | Self::Status { .. }
             | Self::Malformed { .. }
+            | Self::Garbled { .. }
+            | Self::Unwilling { .. }
             | Self::Metadata(_)
             | Self::Keys(_) => true,
             Self::Refused(_) | Self::Stray(_) | Self::Token(_) | Self::Claims(_) => false,

@@ -1,7 +1,8 @@
 //! The identity providers that the configuration names. Their htpasswd files are read again whenever they change.
 
-use crate::config::{Config, KindSettings, ProviderSettings};
+use crate::config::{Config, KindSettings, LdapSettings, ProviderSettings};
 use anyhow::{Context, Result};
+use pierhead_auth::ldap::{self, Ldap};
 use pierhead_auth::password::{Htpasswd, IdentityProvider, ProviderKind};
 use pierhead_runtime::{CancellationToken, Tasks};
 use std::path::{Path, PathBuf};
@@ -32,12 +33,33 @@ pub(crate) fn providers(config: &Config, tasks: &Tasks) -> Result<Vec<IdentityPr
             KindSettings::Htpasswd(path) => ProviderKind::Htpasswd(users(path, tasks)?),
             KindSettings::BasicAuth(remote) => ProviderKind::BasicAuth(Arc::clone(remote)),
             KindSettings::OpenId(openid) => ProviderKind::OpenId(Arc::clone(openid)),
+            KindSettings::Ldap(settings) => {
+                if settings.insecure {
+                    warn!("passwords go in the clear to {} (identity provider {name})", settings.url);
+                }
+                ProviderKind::Ldap(Arc::new(directory(config, settings)?))
+            }
             KindSettings::RequestHeader(header, _) => ProviderKind::RequestHeader(Arc::clone(header)),
         };
         let (name, challenge, login, mapping) = (name.clone(), *challenge, *login, *mapping);
         providers.push(IdentityProvider { name, challenge, login, mapping, kind });
     }
     Ok(providers)
+}
+
+/// A directory, trusted by the authorities of all that is outside and by its own.
+fn directory(config: &Config, settings: &LdapSettings) -> Result<Ldap> {
+    let LdapSettings { url, searcher, insecure, authority, attributes } = settings.clone();
+    let tls = if insecure {
+        None
+    } else {
+        let mut authorities = config.outside.authorities()?;
+        if let Some(authority) = authority {
+            authorities = authorities.with_extra(authority.as_bytes())?;
+        }
+        Some(ldap::verifying(authorities.usual().clone())?)
+    };
+    Ok(Ldap { url, searcher, tls, attributes })
 }
 
 /// The users of a file, which is followed until `tasks` stops.

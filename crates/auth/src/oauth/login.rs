@@ -247,6 +247,7 @@ impl Auth {
             ProviderKind::BasicAuth(remote) => {
                 remote.user(self.config().web.as_ref(), &provider.name, credentials).await
             }
+            ProviderKind::Ldap(ldap) => ldap.user(&provider.name, credentials).await,
             ProviderKind::OpenId(openid) => self.openid_password(&provider.name, openid, credentials).await,
             ProviderKind::AllowAny
             | ProviderKind::DenyAll
@@ -281,7 +282,10 @@ impl Auth {
 const fn is_here(provider: &IdentityProvider) -> bool {
     match provider.kind {
         ProviderKind::AllowAny | ProviderKind::DenyAll | ProviderKind::Htpasswd(_) => true,
-        ProviderKind::BasicAuth(_) | ProviderKind::OpenId(_) | ProviderKind::RequestHeader(_) => false,
+        ProviderKind::BasicAuth(_)
+        | ProviderKind::Ldap(_)
+        | ProviderKind::OpenId(_)
+        | ProviderKind::RequestHeader(_) => false,
     }
 }
 

@@ -5,6 +5,7 @@
 mod cluster;
 mod federation;
 mod laws;
+mod ldap;
 mod oauth;
 mod policy;
 mod providers;

@@ -41,6 +41,11 @@ impl Authorities {
         Self { all: Arc::new(RootCertStore::empty()), hosts: HashMap::new() }
     }
 
+    /// Those for hosts of which nothing else is said.
+    pub fn usual(&self) -> &RootCertStore {
+        &self.all
+    }
+
     /// Trusts the authorities in `pem` as well, whatever the host.
     ///
     /// # Errors

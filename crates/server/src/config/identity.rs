@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pierhead_auth::ldap::{AttributeNames, LdapUrl, Scheme};
 use pierhead_auth::openid::{ClaimNames, OpenId};
 use pierhead_auth::password::MappingMethod;
 use pierhead_auth::remote_password::BasicAuth;
@@ -69,6 +70,7 @@ pub(crate) struct ProviderSection {
     open_id: Option<OpenIdSection>,
     request_header: Option<RequestHeaderSection>,
     basic_auth: Option<BasicAuthSection>,
+    ldap: Option<LdapSection>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -91,6 +93,8 @@ enum KindWord {
     RequestHeader,
     #[serde(alias = "BasicAuthPasswordIdentityProvider")]
     BasicAuth,
+    #[serde(rename = "LDAP", alias = "LDAPPasswordIdentityProvider")]
+    Ldap,
     #[serde(alias = "AllowAllPasswordIdentityProvider")]
     AllowAll,
     #[serde(alias = "DenyAllPasswordIdentityProvider")]
@@ -157,6 +161,31 @@ struct BasicAuthSection {
     ca: Option<PathBuf>,
 }
 
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct LdapSection {
+    url: String,
+    #[serde(rename = "bindDN")]
+    bind_dn: Option<String>,
+    #[serde(default, deserialize_with = "secret")]
+    bind_password: Option<Secret<String>>,
+    bind_password_file: Option<PathBuf>,
+    #[serde(default)]
+    insecure: bool,
+    ca: Option<PathBuf>,
+    #[serde(default)]
+    attributes: LdapAttributesSection,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+struct LdapAttributesSection {
+    id: Option<Vec<String>>,
+    preferred_username: Option<Vec<String>>,
+    name: Option<Vec<String>>,
+    email: Option<Vec<String>>,
+}
+
 /// An identity provider, checked.
 #[derive(Clone, Debug)]
 pub(crate) struct ProviderSettings {
@@ -175,8 +204,21 @@ pub(crate) enum KindSettings {
     Htpasswd(PathBuf),
     BasicAuth(Arc<BasicAuth>),
     OpenId(Arc<OpenId>),
+    Ldap(Box<LdapSettings>),
     /// The authority, PEM, of its proxies comes with it.
     RequestHeader(Arc<RequestHeader>, Arc<str>),
+}
+
+/// A directory, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct LdapSettings {
+    pub(crate) url: LdapUrl,
+    pub(crate) searcher: Option<(String, Secret<String>)>,
+    /// Whether nothing is encrypted.
+    pub(crate) insecure: bool,
+    /// Certificate authorities, PEM, besides the usual ones.
+    pub(crate) authority: Option<Arc<str>>,
+    pub(crate) attributes: AttributeNames,
 }
 
 /// Checks all providers, and reads the files that are read once.
@@ -215,6 +257,7 @@ impl ProviderSection {
             open_id,
             request_header,
             basic_auth,
+            ldap,
         } = self;
         let lacks = |what: &str| wrong(format!("`{name}` has no section `{what}`, which its type asks for"));
         // Which of the two ways a provider is for where nothing is said.
@@ -233,6 +276,10 @@ impl ProviderSection {
                 https(&name, &url)?;
                 let remote = BasicAuth { url, authority: authority(ca.as_deref())? };
                 (KindSettings::BasicAuth(Arc::new(remote)), (true, true))
+            }
+            KindWord::Ldap => {
+                let section = ldap.ok_or_else(|| lacks("ldap"))?;
+                (KindSettings::Ldap(Box::new(section.checked(&name)?)), (true, true))
             }
             KindWord::OpenId => {
                 let section = open_id.ok_or_else(|| lacks("openID"))?;
@@ -278,6 +325,40 @@ impl OpenIdSection {
             groups: groups.unwrap_or(usual.groups),
         };
         Ok(openid)
+    }
+}
+
+impl LdapSection {
+    fn checked(self, name: &str) -> Result<LdapSettings, ConfigError> {
+        let url: LdapUrl = self.url.parse().map_err(|error| wrong(format!("`{name}`: {error}")))?;
+        if self.insecure && url.scheme == Scheme::Ldaps {
+            return Err(wrong(format!("`{name}`: an ldaps URL is never insecure")));
+        }
+        let password = match (self.bind_password, self.bind_password_file) {
+            (None, Some(path)) => Some(Secret::new(read(&path)?.trim_end_matches(['\r', '\n']).to_owned())),
+            (password, None) => password,
+            (Some(_), Some(_)) => {
+                return Err(wrong(format!("`{name}`: write one of bindPassword and bindPasswordFile")));
+            }
+        };
+        // A directory takes half of it for a wish to be anonymous.
+        let password = password.filter(|password| !password.expose().is_empty());
+        let searcher = match (self.bind_dn.filter(|dn| !dn.is_empty()), password) {
+            (Some(dn), Some(password)) => Some((dn, password)),
+            (None, None) => None,
+            _ => return Err(wrong(format!("`{name}`: bindDN and its password go together"))),
+        };
+        let LdapAttributesSection { id, preferred_username, name: full_name, email } = self.attributes;
+        let usual = AttributeNames::usual(&url);
+        let attributes = AttributeNames {
+            id: id.unwrap_or(usual.id),
+            preferred_username: preferred_username.unwrap_or(usual.preferred_username),
+            name: full_name.unwrap_or(usual.name),
+            email: email.unwrap_or(usual.email),
+        };
+        attributes.check().map_err(|error| wrong(format!("`{name}`: {error}")))?;
+        let authority = authority(self.ca.as_deref())?;
+        Ok(LdapSettings { url, searcher, insecure: self.insecure, authority, attributes })
     }
 }
 
@@ -399,6 +480,28 @@ mod tests {
         check(
             &provider("files", "type = \"HTPasswd\"\nhtpasswd = {file = \"/nowhere/users\"}"),
             Err("identity-providers: `files`: there is no file /nowhere/users"),
+        );
+        let ldap = |rest: &str| {
+            provider("ds", &format!("type = \"LDAP\"\n[identity-providers.ldap]\nurl = \"ldap{rest}"))
+        };
+        check(&ldap("://ds.acme.com/dc=acme?uid\""), Ok("86400 0 ds true true Claim"));
+        check(
+            &ldap("://ds.acme.com/dc=acme??all\""),
+            Err("identity-providers: `ds`: the scope is sub, one or base, and not `all`"),
+        );
+        check(
+            &ldap("s://ds.acme.com\"\ninsecure = true"),
+            Err("identity-providers: `ds`: an ldaps URL is never insecure"),
+        );
+        for half in ["bindDN = \"cn=x\"", "bindPassword = \"x\"", "bindDN = \"cn=x\"\nbindPassword = \"\""] {
+            check(
+                &ldap(&format!("://ds.acme.com\"\n{half}")),
+                Err("identity-providers: `ds`: bindDN and its password go together"),
+            );
+        }
+        check(
+            &ldap("://ds.acme.com\"\nattributes = {id = []}"),
+            Err("identity-providers: `ds`: `` is no name of an attribute"),
         );
         let header = "type = \"RequestHeader\"\n[identity-providers.requestHeader]\nca = \"/nowhere\"\nheaders = [\"X\"]\n";
         check(
