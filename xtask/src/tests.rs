@@ -38,15 +38,16 @@ pub(crate) fn test(filter: Option<&str>) -> Result<()> {
     tests(&["--no-fail-fast"])
 }
 
-/// Many requests made at random from the description of the API.
+/// Many requests made at random from the description of the API; goes on where a run before was stopped.
 pub(crate) fn fuzz_api(examples: u32, paths: &str) -> Result<()> {
     let schemathesis = tools::for_fuzzing()?;
     build_server("release")?;
     let mut command = cargo();
     command.args(["test", "--locked", "--package", "pierhead-e2e", "--", "--nocapture"]);
-    command.arg("requests_at_random_are_answered_as_described");
+    command.arg("many_requests_at_random_are_answered_as_described");
     command.env("PIERHEAD_SCHEMATHESIS", schemathesis).env("PIERHEAD_FUZZ_EXAMPLES", examples.to_string());
-    run(with_server(command.env("PIERHEAD_FUZZ_PATHS", paths), "release"))
+    command.env("PIERHEAD_FUZZ_PATHS", paths).env("PIERHEAD_FUZZ_FOLDER", target().join("fuzz-api"));
+    run(with_server(&mut command, "release"))
 }
 
 /// Our command line against Kubernetes' own API server.
