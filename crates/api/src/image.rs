@@ -29,8 +29,15 @@ pub use stream_views::{
 pub use tag_priority::prioritize_tags;
 pub use validate::{image_name, image_stream_name, stream_and_tag, stream_image, tag_name};
 
+use crate::meta::ObjectMeta;
+
 /// Name of the API group.
 pub const GROUP: &str = "image.openshift.io";
+
+/// Whether the stream of this metadata allows http and unverified TLS for all that it imports.
+pub fn is_insecure(stream: &ObjectMeta) -> bool {
+    stream.annotation(annotation::INSECURE_REPOSITORY) == Some("true")
+}
 
 /// Annotations of images and streams (images 2.5).
 pub mod annotation {

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use pierhead_api::image::annotation;
+use pierhead_api::image::is_insecure;
 use pierhead_auth::{Permit, Pull};
 use pierhead_blobs::{Committed, PartReader, Upload, UploadOwner};
 use pierhead_oci::{Digest, ImageReference, Manifest, Reference};
@@ -183,9 +183,7 @@ impl<'r, R: Rows> Look<'r, R> {
         repository: RepositoryId,
     ) -> Result<Self, StoreError> {
         let stream = rows.row(&STREAMS, &stream_key(namespace, name))?;
-        let all_insecure = stream.is_some_and(|stream| {
-            stream.metadata.annotation(annotation::INSECURE_REPOSITORY) == Some("true")
-        });
+        let all_insecure = stream.is_some_and(|stream| is_insecure(&stream.metadata));
         Ok(Self {
             rows,
             config,

@@ -4,7 +4,7 @@
 //! a tag that wants that only gets a generation, and whoever imports sees it.
 
 use pierhead_api::field::FieldErrors;
-use pierhead_api::image::TagReference;
+use pierhead_api::image::{TagReference, is_insecure};
 use pierhead_oci::{Algorithm, Digest};
 use pierhead_store::{KeyRange, StoreError};
 
@@ -12,10 +12,10 @@ use crate::error::StreamError;
 use crate::images::Config;
 use crate::links::{Giver, taking_refusal};
 use crate::push::created_now;
-use crate::rows::{ALL, Rows};
+use crate::rows::{ALL, Rows, stream_key};
 use crate::source_permission::Permissions;
 use crate::stream_edit::StreamEdit;
-use crate::tables::{HeadRecord, Item, RepositoryId, TAG_EVENTS, TAG_IMAGES, TAGS};
+use crate::tables::{HeadRecord, Item, RepositoryId, STREAMS, TAG_EVENTS, TAG_IMAGES, TAGS};
 
 /// What a bad `from.name` is told.
 const FORMS: &str = "must be of the form <tag>, <repo>:<tag>, <id>, or <repo>@<id>";
@@ -147,7 +147,7 @@ impl SpecEdit<'_, '_, '_> {
                 return Ok(());
             }
             None => {
-                if let Some(refusal) = self.refusal(tag) {
+                if let Some(refusal) = self.refusal(tag)? {
                     errors.forbidden(format!("{field}.name"), refusal);
                     return Ok(());
                 }
@@ -199,9 +199,15 @@ impl SpecEdit<'_, '_, '_> {
     }
 
     /// Why the image of a tag may not come from where it is (images 3.9).
-    fn refusal(&self, tag: &TagReference) -> Option<String> {
-        let from = tag.from.as_ref().filter(|from| from.kind == "DockerImage")?;
-        self.config.refuses(&from.name.parse().ok()?, tag.import_policy.insecure)
+    fn refusal(&self, tag: &TagReference) -> Result<Option<String>, StoreError> {
+        let from = tag.from.as_ref().filter(|from| from.kind == "DockerImage");
+        let reference = from.and_then(|from| from.name.parse().ok());
+        let Some(reference) = reference.filter(|_| self.config.allowed_registries.is_some()) else {
+            return Ok(None);
+        };
+        let stream = self.edit.tx.row(&STREAMS, &stream_key(&self.edit.namespace, &self.edit.name))?;
+        let insecure = stream.is_some_and(|stream| is_insecure(&stream.metadata));
+        Ok(self.config.refuses(&reference, tag.import_policy.insecure || insecure))
     }
 
     /// The head of the stream a tag follows; a stream that is being made is in no table yet.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pierhead_api::field::FieldErrors;
-use pierhead_api::image::{ImageStream, NamedTagEventList, TagReference};
+use pierhead_api::image::{ImageStream, NamedTagEventList, TagReference, is_insecure};
 use pierhead_api::meta::{ObjectMeta, Preconditions};
 use pierhead_auth::{Api, Permit};
 use pierhead_oci::Digest;
@@ -152,7 +152,9 @@ impl Images {
         stream.metadata.namespace = permit.namespace().to_owned();
         normalize(&mut stream);
         stream.status = pierhead_api::image::ImageStreamStatus::default();
-        StreamError::invalid_if("ImageStream", &stream.metadata.name, stream.validate())?;
+        let mut errors = stream.validate();
+        self.refuse_repository(&stream, "", &mut errors);
+        StreamError::invalid_if("ImageStream", &stream.metadata.name, errors)?;
         let permissions = Permissions::ask(permit.namespace(), &stream.spec.tags, &BTreeMap::new(), may_pull);
         let (by, shared) = (self.authorship(permit), Arc::clone(&self.0));
         let imports = |tag: &TagReference| tag.from.as_ref().is_some_and(|from| from.kind == "DockerImage");
@@ -194,6 +196,7 @@ impl Images {
             StreamPart::Status => stream.spec.clone_from(&current.spec),
         }
         let mut errors = stream.validate_update(&current);
+        self.refuse_repository(&stream, &current.spec.docker_image_repository, &mut errors);
         if stream.metadata.resource_version.is_empty() {
             errors.invalid("metadata.resourceVersion", "", "must be specified for an update");
         }
@@ -270,6 +273,18 @@ impl Images {
                 previous_labels,
             }
         }))
+    }
+
+    /// A repository to import from must be where images may come from, unless it is the one that was there (images 3.9).
+    fn refuse_repository(&self, stream: &ImageStream, stored: &str, errors: &mut FieldErrors) {
+        let repository = stream.spec.docker_image_repository.as_str();
+        if repository == stored {
+            return;
+        }
+        let refusal = |reference| self.import_refusal(&reference, is_insecure(&stream.metadata));
+        if let Some(refusal) = repository.parse().ok().and_then(refusal) {
+            errors.forbidden("spec.dockerImageRepository", refusal);
+        }
     }
 
     /// Runs a write of the API to one stream and answers the stream. Reading all its tags must not hold up other writers,

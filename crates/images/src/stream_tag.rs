@@ -342,7 +342,11 @@ impl Images {
         dry_run: DryRun,
     ) -> Result<(ImageTag, Created), StreamError> {
         complete(permit, &mut object.metadata, object.spec.as_mut());
-        let errors = object.validate();
+        let view = match stream_and_tag(&object.metadata.name) {
+            Some((stream, _)) => self.store().read(|tx| StreamView::find(tx, permit.namespace(), stream))?,
+            None => None,
+        };
+        let errors = view.map_or_else(|| object.validate(), |view| object.validate_update(&view.metadata));
         StreamError::invalid_if("ImageTag", &object.metadata.name, errors)?;
         let mut metadata = object.metadata.clone();
         let spec = object.spec;
@@ -372,10 +376,21 @@ impl Images {
     pub async fn create_image_tag(
         &self,
         permit: &Permit<Api>,
-        object: ImageTag,
+        mut object: ImageTag,
         may_pull: &MayPull,
         dry_run: DryRun,
     ) -> Result<ImageTag, StreamError> {
+        complete(permit, &mut object.metadata, object.spec.as_mut());
+        if let Some((spec, (_, tag))) = object.spec.as_mut().zip(stream_and_tag(&object.metadata.name))
+            && spec.name.is_empty()
+        {
+            tag.clone_into(&mut spec.name);
+        }
+        let mut errors = object.validate();
+        if object.spec.is_none() {
+            errors.required("spec", "spec is a required field during creation");
+        }
+        StreamError::invalid_if("ImageTag", &object.metadata.name, errors)?;
         let mut metadata = object.metadata.clone();
         metadata.resource_version.clear();
         metadata.annotations =

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::core::ObjectReference;
 use crate::field::FieldErrors;
+use crate::meta::ObjectMeta;
 use crate::name::{self, Scope};
 
 /// Longest `namespace/name` of a stream, in bytes: the longest repository name.
@@ -293,10 +294,9 @@ impl ImageStreamTag {
                 && !annotations.is_empty()
                 && *annotations != self.metadata.annotations
             {
-                let value = serde_json::to_value(annotations).unwrap_or_default();
                 errors.invalid(
                     "tag.annotations",
-                    value,
+                    "<map>",
                     "tag annotations must not be provided or must be equal to the object meta annotations",
                 );
             }
@@ -327,6 +327,20 @@ impl ImageTag {
             {
                 errors.invalid("spec.name", spec.name.as_str(), "must match image tag name");
             }
+        }
+        errors
+    }
+
+    /// [`ImageTag::validate`], and that labels and annotations, which are the stream's, are left to it or left out.
+    pub fn validate_update(&self, of_stream: &ObjectMeta) -> FieldErrors {
+        let mut errors = self.validate();
+        let differs = |ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, String>| {
+            !ours.is_empty() && ours != theirs
+        };
+        if differs(&self.metadata.labels, &of_stream.labels)
+            || differs(&self.metadata.annotations, &of_stream.annotations)
+        {
+            errors.invalid("metadata", "", "may not update fields other than spec");
         }
         errors
     }

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use pierhead_api::field::FieldErrors;
 use pierhead_api::image::{
     Image, ImageImportStatus, ImageStream, ImageStreamImport, RepositoryImportStatus, TagImportPolicy,
-    TagReferencePolicy, annotation,
+    TagReferencePolicy,
 };
 use pierhead_api::meta::{Status, StatusReason};
 use pierhead_api::{core, from_value, to_value};
@@ -300,9 +300,4 @@ fn tag_import(
         reference_policy: reference_policy.clone(),
         outcome,
     }
-}
-
-/// Whether a stream allows plain HTTP and unverified TLS for all that it imports.
-fn is_insecure(stream: &ImageStream) -> bool {
-    stream.metadata.annotation(annotation::INSECURE_REPOSITORY) == Some("true")
 }

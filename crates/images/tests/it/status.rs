@@ -147,6 +147,25 @@ async fn images_come_from_where_they_may_and_what_is_there_stays() {
     wanted.push(json!({"name": "bad", "from": from("old.example.com/a/b:2")}));
     check_invalid(update(json!(wanted)).await, "spec.tags[bad].from.name", &forbidden("old.example.com"));
 
+    let repository = async |repository: &str| {
+        let mut stream = world.stream("shop", "web");
+        stream.spec.docker_image_repository = repository.into();
+        let permit = world.api("shop", "imagestreams");
+        let part = StreamPart::Spec;
+        let update =
+            world.images.update_stream(&permit, stream.clone(), part, &allow_all(), DryRun::No).await;
+        stream.metadata = pierhead_api::meta::ObjectMeta::named("new");
+        stream.spec.tags.clear();
+        let create = world.images.create_stream(&permit, stream, &allow_all(), DryRun::Yes).await;
+        [update, create]
+    };
+    for written in repository("old.example.com/a/b").await {
+        check_invalid(written, "spec.dockerImageRepository", &forbidden("old.example.com"));
+    }
+    for written in repository("quay.io/a/b").await {
+        written.unwrap();
+    }
+
     let item = |reference: &str| json!({"dockerImageReference": reference, "image": name("a")});
     write_status(&world, json!([{"tag": "old", "items": [item("old.example.com/a/b:1")]}])).await.unwrap();
     check_invalid(
@@ -164,6 +183,37 @@ async fn images_come_from_where_they_may_and_what_is_there_stays() {
         "image.dockerImageReference",
         &forbidden("old.example.com"),
     );
+}
+
+#[tokio::test]
+async fn a_registry_without_tls_is_allowed_to_who_asks_for_it() {
+    const INSECURE: &str = "openshift.io/image.insecureRepository";
+    let mut world = World::new().await;
+    reopen(&mut world, |config| {
+        config.allowed_registries = Some(vec!["plain.example.com:80".parse().unwrap()]);
+    });
+    let create = async |annotations: Value, policy: Value, repository: &str| {
+        let from = json!({"kind": "DockerImage", "name": "plain.example.com/a/b:1"});
+        let tags = json!([{"name": "t", "from": from, "importPolicy": policy}]);
+        let document = json!({
+            "metadata": {"name": "web", "annotations": annotations},
+            "spec": {"tags": tags, "dockerImageRepository": repository},
+        });
+        let stream = serde_json::from_value(document).unwrap();
+        let permit = world.api("shop", "imagestreams");
+        world.images.create_stream(&permit, stream, &allow_all(), DryRun::Yes).await
+    };
+    let (nothing, insecure) = (json!({}), json!({"insecure": true}));
+    let repository = "plain.example.com/a/b";
+    check_invalid(
+        create(nothing.clone(), nothing.clone(), "").await,
+        "spec.tags[t].from.name",
+        "not allowed",
+    );
+    let refused = create(nothing.clone(), insecure.clone(), repository).await;
+    check_invalid(refused, "spec.dockerImageRepository", "not allowed");
+    create(nothing.clone(), insecure, "").await.unwrap();
+    create(json!({INSECURE: "true"}), nothing, repository).await.unwrap();
 }
 
 #[tokio::test]

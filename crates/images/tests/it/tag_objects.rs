@@ -124,7 +124,7 @@ async fn who_reads_a_tag_changes_its_annotations_once_and_its_labels_never() {
     new["tag"]["annotations"] = json!({"description": "other"});
     check_invalid(
         put(&world, new).await,
-        "tag.annotations: Invalid value: {\"description\":\"other\"}: tag annotations must not be provided or must be \
+        "tag.annotations: Invalid value: \"<map>\": tag annotations must not be provided or must be \
          equal to the object meta annotations",
     );
     assert!(world.images.stream("shop", "fresh").unwrap().is_none());
@@ -166,11 +166,35 @@ async fn an_image_tag_is_what_is_wanted_and_what_is_there() {
         put_image_tag(&world, wanted("web:copy", json!({"name": "other", "from": from}))).await,
         "spec.name: Invalid value: \"other\": must match image tag name",
     );
+    for metadata in [
+        json!({"name": "web:copy", "annotations": {"of": "the tag"}}),
+        json!({"name": "web:copy", "labels": {"of": "tag"}}),
+    ] {
+        check_invalid(
+            put_image_tag(&world, json!({"metadata": metadata, "spec": {"name": "copy", "from": from}}))
+                .await,
+            "metadata: Invalid value: \"\": may not update fields other than spec",
+        );
+    }
+    let again = serde_json::to_value(world.images.image_tag("shop", "web:copy").unwrap()).unwrap();
+    put_image_tag(&world, again).await.unwrap();
     let pending = json!({"name": "pending", "from": {"kind": "DockerImage", "name": "quay.io/a/b:1"}});
     put_image_tag(&world, wanted("web:pending", pending)).await.unwrap();
     let read = world.images.image_tag("shop", "web:pending").unwrap();
     assert_eq!((read.spec.is_some(), read.status), (true, None));
     check_missing(world.images.stream_tag("shop", "web:pending"), "imagestreamtags", "web:pending");
+
+    let create = async |document: Value| {
+        let tag: ImageTag = serde_json::from_value(document).unwrap();
+        let permit = world.api("shop", "imagetags");
+        world.images.create_image_tag(&permit, tag, &allow_all(), DryRun::No).await
+    };
+    let none = "spec: Required value: spec is a required field during creation";
+    check_invalid(create(wanted("web:made", json!(null))).await, none);
+    let misnamed = create(wanted("web:made", json!({"name": "other", "from": from}))).await;
+    check_invalid(misnamed, "spec.name: Invalid value: \"other\": must match image tag name");
+    let made = create(wanted("web:made", json!({"from": from}))).await.unwrap();
+    assert_eq!((made.spec.unwrap().name.as_str(), made.image.unwrap().metadata.name), ("made", digest));
 
     let (unwanted, created) = put_image_tag(&world, wanted("web:copy", json!(null))).await.unwrap();
     assert_eq!((created, unwanted.spec.is_none(), unwanted.status.is_some()), (Created::No, true, true));

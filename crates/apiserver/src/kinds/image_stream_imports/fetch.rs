@@ -13,7 +13,8 @@ use futures_util::stream;
 use futures_util::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
 use pierhead_api::image::{
-    ImageStream, ImageStreamImportSpec, RepositoryImportSpec, TagImportPolicy, annotation, prioritize_tags,
+    ImageStream, ImageStreamImportSpec, RepositoryImportSpec, TagImportPolicy, annotation, is_insecure,
+    prioritize_tags,
 };
 use pierhead_api::meta::Status;
 use pierhead_auth::Era;
@@ -26,7 +27,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::failure::{Wanted, invalid};
-use super::is_insecure;
 use super::room::Room;
 use crate::server::Config;
 
@@ -115,7 +115,7 @@ impl Fetcher {
             keyring,
             era: config.era,
             tags_per_repository: config.tags_per_repository,
-            insecure: stream.is_some_and(is_insecure),
+            insecure: stream.is_some_and(|stream| is_insecure(&stream.metadata)),
             platforms: platforms.collect(),
             repositories: Mutex::default(),
             room,
