@@ -47,7 +47,7 @@ impl ImageTags {
         permit: &Permit<Api>,
         object: &Value,
         dry_run: DryRun,
-    ) -> Result<(Value, Created), StreamOrApiError> {
+    ) -> Result<(Value, Created), ApiError> {
         let (may_pull, dry_run) = (may_pull(&self.auth, permit), tried(dry_run));
         Ok(match self.kind {
             TagKind::StreamTag => {
@@ -61,33 +61,6 @@ impl ImageTags {
                 (to_value(&tag), created)
             }
         })
-    }
-}
-
-/// Either side's failure of one write.
-enum StreamOrApiError {
-    Stream(StreamError),
-    Api(ApiError),
-}
-
-impl From<StreamError> for StreamOrApiError {
-    fn from(error: StreamError) -> Self {
-        Self::Stream(error)
-    }
-}
-
-impl From<ApiError> for StreamOrApiError {
-    fn from(error: ApiError) -> Self {
-        Self::Api(error)
-    }
-}
-
-impl From<StreamOrApiError> for ApiError {
-    fn from(error: StreamOrApiError) -> Self {
-        match error {
-            StreamOrApiError::Stream(error) => error.into(),
-            StreamOrApiError::Api(error) => error,
-        }
     }
 }
 
@@ -132,8 +105,12 @@ impl Storage for ImageTags {
         // One more is read than asked for, which must not overflow.
         let limit = scan.limit.min(usize::MAX / 2);
         Ok(match self.kind {
-            TagKind::StreamTag => listed(self.images.list_stream_tags(scan.namespace, after, limit, scan.at)?),
-            TagKind::ImageTag => listed(self.images.list_image_tags(scan.namespace, after, limit, scan.at)?),
+            TagKind::StreamTag => {
+                listed(self.images.list_stream_tags(scan.namespace, after, limit, scan.at)?)
+            }
+            TagKind::ImageTag => {
+                listed(self.images.list_image_tags(scan.namespace, after, limit, scan.at)?)
+            }
         })
     }
 
@@ -170,8 +147,8 @@ impl Storage for ImageTags {
             metadata::of_mut(&mut object).insert("resourceVersion".to_owned(), seen.resource_version.into());
             match self.write(permit, &object, dry_run).await {
                 Ok((object, _)) => Ok(Outcome::Done(object)),
-                Err(StreamOrApiError::Stream(StreamError::Conflict { .. })) => Ok(Outcome::Raced),
-                Err(error) => Err(error.into()),
+                Err(error) if error.status().code == 409 => Ok(Outcome::Raced),
+                Err(error) => Err(error),
             }
         }
         .boxed()
