@@ -14,7 +14,7 @@ use crate::STREAMS;
 pub(crate) type Amounts = BTreeMap<String, Quantity>;
 
 /// Resources that are counted under their own name as well as under `count/…`.
-const COUNTED: [&str; 6] = [
+pub(crate) const COUNTED: [&str; 6] = [
     "secrets",
     "configmaps",
     "replicationcontrollers",

@@ -9,7 +9,7 @@ use pierhead_store::{KeyRange, OBJECTS, ObjectKey, StoreError, WriteTx};
 use serde_json::{Value, json};
 
 use crate::STREAMS;
-use crate::amounts::{Amounts, Counted};
+use crate::amounts::{Amounts, COUNTED, Counted};
 use crate::ledger::{ChargeError, put, shared_quotas};
 
 /// Says how many image streams a namespace has; they are not in the table of objects.
@@ -127,12 +127,7 @@ fn resources(spec: &ResourceQuotaSpec) -> BTreeSet<String> {
         match name.as_str() {
             "openshift.io/imagestreams" => STREAMS,
             "services.nodeports" | "services.loadbalancers" => "services",
-            "secrets"
-            | "configmaps"
-            | "replicationcontrollers"
-            | "resourcequotas"
-            | "persistentvolumeclaims"
-            | "services" => name.as_str(),
+            name if COUNTED.contains(&name) => name,
             _ => "pods",
         }
         .to_owned()
