@@ -3,6 +3,8 @@
 //! A server's refusal keeps its whole `Status`; a failure below HTTP says which server and why, in the words
 //! that users of kubectl know.
 
+use std::time::Duration;
+
 use pierhead_api::meta::{Status, StatusReason};
 
 use crate::transport::TransportError;
@@ -64,10 +66,10 @@ pub enum ClientError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No answer within the time that the caller gave.
-    #[error("the server did not answer within {seconds} seconds")]
+    #[error("the server did not answer within {limit:?}")]
     Timeout {
         /// The time given.
-        seconds: u64,
+        limit: Duration,
     },
 }
 

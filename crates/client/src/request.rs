@@ -236,7 +236,7 @@ impl Client {
         let sent = match self.timeout {
             Some(timeout) => match tokio::time::timeout(timeout, sending).await {
                 Ok(sent) => sent,
-                Err(_elapsed) => return Err(ClientError::Timeout { seconds: timeout.as_secs() }),
+                Err(_elapsed) => return Err(ClientError::Timeout { limit: timeout }),
             },
             None => sending.await,
         };
