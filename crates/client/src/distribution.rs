@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use pierhead_oci::{Algorithm, Digest, MAX_MANIFEST_BYTES, Manifest, Reference};
 use tokio::sync::Mutex;
@@ -106,6 +106,8 @@ pub struct RemoteBlob {
     /// How long it is, if the registry said so.
     pub size: Option<u64>,
     body: EgressBody,
+    /// What was received, and is still to be given.
+    held: Bytes,
 }
 
 impl fmt::Debug for RemoteBlob {
@@ -117,7 +119,21 @@ impl fmt::Debug for RemoteBlob {
 impl RemoteBlob {
     /// The next bytes, or `None` at the end. Ends with an error when the sender stands still.
     pub async fn next(&mut self) -> Result<Option<Bytes>, RemoteError> {
+        if !self.held.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.held)));
+        }
         Ok(self.body.next().await?)
+    }
+
+    /// Passes over so many bytes.
+    async fn skip(&mut self, mut count: u64) -> Result<(), RemoteError> {
+        while count > 0 {
+            let Some(mut piece) = self.next().await? else { break };
+            let over = usize::try_from(count).unwrap_or(usize::MAX).min(piece.len());
+            self.held = piece.split_off(over);
+            count -= over as u64;
+        }
+        Ok(())
     }
 }
 
@@ -215,7 +231,30 @@ impl RemoteRepository {
         let path = self.path(&format!("blobs/{digest}"));
         let ask = Ask { lane: Lane::Blob, ..Ask::small(Method::GET, &path, None) };
         let Incomer { body, .. } = self.patiently(&ask).await?;
-        Ok(RemoteBlob { size: body.length(), body })
+        Ok(RemoteBlob { size: body.length(), body, held: Bytes::new() })
+    }
+
+    /// A blob without its first `start` bytes, which came before the connection broke. A registry that sends all of it
+    /// is listened to until then.
+    ///
+    /// # Errors
+    /// [`RemoteError`]; also when the registry sends another part.
+    pub async fn blob_from(&self, digest: &Digest, start: u64) -> Result<RemoteBlob, RemoteError> {
+        let path = self.path(&format!("blobs/{digest}"));
+        let range = HeaderValue::try_from(format!("bytes={start}-"));
+        let range = Some(range.map_err(|_invalid| RemoteError::Malformed { what: "range" })?);
+        let ask = Ask { lane: Lane::Blob, range, ..Ask::small(Method::GET, &path, None) };
+        let Incomer { status, headers, body, .. } = self.patiently(&ask).await?;
+        let mut blob = RemoteBlob { size: body.length(), body, held: Bytes::new() };
+        if status != StatusCode::PARTIAL_CONTENT {
+            blob.skip(start).await?;
+            return Ok(blob);
+        }
+        let range = headers.get(CONTENT_RANGE).and_then(|range| range.to_str().ok()).unwrap_or_default();
+        match range.strip_prefix("bytes ").and_then(|range| range.split_once('-')) {
+            Some((first, _)) if first.parse() == Ok(start) => Ok(blob),
+            _ => Err(RemoteError::Malformed { what: "part of a blob that was asked for" }),
+        }
     }
 
     /// Whether the registry has a blob, and how long it says that is.

@@ -174,6 +174,8 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) home: &'a Home,
     pub(crate) authorization: Option<&'a HeaderValue>,
     pub(crate) accept: Option<HeaderValue>,
+    /// What of the content is wanted; all of it without.
+    pub(crate) range: Option<HeaderValue>,
     /// What is sent, and its type.
     pub(crate) body: Option<(HeaderValue, Bytes)>,
     pub(crate) lane: Lane,
@@ -240,7 +242,7 @@ impl Egress {
     /// Sends a request and follows its redirects. Credentials are sent to their home only, and are gone for good after
     /// the first hop away from it.
     pub(crate) async fn send(&self, outgoing: Outgoing<'_>) -> Result<Incomer, EgressError> {
-        let Outgoing { method, mut target, home, mut authorization, accept, body, lane } = outgoing;
+        let Outgoing { method, mut target, home, mut authorization, accept, range, body, lane } = outgoing;
         for _ in 0..=MAX_REDIRECTS {
             let at_home = target.origin == home.origin;
             if !at_home {
@@ -252,6 +254,7 @@ impl Egress {
             let mut request = new_request(&method, authorization, Full::from(content.unwrap_or_default()));
             let headers = request.headers_mut();
             headers.extend(accept.clone().map(|accept| (http::header::ACCEPT, accept)));
+            headers.extend(range.clone().map(|range| (http::header::RANGE, range)));
             headers.extend(content_type.map(|value| (CONTENT_TYPE, value)));
             if matches!(method, Method::POST | Method::PUT) {
                 // Some registries refuse those of unknown length, the empty ones too.

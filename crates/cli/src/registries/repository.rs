@@ -1,6 +1,6 @@
 //! A repository, wherever it is: at a registry or in a folder.
 
-use std::io::Read as _;
+use std::{io::Read as _, time::Duration};
 
 use anyhow::bail;
 use bytes::Bytes;
@@ -17,6 +17,9 @@ use super::{
 const MAX_CONFIG: usize = 8 << 20;
 /// Most tags of a repository that are read.
 const MAX_TAGS: usize = 100_000;
+/// How often a blob is asked for or sent again when the connection breaks.
+pub(crate) const TRIES: u32 = 3;
+pub(crate) const WAIT: Duration = Duration::from_secs(2);
 /// How much of a file is read at a time.
 const PIECE: usize = 256 << 10;
 
@@ -34,15 +37,57 @@ pub(crate) struct Blob {
 }
 
 enum Source {
-    Remote(RemoteBlob),
+    Remote(Download),
     File(std::fs::File),
+}
+
+/// A blob from a registry, which is gone on with where the connection broke.
+struct Download {
+    blob: RemoteBlob,
+    repository: RemoteRepository,
+    digest: Digest,
+    received: u64,
+    tries: u32,
+}
+
+impl Download {
+    async fn next(&mut self) -> Result<Option<Bytes>, RemoteError> {
+        let mut failure = match self.blob.next().await {
+            Ok(piece) => {
+                self.received += piece.as_ref().map_or(0, Bytes::len) as u64;
+                return Ok(piece);
+            }
+            Err(failure) => failure,
+        };
+        while self.tries < TRIES && is_passing(&failure) {
+            self.tries += 1;
+            tracing::debug!(digest = %self.digest, received = self.received, error = %failure, "A blob is gone on with");
+            tokio::time::sleep(WAIT * self.tries).await;
+            failure = match self.repository.blob_from(&self.digest, self.received).await {
+                Ok(blob) => {
+                    self.blob = blob;
+                    return Box::pin(self.next()).await;
+                }
+                Err(failure) => failure,
+            };
+        }
+        Err(failure)
+    }
+}
+
+/// Whether the same may work a moment later.
+pub(crate) fn is_passing(error: &RemoteError) -> bool {
+    matches!(
+        error,
+        RemoteError::Transport { .. } | RemoteError::Timeout { .. } | RemoteError::Unavailable { .. }
+    )
 }
 
 impl Blob {
     /// The next bytes, or none at the end.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
         match &mut self.source {
-            Source::Remote(blob) => Ok(blob.next().await?),
+            Source::Remote(download) => Ok(download.next().await?),
             Source::File(file) => {
                 let mut piece = vec![0; PIECE];
                 let length = file.read(&mut piece)?;
@@ -105,7 +150,10 @@ impl Repository {
         match self {
             Self::Remote(remote) => {
                 let blob = remote.blob(digest).await?;
-                Ok(Blob { size: blob.size, source: Source::Remote(blob) })
+                let (repository, digest) = (remote.clone(), digest.clone());
+                let size = blob.size;
+                let download = Download { blob, repository, digest, received: 0, tries: 0 };
+                Ok(Blob { size, source: Source::Remote(download) })
             }
             Self::Folder(folder) => {
                 let (size, file) = folder.open_blob(digest)?;

@@ -3,9 +3,11 @@
 use std::{
     ffi::OsString,
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
 };
 
 use pierhead_cli::Environment;
@@ -365,4 +367,85 @@ async fn credentials_are_found() {
 fn htpasswd() -> Vec<u8> {
     let made = Command::new("htpasswd").args(["-nbB", "ed", "secret"]).output();
     made.expect("htpasswd of apache2-utils").stdout
+}
+
+/// A registry whose connection breaks half way through every blob that is asked for from its beginning. Gives its host,
+/// and the ranges that were asked for.
+fn breaking_registry(files: Vec<(String, String, Vec<u8>)>) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let ranges = Arc::new(Mutex::new(Vec::new()));
+    let asked = Arc::clone(&ranges);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            answer(&mut stream.unwrap(), &files, &asked);
+        }
+    });
+    (host, ranges)
+}
+
+fn answer(stream: &mut TcpStream, files: &[(String, String, Vec<u8>)], asked: &Mutex<Vec<String>>) {
+    let mut head = Vec::new();
+    let mut part = [0; 1024];
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        match stream.read(&mut part) {
+            Ok(count) if count > 0 && head.first().is_none_or(u8::is_ascii_uppercase) => {
+                head.extend(&part[..count]);
+            }
+            // Somebody who tries TLS.
+            _ => return,
+        }
+    }
+    let head = String::from_utf8(head).unwrap();
+    let path = head.split(' ').nth(1).unwrap();
+    let found = files.iter().find(|(name, _, _)| path == name);
+    let (kind, content) = found.map_or(("text/plain", &[][..]), |(_, kind, content)| (kind, content));
+    let range = head.lines().find_map(|line| line.to_lowercase().strip_prefix("range: ").map(str::to_owned));
+    let (status, start, end) = match &range {
+        Some(range) => {
+            asked.lock().unwrap().push(range.clone());
+            let start = range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse().unwrap();
+            ("206 Partial Content", start, content.len())
+        }
+        None if path.contains("/blobs/") && content.len() > 1000 => ("200 OK", 0, content.len() / 2),
+        None if found.is_some() => ("200 OK", 0, content.len()),
+        None => ("404 Not Found", 0, 0),
+    };
+    let text = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nContent-Range: bytes {start}-{}/{}\r\n\
+         Docker-Distribution-Api-Version: registry/2.0\r\nConnection: close\r\n\r\n",
+        content.len() - start,
+        content.len().max(1) - 1,
+        content.len(),
+    );
+    let is_head = head.starts_with("HEAD");
+    stream.write_all(text.as_bytes()).ok();
+    stream.write_all(if is_head { &[] } else { &content[start..end] }).ok();
+}
+
+#[tokio::test]
+async fn a_blob_is_gone_on_with_where_the_connection_broke() {
+    let layer: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+    let config = b"{}".to_vec();
+    let [layer_digest, config_digest] = [&layer, &config].map(|content| pierhead_oci::Digest::sha256(content));
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config_digest, "size": config.len()},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": layer_digest, "size": layer.len()}],
+    });
+    let blob = |digest: &pierhead_oci::Digest, content: &Vec<u8>| {
+        (format!("/v2/shop/web/blobs/{digest}"), "application/octet-stream".to_owned(), content.clone())
+    };
+    let kind = "application/vnd.oci.image.manifest.v1+json".to_owned();
+    let (host, ranges) = breaking_registry(vec![
+        ("/v2/".to_owned(), "text/plain".to_owned(), Vec::new()),
+        ("/v2/shop/web/manifests/1".to_owned(), kind, manifest.to_string().into_bytes()),
+        blob(&config_digest, &config),
+        blob(&layer_digest, &layer),
+    ]);
+    let ground = Ground::new();
+    ground.ok(&format!("image mirror {host}/shop/web:1 file://web:1 --dir=usb --insecure")).await;
+    let stored = ground.path("usb").join("v2/web/blobs").join(layer_digest.to_string());
+    assert_eq!(fs::read(stored).unwrap(), layer);
+    assert_eq!(*ranges.lock().unwrap(), [format!("bytes={}-", layer.len() / 2)]);
 }

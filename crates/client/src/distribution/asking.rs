@@ -24,6 +24,8 @@ pub(super) struct Ask<'a> {
     /// Path and query.
     pub(super) path: &'a str,
     pub(super) accept: Option<HeaderValue>,
+    /// What of a blob is wanted; all of it without.
+    pub(super) range: Option<HeaderValue>,
     /// What is sent, and its type.
     pub(super) body: Option<(HeaderValue, Bytes)>,
     /// Where to instead of `path` at the registry: uploads are told where to go on.
@@ -39,7 +41,7 @@ impl<'a> Ask<'a> {
 
     /// For an answer that is read as a whole.
     pub(super) const fn small(method: Method, path: &'a str, accept: Option<HeaderValue>) -> Self {
-        Self { method, path, accept, body: None, target: None, lane: Lane::Small }
+        Self { method, path, accept, range: None, body: None, target: None, lane: Lane::Small }
     }
 }
 
@@ -133,6 +135,7 @@ impl RemoteRepository {
                     home: &base.home,
                     authorization: authorization.as_ref(),
                     accept: ask.accept.clone(),
+                    range: ask.range.clone(),
                     body: ask.body.clone(),
                     lane: ask.lane,
                 })

@@ -63,6 +63,7 @@ impl RemoteRepository {
             home: &home,
             authorization: None,
             accept: None,
+            range: None,
             body: None,
             lane: Lane::Small,
         };

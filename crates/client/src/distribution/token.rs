@@ -103,6 +103,7 @@ impl TokenRequest<'_> {
             home: &home,
             authorization: authorization.as_ref(),
             accept: Some(HeaderValue::from_static("application/json")),
+            range: None,
             body: None,
             lane: Lane::Small,
         };

@@ -13,6 +13,7 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
+use pierhead_client::distribution::RemoteError;
 use pierhead_oci::{Digest, Reference};
 use tokio::{sync::Semaphore, time::Instant};
 
@@ -21,13 +22,14 @@ use super::{
     plan::{Phase, Plan, Work},
 };
 use crate::{
-    registries::{repository::Repository, size, source::Place},
+    registries::{
+        repository::{Repository, TRIES, WAIT, is_passing},
+        size,
+        source::Place,
+    },
     session::Session,
 };
 
-/// How often a blob is sent again when the connection breaks.
-const TRIES: u32 = 3;
-const WAIT: Duration = Duration::from_secs(2);
 /// How often something is said of progress where nobody watches, and where somebody does.
 const SELDOM: Duration = Duration::from_secs(15);
 const OFTEN: Duration = Duration::from_millis(250);
@@ -211,7 +213,7 @@ async fn send(
                 note_holder(shared, work, digest);
                 return Ok(true);
             }
-            Err(error) if tries < TRIES && is_passing(&error) => {
+            Err(error) if tries < TRIES && broke(&error) => {
                 tries += 1;
                 shared.remark(&format!("warning: sending {digest} to {place} again: {error:#}"))?;
                 tokio::time::sleep(WAIT * tries).await;
@@ -224,16 +226,9 @@ async fn send(
     }
 }
 
-/// Whether the same may work a moment later.
-fn is_passing(error: &anyhow::Error) -> bool {
-    use pierhead_client::distribution::RemoteError;
-    let passes = |error: &RemoteError| {
-        matches!(
-            error,
-            RemoteError::Transport { .. } | RemoteError::Timeout { .. } | RemoteError::Unavailable { .. }
-        )
-    };
-    error.chain().any(|cause| cause.downcast_ref::<RemoteError>().is_some_and(passes))
+/// Whether the cause is one that passes.
+fn broke(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref::<RemoteError>().is_some_and(is_passing))
 }
 
 async fn stream_blob(
