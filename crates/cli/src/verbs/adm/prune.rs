@@ -1,4 +1,5 @@
-//! `adm prune images`: removes images that nobody needs from streams, registry and API (openshift-images 7.1).
+//! `adm prune images`: removes images that nobody needs from streams, registry and API (openshift-images 7.1). What else is
+//! pruned has files of its own.
 //!
 //! Owns the flags, the order of what is done, and how it is told, as in 2016 or today. What may go is `plan`'s; the calls
 //! to the registry are `registry`'s. The server collects bytes by itself, so against it only streams and images matter;
@@ -25,6 +26,7 @@ use crate::{
     verbs::get,
 };
 
+mod deployments;
 mod plan;
 mod registry;
 
@@ -36,6 +38,7 @@ const TABLE: Layout = Layout { min_width: 10, padding: 3 };
 #[derive(Subcommand, Debug)]
 pub(super) enum PruneVerb {
     Images(Box<PruneImagesArgs>),
+    Deployments(deployments::PruneDeploymentsArgs),
 }
 
 /// Remove images that no tag, pod or controller needs
@@ -103,6 +106,7 @@ struct Done {
 pub(super) async fn run(verb: PruneVerb, session: &mut Session) -> anyhow::Result<ExitStatus> {
     match verb {
         PruneVerb::Images(args) => images(&args, session).await,
+        PruneVerb::Deployments(args) => deployments::run(&args, session).await,
     }
 }
 
