@@ -37,6 +37,16 @@ pub(crate) fn render(kind: &ApiKind, tables: &[Table], style: &TableStyle) -> St
     tabwriter::align(&lines(kind, tables, style), tabwriter::TABLE)
 }
 
+/// The same below what was printed before, whose columns were so wide.
+pub(crate) fn render_below(
+    kind: &ApiKind,
+    table: Table,
+    style: &TableStyle,
+    widths: &mut Vec<usize>,
+) -> String {
+    tabwriter::align_below(&lines(kind, &[table], style), tabwriter::TABLE, Some(widths))
+}
+
 /// The same, not yet aligned.
 fn lines(kind: &ApiKind, tables: &[Table], style: &TableStyle) -> String {
     let mut out = String::new();

@@ -19,6 +19,11 @@ pub(crate) const DESCRIPTION: Layout = Layout { min_width: 0, padding: 2 };
 
 /// Aligns a text whose cells end with tabs.
 pub(crate) fn align(text: &str, layout: Layout) -> String {
+    align_below(text, layout, None)
+}
+
+/// The same below what was printed before: no column gets narrower than it was.
+pub(crate) fn align_below(text: &str, layout: Layout, mut before: Option<&mut Vec<usize>>) -> String {
     let ends_with_newline = text.ends_with('\n');
     let body = text.strip_suffix('\n').unwrap_or(text);
     let lines: Vec<Vec<&str>> = body.split('\n').map(|line| line.split('\t').collect()).collect();
@@ -36,7 +41,12 @@ pub(crate) fn align(text: &str, layout: Layout) -> String {
             let widest =
                 lines[start..end].iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0);
             // Go drops a column in which every cell is empty.
-            let width = if widest == 0 { 0 } else { (widest + layout.padding).max(layout.min_width) };
+            let mut width = if widest == 0 { 0 } else { (widest + layout.padding).max(layout.min_width) };
+            if let Some(before) = &mut before {
+                before.resize(columns.max(before.len()), 0);
+                width = width.max(before[column]);
+                before[column] = width;
+            }
             for cells in &mut widths[start..end] {
                 cells[column] = width;
             }
@@ -64,7 +74,7 @@ pub(crate) fn align(text: &str, layout: Layout) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{DESCRIPTION, Layout, TABLE, align};
+    use super::{DESCRIPTION, Layout, TABLE, align, align_below};
 
     #[track_caller]
     fn check(layout: Layout, text: &str, expected: &str) {
@@ -82,5 +92,9 @@ mod tests {
         check(DESCRIPTION, "a\tb\tc\n", "a  b  c\n");
         check(DESCRIPTION, "a\t\tc\nb\t\td\n", "a  c\nb  d\n");
         check(DESCRIPTION, "é\tx\nab\ty", "é   x\nab  y");
+        let mut before = Vec::new();
+        let rows = ["NAME\tTYPE\tAGE\n", "a\tOpaque\t1s\n", "longer\t\t2s\n"];
+        let shown: String = rows.iter().map(|row| align_below(row, TABLE, Some(&mut before))).collect();
+        assert_eq!(shown, "NAME   TYPE   AGE\na      Opaque   1s\nlonger            2s\n");
     }
 }

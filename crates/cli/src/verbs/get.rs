@@ -272,7 +272,7 @@ impl View {
         let accept = if is_table { self.table_type() } else { "application/json" };
         let mut style = self.style(wide, &target.kind, false);
         let mut version = String::new();
-        let mut columns = Vec::new();
+        let (mut columns, mut widths) = (Vec::new(), Vec::new());
         if !self.args.watch_only {
             for page in self.fetch(target, accept, "").await? {
                 object::text(&page, "metadata.resourceVersion").clone_into(&mut version);
@@ -283,7 +283,7 @@ impl View {
                         add_event_column(&mut table, WatchEventKind::Added);
                     }
                     if !table.rows.is_empty() {
-                        let shown = table::render(&target.kind, std::slice::from_ref(&table), &style);
+                        let shown = table::render_below(&target.kind, table, &style, &mut widths);
                         session.print_table(&shown, !style.no_headers)?;
                         style.no_headers = true;
                     }
@@ -323,7 +323,8 @@ impl View {
                 if self.args.output_watch_events {
                     add_event_column(&mut table, event.kind);
                 }
-                session.print_table(&table::render(&target.kind, &[table], &style), !style.no_headers)?;
+                let shown = table::render_below(&target.kind, table, &style, &mut widths);
+                session.print_table(&shown, !style.no_headers)?;
                 style.no_headers = true;
             } else if self.args.output_watch_events {
                 let shown = json!({"type": event_name(event.kind), "object": event.object});
