@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
+use pierhead_client::Client;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     get,
 };
 use crate::{
-    discovery::Discovery,
+    discovery::{ApiKind, Discovery},
     dry_run::{DryRun, DryRunArgs},
     environment::ExitStatus,
     globals::Era,
@@ -297,6 +298,39 @@ fn name_of<'w>(discovery: &Discovery, word: &'w str, plural: &str) -> anyhow::Re
     }
 }
 
+/// Where a service account is.
+struct Place<'p> {
+    client: &'p Client,
+    accounts: &'p ApiKind,
+    namespace: &'p str,
+    name: &'p str,
+}
+
+impl Place<'_> {
+    /// Stores the account as `change` leaves it, unless it says that nothing changed. The token controller writes the
+    /// same object: a lost race is tried again on the new one.
+    async fn change(
+        &self,
+        dry_run: DryRun,
+        change: impl Fn(&mut Value) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<()> {
+        for attempt in 1.. {
+            let mut account = get::read(self.client, self.accounts, self.namespace, self.name).await?;
+            if !change(&mut account)? || dry_run == DryRun::Client {
+                break;
+            }
+            match put(self.client, self.accounts, Some(self.namespace), &account, dry_run.query()).await {
+                Err(error) if error.is_conflict() && attempt < 5 => {}
+                answered => {
+                    answered?;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 async fn link(args: LinkArgs, session: &mut Session) -> anyhow::Result<()> {
     let mut lists = Vec::new();
     for usage in &args.uses {
@@ -328,27 +362,16 @@ async fn link(args: LinkArgs, session: &mut Session) -> anyhow::Result<()> {
     if names.is_empty() {
         bail!("No valid secrets found");
     }
-    // The token controller writes the same object; a lost race is tried again on the new one.
-    for attempt in 1.. {
-        let mut account = get::read(&client, accounts, &namespace, account_name).await?;
-        let before = account.clone();
-        for list in &lists {
-            add_references(&mut account, list, &names);
-        }
-        if account == before {
-            break;
-        }
-        if args.dry.dry_run == DryRun::Client {
-            break;
-        }
-        match put(&client, accounts, Some(&namespace), &account, args.dry.dry_run.query()).await {
-            Err(error) if error.is_conflict() && attempt < 5 => {}
-            answered => {
-                answered?;
-                break;
+    let place = Place { client: &client, accounts, namespace: &namespace, name: account_name };
+    place
+        .change(args.dry.dry_run, |account| {
+            let before = account.clone();
+            for list in &lists {
+                add_references(account, list, &names);
             }
-        }
-    }
+            Ok(*account != before)
+        })
+        .await?;
     say_tried(args.dry.dry_run, &format!("{account_name} linked"), session)?;
     if missing {
         bail!("Some secrets could not be linked");
@@ -377,7 +400,7 @@ async fn unlink(args: UnlinkArgs, session: &mut Session) -> anyhow::Result<()> {
     let namespace = session.namespace()?;
     let accounts = discovery.known("", "serviceaccounts")?;
     let secrets = discovery.known("", "secrets")?;
-    let account_name = name_of(&discovery, &args.account, "serviceaccounts")?.to_owned();
+    let account_name = name_of(&discovery, &args.account, "serviceaccounts")?;
     let mut names = Vec::new();
     let mut deleted = false;
     for word in &args.secrets {
@@ -389,22 +412,15 @@ async fn unlink(args: UnlinkArgs, session: &mut Session) -> anyhow::Result<()> {
             Err(error) => return Err(error.into()),
         }
     }
-    for attempt in 1.. {
-        let mut account = get::read(&client, accounts, &namespace, &account_name).await?;
-        if !remove_references(&mut account, &names) {
-            bail!("No valid secrets found or secrets not linked to service account");
-        }
-        if args.dry.dry_run == DryRun::Client {
-            break;
-        }
-        match put(&client, accounts, Some(&namespace), &account, args.dry.dry_run.query()).await {
-            Err(error) if error.is_conflict() && attempt < 5 => {}
-            answered => {
-                answered?;
-                break;
+    let place = Place { client: &client, accounts, namespace: &namespace, name: account_name };
+    place
+        .change(args.dry.dry_run, |account| {
+            if !remove_references(account, &names) {
+                bail!("No valid secrets found or secrets not linked to service account");
             }
-        }
-    }
+            Ok(true)
+        })
+        .await?;
     say_tried(args.dry.dry_run, &format!("{account_name} unlinked"), session)?;
     if deleted {
         bail!("Unlinked deleted secrets from {namespace}/{account_name} service account");
