@@ -1,8 +1,17 @@
 //! `api-resources`: the kinds of the server.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
-use crate::{environment::ExitStatus, print::tabwriter, session::Session};
+use crate::{
+    discovery::ApiKind,
+    environment::ExitStatus,
+    print::{
+        output::{Form, print_objects},
+        tabwriter,
+    },
+    session::Session,
+};
 
 /// List the kinds that the server has
 ///
@@ -34,14 +43,25 @@ pub(crate) struct ApiResourcesArgs {
     /// Leave out the header line
     #[arg(long)]
     no_headers: bool,
-    /// name or wide
-    #[arg(short = 'o', long, value_name = "FORM")]
-    output: Option<String>,
+    /// How to print it
+    #[arg(short = 'o', long, value_enum, value_name = "FORM")]
+    output: Option<ListForm>,
+}
+
+/// How kinds are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ListForm {
+    /// A table with the verbs and categories as well
+    Wide,
+    /// Only the names
+    Name,
+    Json,
+    Yaml,
 }
 
 pub(crate) async fn run(args: ApiResourcesArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
     let discovery = session.discovery().await?;
-    let wide = args.output.as_deref() == Some("wide");
+    let wide = args.output == Some(ListForm::Wide);
     let mut kinds: Vec<_> = discovery
         .kinds
         .iter()
@@ -57,11 +77,19 @@ pub(crate) async fn run(args: ApiResourcesArgs, session: &mut Session) -> anyhow
         Some("kind") => kinds.sort_by(|a, b| a.kind.cmp(&b.kind)),
         _ => {}
     }
-    if args.output.as_deref() == Some("name") {
-        for kind in kinds {
-            session.say(&kind.qualified_plural())?;
+    match args.output {
+        Some(ListForm::Name) => {
+            for kind in kinds {
+                session.say(&kind.qualified_plural())?;
+            }
+            return Ok(ExitStatus::SUCCESS);
         }
-        return Ok(ExitStatus::SUCCESS);
+        Some(form @ (ListForm::Json | ListForm::Yaml)) => {
+            let form = if form == ListForm::Json { Form::Json } else { Form::Yaml };
+            print_objects(session, &form, vec![document(&kinds)], false, false)?;
+            return Ok(ExitStatus::SUCCESS);
+        }
+        Some(ListForm::Wide) | None => {}
     }
     let mut text = String::new();
     if !args.no_headers {
@@ -85,4 +113,27 @@ pub(crate) async fn run(args: ApiResourcesArgs, session: &mut Session) -> anyhow
     }
     session.print(&tabwriter::align(&text, tabwriter::TABLE))?;
     Ok(ExitStatus::SUCCESS)
+}
+
+/// The kinds as a document, with group and version at each.
+fn document(kinds: &[&ApiKind]) -> Value {
+    let resources: Vec<Value> = kinds
+        .iter()
+        .map(|kind| {
+            let mut entry = json!({
+                "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced, "kind": kind.kind,
+                "version": kind.version, "verbs": kind.verbs,
+            });
+            if !kind.group.is_empty() {
+                entry["group"] = Value::from(kind.group.as_str());
+            }
+            for (field, values) in [("shortNames", &kind.short_names), ("categories", &kind.categories)] {
+                if !values.is_empty() {
+                    entry[field] = Value::from(values.as_slice());
+                }
+            }
+            entry
+        })
+        .collect();
+    json!({"apiVersion": "v1", "kind": "APIResourceList", "groupVersion": "", "resources": resources})
 }

@@ -36,6 +36,9 @@ pub(crate) struct ExplainArgs {
     /// Group and version of the kind, where several have one of this name
     #[arg(long, value_name = "GROUP/VERSION")]
     api_version: Option<String>,
+    /// What the description is read from, which changes nothing of how it looks
+    #[arg(long, value_parser = ["plaintext", "plaintext-openapiv2"], hide = true, value_name = "FORM")]
+    output: Option<String>,
 }
 
 pub(crate) async fn run(args: ExplainArgs, session: &mut Session) -> anyhow::Result<ExitStatus> {
