@@ -135,9 +135,20 @@ fn parse(what: &str) -> anyhow::Result<Goal> {
         }
         Some(("jsonpath", rest)) => {
             let (path, value) = match rest.rsplit_once("}=") {
-                Some((path, value)) => (format!("{path}}}"), Some(value.to_owned())),
-                None => (rest.to_owned(), None),
+                Some((path, value)) => (format!("{path}}}"), Some(value)),
+                None if rest.starts_with('{') => (rest.to_owned(), None),
+                None => match rest.split_once('=') {
+                    Some((path, value)) => (path.to_owned(), Some(value)),
+                    None => (rest.to_owned(), None),
+                },
             };
+            if path.is_empty() || value == Some("") {
+                bail!(
+                    "jsonpath wait format must be --for=jsonpath='{{.status.readyReplicas}}'=3 or \
+                     --for=jsonpath='{{.status.readyReplicas}}'"
+                );
+            }
+            let value = value.map(|value| value.trim_matches(['"', '\'']).to_owned());
             let path = JsonPath::parse_relaxed(&path).with_context(|| format!("jsonpath {path}"))?;
             Ok(Goal::Value { path, value })
         }
@@ -169,7 +180,7 @@ fn is_reached(goal: &Goal, object: Option<&Value>) -> anyhow::Result<bool> {
             Ok(found.iter().any(|found| {
                 let mut text = String::new();
                 write_value(&mut text, found);
-                text == wanted.trim_matches('"')
+                text == *wanted
             }))
         }
     }
@@ -199,9 +210,12 @@ mod tests {
         check("jsonpath={.status.phase}=Running", Some(pod.clone()), true);
         check("jsonpath={.status.phase}", Some(pod.clone()), true);
         check("jsonpath={.status.phase}=Failed", Some(pod.clone()), false);
+        check("jsonpath=.status.phase='Running'", Some(pod.clone()), true);
         let mut stale = pod;
         stale["metadata"]["generation"] = json!(3);
         check("condition=Ready", Some(stale), false);
-        assert!(parse("soon").is_err());
+        for wrong in ["soon", "jsonpath=", "jsonpath={.status.phase}="] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 }
