@@ -170,6 +170,9 @@ pub(crate) async fn can_i(args: CanIArgs, session: &mut Session) -> anyhow::Resu
             Some((resource, name)) => (resource, name.to_owned()),
             None => (resource.as_str(), args.name.clone().unwrap_or_default()),
         };
+        if !args.quiet {
+            warn_of(&discovery, resource, &namespace, session)?;
+        }
         let (group, resource) = resolve(&discovery, resource);
         let attributes = json!({
             "namespace": namespace, "verb": verb, "group": group, "resource": resource,
@@ -183,6 +186,18 @@ pub(crate) async fn can_i(args: CanIArgs, session: &mut Session) -> anyhow::Resu
     let answer = client.request(Method::POST, path, None, Some(&review)).await?;
     let allowed = object::at(&answer, "status.allowed").and_then(Value::as_bool).unwrap_or(false);
     say_answer(allowed, object::text(&answer, "status.reason"), args.quiet, session)
+}
+
+/// Says what makes the question an odd one.
+fn warn_of(discovery: &Discovery, word: &str, namespace: &str, session: &mut Session) -> std::io::Result<()> {
+    let warning = match discovery.find(word) {
+        None if word != "*" => format!("the server doesn't have a resource type '{word}'"),
+        Some(kind) if !kind.namespaced && !namespace.is_empty() => {
+            format!("resource '{}' is not namespace scoped", kind.qualified_plural())
+        }
+        _ => return Ok(()),
+    };
+    session.remark(&format!("Warning: {warning}"))
 }
 
 /// The same question in OpenShift's words, which can tell scopes from roles.
