@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{Read, Write},
     path::PathBuf,
     process::ExitCode,
@@ -37,10 +37,20 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// Where programs are looked for.
+    pub(crate) fn search(&self) -> Option<&OsStr> {
+        self.vars.get("PATH").map(OsString::as_os_str)
+    }
+
     /// A variable, if it is set, not empty and text.
     pub(crate) fn var(&self, name: &str) -> Option<&str> {
         self.vars.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty())
     }
+}
+
+/// The file of a program on a search path, which is `$PATH`'s value.
+pub(crate) fn find_program(search: Option<&OsStr>, name: &str) -> Option<PathBuf> {
+    std::env::split_paths(search?).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// How a command ended.

@@ -11,7 +11,10 @@ use anyhow::{Context as _, bail};
 use pierhead_client::{ConnectOptions, Credentials, Identity, Secret};
 use serde_json::{Value, json};
 
-use crate::{environment::Environment, object};
+use crate::{
+    environment::{Environment, find_program},
+    object,
+};
 
 /// The versions that are spoken: they differ in what they ask of the kubeconfig, not in what is said.
 const VERSIONS: [&str; 3] = [
@@ -127,6 +130,5 @@ fn find(name: &str, environment: &Environment) -> Option<PathBuf> {
     if name.contains('/') {
         return Some(environment.cwd.join(name)).filter(|path| path.is_file());
     }
-    let search = environment.vars.get("PATH")?;
-    std::env::split_paths(search).map(|folder| folder.join(name)).find(|path| path.is_file())
+    find_program(environment.search(), name)
 }

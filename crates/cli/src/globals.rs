@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args, ValueEnum,
+    builder::{OsStringValueParser, TypedValueParser as _},
+};
 
 /// Whose texts to print where releases differ (`--compat`, `$PIERHEAD_COMPAT`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -43,6 +46,7 @@ pub(crate) struct Globals {
         long,
         visible_alias = "config",
         global = true,
+        value_parser = OsStringValueParser::new().map(PathBuf::from),
         value_name = "FILE",
         help_heading = "Global options"
     )]
@@ -117,4 +121,25 @@ pub(crate) struct Globals {
         help_heading = "Global options"
     )]
     pub(crate) verbosity: Option<u8>,
+}
+
+impl Globals {
+    /// What is given as nothing is not given: scripts pass variables that may be empty.
+    pub(crate) fn without_empty(mut self) -> Self {
+        for given in [
+            &mut self.namespace,
+            &mut self.server,
+            &mut self.token,
+            &mut self.context,
+            &mut self.cluster,
+            &mut self.impersonate,
+        ] {
+            if given.as_deref() == Some("") {
+                *given = None;
+            }
+        }
+        self.user.retain(|user| !user.is_empty());
+        self.kubeconfig = self.kubeconfig.filter(|path| !path.as_os_str().is_empty());
+        self
+    }
 }

@@ -1,6 +1,11 @@
-//! Documents given with `-f`: files, directories, URLs, standard input; YAML or JSON; several in one; lists.
+//! Documents given with `-f`: files, directories, URLs, standard input; YAML or JSON; several in one; lists. With `-k`
+//! those that the program `kustomize` makes.
 
-use std::path::Path;
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+    process::Stdio,
+};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -10,14 +15,23 @@ use pierhead_api::selector::LabelSelector;
 use pierhead_client::{HttpClient, Trust, yaml};
 use serde_json::Value;
 
-use crate::{discovery::ApiKind, object, session::Session};
+use crate::{
+    discovery::ApiKind,
+    environment::{ExitStatus, find_program},
+    object,
+    print::output::{Form, OutputArgs, print_objects},
+    session::Session,
+};
 
 /// Where documents come from.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct FileArgs {
     /// File, directory, URL or - for standard input; may be repeated
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
-    pub(crate) filenames: Vec<String>,
+    pub(crate) filenames: Vec<OsString>,
+    /// Directory with a kustomization, instead of -f; the program kustomize makes the documents
+    #[arg(short = 'k', long, value_name = "DIR", conflicts_with = "filenames")]
+    kustomize: Option<OsString>,
     /// Also read the directories within directories
     #[arg(short = 'R', long)]
     pub(crate) recursive: bool,
@@ -25,32 +39,55 @@ pub(crate) struct FileArgs {
 
 impl FileArgs {
     pub(crate) fn is_empty(&self) -> bool {
-        self.filenames.is_empty()
+        self.filenames.is_empty() && self.kustomize.is_none()
     }
 
     /// All documents; lists are taken apart.
     pub(crate) async fn read(&self, session: &mut Session) -> anyhow::Result<Vec<Value>> {
         let mut documents = Vec::new();
+        if let Some(folder) = &self.kustomize {
+            take(folder, kustomized(folder, session).await?, &mut documents)?;
+        }
         for name in &self.filenames {
             for file in self.expand(session, name)? {
-                let content =
-                    if is_url(&file) { download(&file).await? } else { session.read_file(&file)? };
-                let text = String::from_utf8(content).with_context(|| format!("{file} is not text"))?;
-                let parsed =
-                    yaml::parse_documents(&text).with_context(|| format!("unable to read {file:?}"))?;
-                for document in parsed {
-                    flatten(document, &mut documents);
-                }
+                let content = match url_of(&file) {
+                    Some(url) => download(url).await?,
+                    None => session.read_file(&file)?,
+                };
+                take(&file, content, &mut documents)?;
             }
         }
         if documents.is_empty() {
-            bail!("no objects passed to {}", self.filenames.join(","));
+            let names: Vec<_> =
+                self.filenames.iter().chain(&self.kustomize).map(|name| name.display()).collect();
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            bail!("no objects passed to {}", names.join(","));
         }
         Ok(documents)
     }
 
-    fn expand(&self, session: &Session, name: &str) -> anyhow::Result<Vec<String>> {
-        if name == "-" || is_url(name) {
+    /// `--local`: prints each document as it is after a change, and asks no server.
+    pub(crate) async fn print_changed(
+        &self,
+        output: &OutputArgs,
+        change: impl Fn(Value) -> anyhow::Result<Value>,
+        session: &mut Session,
+    ) -> anyhow::Result<ExitStatus> {
+        if self.is_empty() {
+            bail!("one or more files must be specified as -f when --local is set");
+        }
+        let form = match output.form(session)? {
+            Form::Table { .. } => Form::Yaml,
+            form => form,
+        };
+        for document in self.read(session).await? {
+            print_objects(session, &form, vec![change(document)?], false, output.show_managed_fields)?;
+        }
+        Ok(ExitStatus::SUCCESS)
+    }
+
+    fn expand(&self, session: &Session, name: &OsStr) -> anyhow::Result<Vec<OsString>> {
+        if name == "-" || url_of(name).is_some() {
             return Ok(vec![name.to_owned()]);
         }
         let path = session.path(name);
@@ -64,10 +101,53 @@ impl FileArgs {
         collect(&path, self.recursive, &mut files).with_context(|| format!("unable to read {name:?}"))?;
         files.sort();
         if files.is_empty() {
-            bail!("error reading [{name}]: recognized file extensions are [.json .yaml .yml]");
+            bail!("error reading [{}]: recognized file extensions are [.json .yaml .yml]", name.display());
         }
         Ok(files)
     }
+}
+
+/// The documents of a file.
+fn take(file: &OsStr, content: Vec<u8>, documents: &mut Vec<Value>) -> anyhow::Result<()> {
+    let text = String::from_utf8(content).with_context(|| format!("{} is not text", file.display()))?;
+    let parsed = yaml::parse_documents(&text).with_context(|| format!("unable to read {file:?}"))?;
+    for document in parsed {
+        flatten(document, documents);
+    }
+    Ok(())
+}
+
+/// What `kustomize` makes of a folder. It is a program of its own: what it may be told changes with its releases.
+async fn kustomized(folder: &OsStr, session: &Session) -> anyhow::Result<Vec<u8>> {
+    let program = find_program(session.environment.search(), "kustomize");
+    let Some(program) = program else {
+        bail!(
+            "-k needs the program kustomize, which is not on the path; where there is another that builds \
+             kustomizations, pass on what it prints: kubectl kustomize {} | {} apply -f -",
+            folder.display(),
+            session.name
+        );
+    };
+    let output = tokio::process::Command::new(program)
+        .arg("build")
+        .arg(session.path(folder))
+        .envs(&session.environment.vars)
+        .current_dir(&session.environment.cwd)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("kustomize cannot be run")?;
+    if !output.status.success() {
+        bail!("kustomize build {} failed with {}", folder.display(), output.status);
+    }
+    Ok(output.stdout)
+}
+
+/// A name that is an address.
+fn url_of(name: &OsStr) -> Option<&str> {
+    name.to_str().filter(|name| is_url(name))
 }
 
 fn is_url(name: &str) -> bool {
@@ -105,14 +185,14 @@ fn beside(url: &str, path: &str) -> anyhow::Result<String> {
     Ok(Uri::from_parts(parts)?.to_string())
 }
 
-fn collect(folder: &Path, recursive: bool, files: &mut Vec<String>) -> std::io::Result<()> {
+fn collect(folder: &Path, recursive: bool, files: &mut Vec<OsString>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let extension = path.extension().and_then(|extension| extension.to_str());
         if path.is_dir() && recursive {
             collect(&path, recursive, files)?;
         } else if matches!(extension, Some("json" | "yaml" | "yml")) {
-            files.push(path.display().to_string());
+            files.push(path.into_os_string());
         }
     }
     Ok(())

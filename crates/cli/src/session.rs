@@ -3,7 +3,7 @@
 //! The client, the kubeconfig and the discovery of the server are made when first asked for: `help` and
 //! `config` must work without a server.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{ffi::OsStr, io, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use pierhead_client::{
@@ -47,7 +47,7 @@ impl Session {
     pub(crate) fn new(name: &'static str, globals: Globals, environment: Environment) -> Self {
         Self {
             name,
-            globals,
+            globals: globals.without_empty(),
             environment,
             hurried: false,
             kubeconfig: None,
@@ -193,7 +193,8 @@ impl Session {
     }
 
     /// Reads a file named on the command line, or standard input for `-`.
-    pub(crate) fn read_file(&mut self, name: &str) -> anyhow::Result<Vec<u8>> {
+    pub(crate) fn read_file(&mut self, name: impl AsRef<OsStr>) -> anyhow::Result<Vec<u8>> {
+        let name = name.as_ref();
         if name == "-" {
             let mut content = Vec::new();
             self.environment.stdin.read_to_end(&mut content)?;
@@ -243,6 +244,11 @@ impl Session {
             }
         }
         if options.server.is_empty() {
+            if let Some(path) = self.globals.kubeconfig.as_ref().map(|path| self.environment.cwd.join(path))
+                && !path.exists()
+            {
+                bail!("the kubeconfig {} does not exist", path.display());
+            }
             return Err(error::LoginNeeded(NO_SERVER.to_owned()).into());
         }
         if let Some(token) = &globals.token {

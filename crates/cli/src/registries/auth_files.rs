@@ -38,7 +38,7 @@ struct AuthFile {
 impl AuthFiles {
     /// Reads the file that the user names, or those that there are. A file that is named must be there.
     pub(crate) fn read(named: Option<&PathBuf>, environment: &Environment) -> anyhow::Result<Self> {
-        let search = environment.vars.get("PATH").cloned();
+        let search = environment.search().map(std::ffi::OsStr::to_owned);
         if let Some(path) = named {
             let path = environment.cwd.join(path);
             let content = read_document(&path)?
@@ -213,14 +213,13 @@ pub(crate) async fn save(
     environment: &Environment,
 ) -> anyhow::Result<()> {
     let mut content = read_document(path)?.unwrap_or_else(|| json!({}));
-    let search = environment.vars.get("PATH").map(std::ffi::OsString::as_os_str);
     for (host, credential) in credentials {
         let Some((program, key)) = helper_for(&content, host) else {
             add(&mut content, host, credential);
             continue;
         };
         let (user, password) = credential;
-        credential_program::store(&program, &key, (user, password), search).await?;
+        credential_program::store(&program, &key, (user, password), environment.search()).await?;
         // Docker notes that there is something, and nothing of it.
         object::object_mut(&mut content, "auths").insert(key, json!({}));
     }

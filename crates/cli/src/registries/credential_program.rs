@@ -14,6 +14,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
+use crate::environment::find_program;
+
 /// How long a helper may take: some ask a person.
 const LIMIT: Duration = Duration::from_secs(60);
 /// What helpers say when they have nothing for a host.
@@ -93,11 +95,7 @@ async fn run(
         bail!("{name:?} is not the name of a credential helper");
     }
     let program = format!("docker-credential-{name}");
-    let found = search
-        .into_iter()
-        .flat_map(|search| std::env::split_paths(search).collect::<Vec<_>>())
-        .map(|folder| folder.join(&program))
-        .find(|path| path.is_file())
+    let found = find_program(search, &program)
         .with_context(|| format!("the credential helper {program} is not on the path"))?;
     let working = async {
         let mut child = Command::new(&found)

@@ -31,6 +31,11 @@ impl Place {
     }
 }
 
+/// Whether what is at one place is at another. Folders of one name are the same only under one root.
+pub(crate) fn is_same(one: &Place, other: &Place, has_other_root: bool) -> bool {
+    one == other && !(has_other_root && matches!(one, Place::Folder { .. }))
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -155,7 +160,7 @@ fn split_pattern(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Whether a tag fits a pattern in which `*` stands for anything.
+/// Whether a name, of a tag for example, fits a pattern in which `*` stands for anything.
 pub(crate) fn matches(pattern: &str, tag: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| tag.strip_prefix(first)) else { return false };
@@ -209,6 +214,7 @@ mod tests {
             ("*-x", "4-y", false),
             ("a*b*c", "a1b2c", true),
             ("a*b*c", "a1c2b", false),
+            ("web", "we", false),
         ];
         for (pattern, tag, expected) in rows {
             assert_eq!(matches(pattern, tag), expected, "{pattern} {tag}");

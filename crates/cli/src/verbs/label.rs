@@ -13,7 +13,7 @@ use crate::{
     environment::ExitStatus,
     manifest::{self, FileArgs},
     object,
-    print::output::{Form, OutputArgs, print_done, print_objects},
+    print::output::{OutputArgs, print_done},
     resource_args::SelectArgs,
     session::Session,
     tally::Tally,
@@ -94,7 +94,11 @@ async fn change(field: &str, args: ChangeArgs, session: &mut Session) -> anyhow:
         bail!("at least one {} update is required", field.trim_end_matches('s'));
     }
     if args.local {
-        return change_documents(field, &changes, &args, session).await;
+        let change = |document: Value| -> anyhow::Result<Value> {
+            let (patch, _) = make_patch(field, &changes, &document, &args)?;
+            Ok(patch.map_or(document.clone(), |patch| merge_patch(&document, &patch)))
+        };
+        return args.files.print_changed(&args.output, change, session).await;
     }
     let mut tally = Tally::default();
     for (kind, current) in find(&words, &args, session).await? {
@@ -155,31 +159,6 @@ async fn change_one(
         }
     };
     print_done(session, &args.output, kind, &after, &dry_run.done(done))
-}
-
-/// `--local`: documents in, documents out.
-async fn change_documents(
-    field: &str,
-    changes: &[String],
-    args: &ChangeArgs,
-    session: &mut Session,
-) -> anyhow::Result<ExitStatus> {
-    if args.files.is_empty() {
-        bail!("one or more files must be specified as -f when --local is set");
-    }
-    let form = match args.output.form(session)? {
-        Form::Table { .. } => Form::Yaml,
-        form => form,
-    };
-    for document in args.files.read(session).await? {
-        let (patch, _) = make_patch(field, changes, &document, args)?;
-        let document = match patch {
-            Some(patch) => merge_patch(&document, &patch),
-            None => document,
-        };
-        print_objects(session, &form, vec![document], false, args.output.show_managed_fields)?;
-    }
-    Ok(ExitStatus::SUCCESS)
 }
 
 /// The patch (none if nothing changes) and what to say about it.

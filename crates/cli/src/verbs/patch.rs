@@ -14,7 +14,7 @@ use crate::{
     environment::ExitStatus,
     manifest::{self, FileArgs},
     object,
-    print::output::{Form, OutputArgs, print_done, print_objects},
+    print::output::{OutputArgs, print_done},
     resource_args,
     session::Session,
     tally::Tally,
@@ -71,7 +71,12 @@ pub(crate) async fn run(args: PatchArgs, session: &mut Session) -> anyhow::Resul
     let documents = yaml::parse_documents(&text).with_context(|| format!("unable to parse {text:?}"))?;
     let [patch] = documents.as_slice() else { bail!("unable to parse {text:?}: expected one document") };
     if args.local {
-        return patch_documents(&args, patch, session).await;
+        let change = |document: Value| {
+            let group = object::text(&document, "apiVersion").split_once('/').map_or("", |(group, _)| group);
+            let schema = PatchSchema::of(group, object::text(&document, "kind"));
+            patch_with(&document, &args.patch_type, patch, &schema)
+        };
+        return args.files.print_changed(&args.output, change, session).await;
     }
     let mut tally = Tally::default();
     for (kind, namespace, name) in targets(&args, session).await? {
@@ -124,28 +129,6 @@ async fn patch_one(
         _ => before == after,
     };
     Ok((after, if is_same { "patched (no change)" } else { "patched" }))
-}
-
-/// `--local`: documents in, documents out.
-async fn patch_documents(
-    args: &PatchArgs,
-    patch: &Value,
-    session: &mut Session,
-) -> anyhow::Result<ExitStatus> {
-    if args.files.is_empty() {
-        bail!("one or more files must be specified as -f when --local is set");
-    }
-    let form = match args.output.form(session)? {
-        Form::Table { .. } => Form::Yaml,
-        form => form,
-    };
-    for document in args.files.read(session).await? {
-        let group = object::text(&document, "apiVersion").split_once('/').map_or("", |(group, _)| group);
-        let schema = PatchSchema::of(group, object::text(&document, "kind"));
-        let after = patch_with(&document, &args.patch_type, patch, &schema)?;
-        print_objects(session, &form, vec![after], false, args.output.show_managed_fields)?;
-    }
-    Ok(ExitStatus::SUCCESS)
 }
 
 fn locally(before: &Value, kind: &ApiKind, patch_type: &str, patch: &Value) -> anyhow::Result<Value> {

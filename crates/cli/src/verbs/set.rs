@@ -26,6 +26,7 @@ use crate::{
     globals::Era,
     object,
     print::output::{OutputArgs, print_done},
+    registries::source::matches,
     resource_args::SelectArgs,
     session::Session,
 };
@@ -208,17 +209,6 @@ fn each_container(
     Ok(())
 }
 
-/// A name against a pattern in which `*` stands for anything.
-fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
-            after.is_empty()
-                || (0..=rest.len()).filter_map(|from| rest.get(from..)).any(|rest| matches(after, rest))
-        }),
-    }
-}
-
 /// The names of an object's containers.
 fn container_names(object: &Value) -> Vec<&str> {
     object::list(object, &format!("{}.containers", pod_spec_path(object)))
@@ -247,23 +237,4 @@ fn named<'l>(list: &'l mut Vec<Value>, name: &str) -> &'l mut Value {
 /// The collection of a kind of the image group.
 fn image_kind<'d>(discovery: &'d Discovery, plural: &str) -> anyhow::Result<&'d ApiKind> {
     discovery.known("image.openshift.io", plural)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn patterns() {
-        let rows = [
-            ("*", "a", true),
-            ("we*", "web", true),
-            ("*b", "web", true),
-            ("w*x*b", "web", false),
-            ("web", "we", false),
-        ];
-        for (pattern, name, expected) in rows {
-            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
-        }
-    }
 }

@@ -30,7 +30,7 @@ use crate::{
         platform::FilterOptions,
         repository::{Repository, parts},
         size,
-        source::{ImageSource, Place, Which},
+        source::{ImageSource, Place, Which, is_same},
     },
     session::Session,
 };
@@ -354,10 +354,9 @@ impl Making<'_> {
         self.publish(media_type, serde_json::to_vec(&document)?.into(), target).await
     }
 
-    /// Whether what is at the source is there already. Folders of one name are the same place only under the same root.
+    /// Whether what is at the source is there already.
     fn is_at_source(&self, from: &Place) -> bool {
-        let same_root = self.args.from_dir.is_none() || matches!(self.route.place, Place::Registry { .. });
-        same_root && *from == self.route.place
+        is_same(from, &self.route.place, self.args.from_dir.is_some())
     }
 
     /// Brings an image as it is.

@@ -18,7 +18,7 @@ use crate::{
     registries::{
         Registries,
         repository::{Repository, is_not_found, parts},
-        source::{ImageSource, Place, Which},
+        source::{ImageSource, Place, Which, is_same},
     },
     session::Session,
     verbs::image::info,
@@ -239,9 +239,7 @@ async fn lacks(
 ) -> anyhow::Result<()> {
     for (index, tag) in goals {
         let image = &images[*index];
-        // Folders of one name are the same place only under the same root.
-        let same_root = args.from_dir.is_none() || matches!(work.place, Place::Registry { .. });
-        let at_source = same_root && image.from == work.place;
+        let at_source = is_same(&image.from, &work.place, args.from_dir.is_some());
         let has = |digest: Digest| {
             let to = &work.to;
             async move { if args.force { Ok(false) } else { has_manifest(to, &Reference::Digest(digest)).await } }
