@@ -34,9 +34,20 @@ pub fn json_patch(document: &Value, patch: &Value) -> Result<Value, PatchError> 
         if !stays_shallow(operation, &patched) {
             return Err(PatchError::TooDeep { limit: MAX_DEPTH });
         }
-        json_patch::patch(&mut patched, std::slice::from_ref(operation))?;
+        if !finds_nothing_expected(operation, &patched) {
+            json_patch::patch(&mut patched, std::slice::from_ref(operation))?;
+        }
     }
     Ok(patched)
+}
+
+/// Whether the operation tests for null what its parent has not: the same to Kubernetes, and how clients make sure that
+/// they are the first to set a field.
+fn finds_nothing_expected(operation: &PatchOperation, document: &Value) -> bool {
+    let PatchOperation::Test(test) = operation else { return false };
+    let Some((parent, name)) = test.path.split_back() else { return false };
+    let members = parent.resolve(document).ok().and_then(Value::as_object);
+    test.value.is_null() && members.is_some_and(|members| !members.contains_key(&*name.decoded()))
 }
 
 /// Whether what the operation brings fits where it is put. Asked before each one: a document that grew deep in between
@@ -92,6 +103,18 @@ mod tests {
         check(json!([{"op": "test", "path": "/metadata/labels/a", "value": "x"}]), None);
         check(json!([{"op": "remove", "path": "/missing"}]), None);
         check(json!({"op": "remove"}), None);
+    }
+
+    #[test]
+    fn null_is_what_is_not_there() {
+        let test = |path: &str, value: Value| json!([{"op": "test", "path": path, "value": value}]);
+        let unchanged = json!({"metadata": {"labels": {"a": "b"}}, "list": [1, 2]});
+        check(test("/metadata/finalizers", Value::Null), Some(unchanged));
+        check(test("/metadata/finalizers", json!([])), None);
+        check(test("/metadata/labels", Value::Null), None);
+        check(test("/spec/replicas", Value::Null), None);
+        check(test("/list/2", Value::Null), None);
+        check(test("", Value::Null), None);
     }
 
     #[test]
