@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
-use pierhead_store::{FirstVersion, JsonRecord, KeyRange, ReadTx, StoreError, Table, TableName, WriteTx};
+use pierhead_store::{KeyRange, ReadTx, StoreError, Table, TableName, WriteTx, first_version};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::Cache;
@@ -51,14 +51,7 @@ pub(crate) struct StoredCount {
     forgotten_at: Timestamp,
 }
 
-impl JsonRecord for StoredCount {
-    const VERSION: u8 = 1;
-    type Previous = FirstVersion;
-
-    fn upgrade(previous: FirstVersion) -> Self {
-        match previous {}
-    }
-}
+first_version!(StoredCount);
 
 /// So many at once, and one more after each `every`.
 #[derive(Clone, Copy)]
@@ -224,21 +217,23 @@ impl Attempts {
     }
 }
 
-/// Removes stored counts that are over from one page after `after`; answers where to go on.
+/// Removes stored counts that are over from one page after `after`; answers how many and where to go on.
 pub(crate) fn sweep_page(
     tx: &mut WriteTx<'_>,
     after: Option<&Vec<u8>>,
     now: Timestamp,
-) -> Result<Option<Vec<u8>>, StoreError> {
+) -> Result<(usize, Option<Vec<u8>>), StoreError> {
     let range = after.map_or_else(KeyRange::all, |after| KeyRange::all().after(after));
     let page = tx.scan(&WRONG_PASSWORDS, &range, SWEEP_PAGE)?;
     let next = page.last().filter(|_| page.len() == SWEEP_PAGE).map(|(key, _)| key.clone());
+    let mut deleted = 0;
     for (key, StoredCount { forgotten_at }) in page {
         if forgotten_at <= now {
             tx.delete(&WRONG_PASSWORDS, &key)?;
+            deleted += 1;
         }
     }
-    Ok(next)
+    Ok((deleted, next))
 }
 
 fn allowed(

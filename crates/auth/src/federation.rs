@@ -12,7 +12,7 @@ use pierhead_api::federation::{FederatedIdentity, FederatedIdentitySpec};
 use pierhead_api::from_slice;
 use pierhead_runtime::Secret;
 use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
-use pierhead_store::{FirstVersion, JsonRecord, KeyRange, ReadTx, StoreError, Table, WriteTx};
+use pierhead_store::{KeyRange, ReadTx, StoreError, Table, WriteTx, first_version};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -25,6 +25,8 @@ use crate::subject::SERVICE_ACCOUNT_PREFIX;
 
 mod claims;
 mod issuers;
+
+pub(crate) use claims::time;
 
 pub use claims::ClaimsRefused;
 pub use issuers::{DocumentRequest, FetchDocument, FetchedDocument, IssuerError, Issuers};
@@ -49,14 +51,7 @@ pub(crate) struct StoredTaking {
     until: Timestamp,
 }
 
-impl JsonRecord for StoredTaking {
-    const VERSION: u8 = 1;
-    type Previous = FirstVersion;
-
-    fn upgrade(previous: FirstVersion) -> Self {
-        match previous {}
-    }
-}
+first_version!(StoredTaking);
 
 /// The service account that an outside token is to be exchanged for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -361,18 +356,7 @@ impl Auth {
     /// # Errors
     /// When the store cannot be written.
     pub async fn sweep_outside_tokens(&self) -> Result<usize, StoreError> {
-        let mut swept = 0;
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let (now, from) = (self.now(), after.take());
-            let (deleted, next) =
-                self.inner.store.write(move |tx| sweep_page(tx, from.as_ref(), now)).await?;
-            swept += deleted;
-            if next.is_none() {
-                return Ok(swept);
-            }
-            after = next;
-        }
+        self.sweep(sweep_page).await
     }
 }
 

@@ -17,7 +17,7 @@ use pierhead_runtime::tls::{self, Alpn, TlsError};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::task::JoinSet;
 
-use crate::password::{MAX_ID, ProviderUser};
+use crate::password::{MAX_ID, ProviderUser, Said};
 use crate::web::{LONGEST, ProviderError};
 
 pub use self::url::{LdapUrl, LdapUrlError, Scheme};
@@ -178,19 +178,9 @@ impl Ldap {
             let text = value(entry, names).and_then(|value| std::str::from_utf8(value).ok());
             text.filter(|text| text.len() <= MAX_ID).map(str::to_owned)
         };
-        let mut user = ProviderUser::named(provider, &id);
-        let told =
-            [("name", text(name)), ("email", text(email)), ("preferred_username", text(preferred_username))];
-        for (key, value) in told {
-            let Some(value) = value else { continue };
-            match key {
-                "name" => user.full_name.clone_from(&value),
-                "preferred_username" => user.name.clone_from(&value),
-                _ => {}
-            }
-            user.extra.insert(key.to_owned(), value);
-        }
-        Some(user)
+        let said =
+            Said { name: text(name), email: text(email), preferred_username: text(preferred_username) };
+        Some(ProviderUser::known(provider, &id, said))
     }
 
     fn lost(&self, source: LdapError) -> ProviderError {

@@ -167,29 +167,31 @@ impl Auth {
     pub async fn sweep_oauth(&self) -> Result<usize, StoreError> {
         let mut swept = 0;
         for kind in [resource::ACCESS_TOKENS, resource::AUTHORIZE_TOKENS] {
-            let mut after: Option<ObjectKey> = None;
-            loop {
-                let now = self.now();
-                let page = after.take();
-                let (deleted, next) =
-                    self.inner.store.write(move |tx| sweep_page(tx, kind, page.as_ref(), now)).await?;
-                swept += deleted;
-                if next.is_none() {
-                    break;
-                }
-                after = next;
-            }
+            swept += self.sweep(move |tx, after, now| sweep_page(tx, kind, after, now)).await?;
         }
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let (now, page) = (self.now(), after.take());
-            let swept = move |tx: &mut WriteTx<'_>| attempts::sweep_page(tx, page.as_ref(), now);
-            after = self.inner.store.write(swept).await?;
-            if after.is_none() {
-                break;
-            }
-        }
+        self.sweep(attempts::sweep_page).await?;
         Ok(swept)
+    }
+
+    /// Goes through a table by pages, each in a transaction of its own, which answers how many rows it removed and where
+    /// to go on; the sum.
+    pub(crate) async fn sweep<K: Send + 'static>(
+        &self,
+        page: impl Fn(&mut WriteTx<'_>, Option<&K>, Timestamp) -> Result<(usize, Option<K>), StoreError>
+        + Copy
+        + Send
+        + 'static,
+    ) -> Result<usize, StoreError> {
+        let (mut swept, mut after) = (0, None);
+        loop {
+            let (now, from) = (self.now(), after);
+            let (removed, next) = self.inner.store.write(move |tx| page(tx, from.as_ref(), now)).await?;
+            swept += removed;
+            if next.is_none() {
+                return Ok(swept);
+            }
+            after = next;
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -16,10 +16,11 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::auth::Auth;
+use crate::federation::time;
 use crate::identity::MAX_TOKEN_BYTES;
 use crate::jose::{JoseError, SignedToken};
 use crate::oauth::random_text;
-use crate::password::{MAX_ID, ProviderKind, ProviderUser};
+use crate::password::{MAX_ID, ProviderKind, ProviderUser, Said};
 use crate::service_account::sha256;
 use crate::web::{self, ProviderError, WebAnswer, WebRequest};
 
@@ -195,21 +196,12 @@ impl OpenId {
         if id.len() > MAX_ID {
             return Err(ProviderError::Claims("what says who it is is too long"));
         }
-        let mut user = ProviderUser::named(provider, &id);
-        let told = [
-            ("name", text(&names.name)),
-            ("email", text(&names.email)),
-            ("preferred_username", text(&names.preferred_username)),
-        ];
-        for (key, value) in told {
-            let Some(value) = value else { continue };
-            match key {
-                "name" => user.full_name.clone_from(&value),
-                "preferred_username" => user.name.clone_from(&value),
-                _ => {}
-            }
-            user.extra.insert(key.to_owned(), value);
-        }
+        let said = Said {
+            name: text(&names.name),
+            email: text(&names.email),
+            preferred_username: text(&names.preferred_username),
+        };
+        let mut user = ProviderUser::known(provider, &id, said);
         let groups = names.groups.iter().find_map(|name| claims.get(name));
         user.groups = (!names.groups.is_empty()).then(|| match groups {
             Some(Value::Array(groups)) => {
@@ -260,11 +252,7 @@ impl OpenId {
         if text("sub").is_none_or(str::is_empty) {
             return refused("it names no subject");
         }
-        let time = |name: &str| {
-            let seconds = claims.get(name)?.as_f64()?;
-            #[expect(clippy::cast_possible_truncation, reason = "fractions of a second do not count")]
-            Timestamp::from_second(seconds as i64).ok()
-        };
+        let time = |name: &str| time(claims.get(name)?);
         let later = now.saturating_add(LEEWAY).unwrap_or(now);
         let earlier = now.saturating_sub(LEEWAY).unwrap_or(now);
         if time("exp").is_none_or(|end| end <= earlier) {

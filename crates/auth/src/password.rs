@@ -131,6 +131,30 @@ impl ProviderUser {
     pub fn named(provider: &str, name: &str) -> Self {
         Self { provider: provider.to_owned(), id: name.to_owned(), name: name.to_owned(), ..Self::default() }
     }
+
+    /// One of whom more was said than who it is.
+    pub(crate) fn known(provider: &str, id: &str, said: Said) -> Self {
+        let mut user = Self::named(provider, id);
+        let Said { name, email, preferred_username } = said;
+        user.full_name = name.clone().unwrap_or_default();
+        if let Some(name) = &preferred_username {
+            user.name.clone_from(name);
+        }
+        let said = [("name", name), ("email", email), ("preferred_username", preferred_username)];
+        user.extra = said.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+        user
+    }
+}
+
+/// What a provider says about somebody besides who it is.
+#[derive(Default)]
+pub(crate) struct Said {
+    /// The name that people read.
+    pub(crate) name: Option<String>,
+    /// The address for mail.
+    pub(crate) email: Option<String>,
+    /// The name that the User is to have.
+    pub(crate) preferred_username: Option<String>,
 }
 
 /// Recent successes of the providers that are here.

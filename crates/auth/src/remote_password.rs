@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use pierhead_runtime::Secret;
 use serde::Deserialize;
 
-use crate::password::{MAX_ID, ProviderUser, is_user_name};
+use crate::password::{MAX_ID, ProviderUser, Said, is_user_name};
 use crate::web::{self, ProviderError, Web, WebRequest};
 
 /// Where passwords are checked.
@@ -51,21 +51,16 @@ impl BasicAuth {
         if answer.status == 401 {
             return Ok(None);
         }
-        let Answer { sub, name: full_name, preferred_username, email, error } =
-            web::read(&self.url, &answer)?;
+        let Answer { sub, name, preferred_username, email, error } = web::read(&self.url, &answer)?;
         if sub.is_empty() || sub.len() > MAX_ID || !error.is_empty() {
             return Ok(None);
         }
-        let mut user = ProviderUser { full_name: full_name.clone(), ..ProviderUser::named(provider, &sub) };
-        if is_user_name(&preferred_username) {
-            user.name.clone_from(&preferred_username);
-        }
-        for (key, value) in
-            [("name", full_name), ("email", email), ("preferred_username", preferred_username)]
-        {
-            if !value.is_empty() {
-                user.extra.insert(key.to_owned(), value);
-            }
+        let text = |text: String| Some(text).filter(|text| !text.is_empty());
+        let said =
+            Said { name: text(name), email: text(email), preferred_username: text(preferred_username) };
+        let mut user = ProviderUser::known(provider, &sub, said);
+        if !is_user_name(&user.name) {
+            user.name = sub;
         }
         Ok(Some(user))
     }

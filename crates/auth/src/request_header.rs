@@ -5,7 +5,7 @@
 
 use form_urlencoded::byte_serialize;
 
-use crate::password::ProviderUser;
+use crate::password::{ProviderUser, Said};
 
 /// How a proxy says who somebody is.
 #[derive(Clone, Debug, Default)]
@@ -45,22 +45,13 @@ impl RequestHeader {
         let first = |names: &[String]| {
             names.iter().find_map(|name| header(name).map(str::trim).filter(|value| !value.is_empty()))
         };
-        let mut user = ProviderUser::named(provider, first(&self.headers)?);
-        let told = [
-            ("name", first(&self.name_headers)),
-            ("email", first(&self.email_headers)),
-            ("preferred_username", first(&self.preferred_username_headers)),
-        ];
-        for (key, value) in told {
-            let Some(value) = value else { continue };
-            user.extra.insert(key.to_owned(), value.to_owned());
-            match key {
-                "name" => value.clone_into(&mut user.full_name),
-                "preferred_username" => value.clone_into(&mut user.name),
-                _ => {}
-            }
-        }
-        Some(user)
+        let text = |names: &[String]| first(names).map(str::to_owned);
+        let said = Said {
+            name: text(&self.name_headers),
+            email: text(&self.email_headers),
+            preferred_username: text(&self.preferred_username_headers),
+        };
+        Some(ProviderUser::known(provider, first(&self.headers)?, said))
     }
 }
 

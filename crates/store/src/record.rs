@@ -49,8 +49,7 @@ pub trait Record: Sized {
 
 /// A record kept as JSON after one byte of version, which knows how to come from the version before it.
 ///
-/// The first version says `const VERSION: u8 = 1; type Previous = FirstVersion;` and
-/// `fn upgrade(previous: FirstVersion) -> Self { match previous {} }`.
+/// The first version is made one by [`first_version`](crate::first_version).
 pub trait JsonRecord: Serialize + DeserializeOwned {
     /// The version this type is; written in front of every value.
     const VERSION: u8;
@@ -78,6 +77,21 @@ impl<T: JsonRecord> Record for T {
         }
         T::Previous::decode(bytes).map(T::upgrade)
     }
+}
+
+/// Makes types the first version of their records.
+#[macro_export]
+macro_rules! first_version {
+    ($($record:ty),* $(,)?) => {
+        $(impl $crate::JsonRecord for $record {
+            const VERSION: u8 = 1;
+            type Previous = $crate::FirstVersion;
+
+            fn upgrade(previous: $crate::FirstVersion) -> Self {
+                match previous {}
+            }
+        })*
+    };
 }
 
 /// What came before version one: nothing. It has no values.

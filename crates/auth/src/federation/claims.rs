@@ -56,14 +56,7 @@ pub(super) fn check(
 fn check_time(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, ClaimsRefused> {
     let time = |name: &'static str| {
         let Some(value) = claims.get(name) else { return Ok(None) };
-        // Seconds may have fractions (RFC 7519, 2).
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "what is beyond the range saturates, and is refused"
-        )]
-        let second = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds.floor() as i64));
-        let time = second.and_then(|second| Timestamp::from_second(second).ok());
-        time.map(Some).ok_or(ClaimsRefused::Missing(name))
+        time(value).map(Some).ok_or(ClaimsRefused::Missing(name))
     };
     let expires_at = time("exp")?.ok_or(ClaimsRefused::Missing("exp"))?;
     let issued_at = time("iat")?.ok_or(ClaimsRefused::Missing("iat"))?;
@@ -71,6 +64,13 @@ fn check_time(claims: &Map<String, Value>, now: Timestamp) -> Result<Timestamp, 
     let late = now.duration_since(expires_at) >= LEEWAY;
     let early = begins.duration_since(now) > LEEWAY;
     if late || early { Err(ClaimsRefused::Time) } else { Ok(expires_at) }
+}
+
+/// A time as claims have it: seconds, which may have fractions (RFC 7519, 2).
+pub(crate) fn time(value: &Value) -> Option<Timestamp> {
+    #[expect(clippy::cast_possible_truncation, reason = "what is beyond the range saturates, and is refused")]
+    let second = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds.floor() as i64));
+    second.and_then(|second| Timestamp::from_second(second).ok())
 }
 
 fn check_audience(rule: &FederatedIdentitySpec, claims: &Map<String, Value>) -> Result<(), ClaimsRefused> {

@@ -1,9 +1,5 @@
 //! Outside tokens: which are exchanged for whose, and that none is taken for anything else.
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jiff::SignedDuration;
 use pierhead_auth::Era;
 use pierhead_auth::federation::{AccountName, Presentation};
@@ -13,39 +9,18 @@ use proptest::prelude::{any, prop_assert, proptest};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, SIGNER};
+use crate::outside::{Signer, encoded};
 
 const ISSUER: &str = "https://ci.example.com";
+/// The name of every outside key.
+const KEY: &str = "k";
 const OWN_ISSUER: &str = "https://kubernetes.default.svc";
 
-/// Somebody who signs tokens.
-struct Outside {
-    key: EcdsaKeyPair,
-}
-
-impl Outside {
-    fn new() -> Self {
-        Self { key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap() }
-    }
-
-    fn jwks(&self) -> Value {
-        let (x, y) = self.key.public_key().as_ref().split_at(33);
-        let part = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
-        json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "x": part(&x[1..]), "y": part(y)}]})
-    }
-
-    fn sign(&self, claims: &Value) -> String {
-        let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&json!({"alg": "ES256", "kid": "k", "typ": "JWT"})), part(claims));
-        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
-        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
-    }
-}
-
-fn rule(outside: &Outside, namespace: &str, changes: Value) -> Value {
+fn rule(outside: &Signer, namespace: &str, changes: Value) -> Value {
     let mut spec = json!({
         "serviceAccountName": "pusher", "issuer": ISSUER, "audiences": ["registry"],
         "claims": [{"name": "repository", "values": ["acme/shop"]}],
-        "tokenExpirationSeconds": 900, "jwks": outside.jwks(),
+        "tokenExpirationSeconds": 900, "jwks": outside.jwks(KEY),
     });
     for (name, value) in changes.as_object().unwrap() {
         spec[name] = value.clone();
@@ -60,12 +35,12 @@ fn account(namespace: &str) -> Value {
 
 struct World {
     cluster: Cluster,
-    outside: Outside,
+    outside: Signer,
 }
 
 impl World {
     async fn new(changes: Value) -> Self {
-        let world = Self { cluster: Cluster::start(Era::V4).await, outside: Outside::new() };
+        let world = Self { cluster: Cluster::start(Era::V4).await, outside: Signer::new() };
         for namespace in ["shop", "yard"] {
             world.cluster.put(account(namespace)).await;
         }
@@ -99,7 +74,7 @@ impl World {
 #[tokio::test]
 async fn an_outside_token_becomes_a_short_one_of_the_account() {
     let world = World::new(json!({})).await;
-    let token = world.outside.sign(&world.claims(json!({})));
+    let token = world.outside.sign(KEY, &world.claims(json!({})));
     assert!(world.cluster.auth.is_outside_token(&token));
     let given = world.exchange("shop/pusher", &token).await.unwrap();
     let subject = world.cluster.bearer(&given).unwrap();
@@ -116,7 +91,7 @@ async fn an_outside_token_becomes_a_short_one_of_the_account() {
 #[tokio::test]
 async fn what_was_given_ends_with_rule_and_account() {
     let world = World::new(json!({})).await;
-    let token = world.outside.sign(&world.claims(json!({})));
+    let token = world.outside.sign(KEY, &world.claims(json!({})));
     let given = world.exchange("shop/pusher", &token).await.unwrap();
     world.cluster.bearer(&given).unwrap();
     world.cluster.delete("federatedidentities.identity.pierhead.io", "shop", "ci").await;
@@ -135,7 +110,7 @@ async fn what_was_given_ends_with_rule_and_account() {
 #[tokio::test]
 async fn no_token_counts_anywhere_else() {
     let world = World::new(json!({})).await;
-    let token = world.outside.sign(&world.claims(json!({})));
+    let token = world.outside.sign(KEY, &world.claims(json!({})));
     let no_rule = |account: &str| format!("no rule of {account} is for its issuer");
     assert_eq!(world.exchange("yard/pusher", &token).await, Err(no_rule("yard/pusher")), "another project");
     assert_eq!(
@@ -152,10 +127,10 @@ async fn no_token_counts_anywhere_else() {
     assert_eq!(world.exchange("yard/pusher", &token).await, Err(refused.to_owned()));
     assert!(world.cluster.bearer(&token).is_err(), "the API takes no outside token");
     // Another issuer's key, with the same name.
-    let forged = Outside::new().sign(&world.claims(json!({})));
+    let forged = Signer::new().sign(KEY, &world.claims(json!({})));
     let refused = world.exchange("shop/pusher", &forged).await;
     assert_eq!(refused, Err("the token cannot be trusted: its signature is wrong".to_owned()));
-    let forged = Outside::new().sign(&world.claims(json!({"aud": "others"})));
+    let forged = Signer::new().sign(KEY, &world.claims(json!({"aud": "others"})));
     let refused = world.exchange("shop/pusher", &forged).await;
     let why = "the rule shop/ci refuses it: it is for another audience";
     assert_eq!(refused, Err(why.to_owned()), "its signature is not worth a look");
@@ -164,7 +139,7 @@ async fn no_token_counts_anywhere_else() {
 #[tokio::test]
 async fn a_rule_is_found_behind_others_as_far_as_rules_are_looked_at() {
     let world = World::new(json!({})).await;
-    let token = world.outside.sign(&world.claims(json!({})));
+    let token = world.outside.sign(KEY, &world.claims(json!({})));
     let other = async |name: &str, changes: Value| {
         let mut other = rule(&world.outside, "shop", changes);
         other["metadata"]["name"] = json!(name);
@@ -177,7 +152,7 @@ async fn a_rule_is_found_behind_others_as_far_as_rules_are_looked_at() {
     world.exchange("shop/pusher", &token).await.unwrap();
     // Another issuer's keys, and claims that nobody has: the right one is behind them.
     for number in 25..30 {
-        other(&format!("a{number:03}"), json!({"jwks": Outside::new().jwks()})).await;
+        other(&format!("a{number:03}"), json!({"jwks": Signer::new().jwks(KEY)})).await;
         let claims = json!([{"name": "repository", "values": ["acme/yard"]}]);
         other(&format!("b{number:03}"), json!({"claims": claims})).await;
     }
@@ -192,7 +167,7 @@ async fn a_rule_is_found_behind_others_as_far_as_rules_are_looked_at() {
 #[tokio::test]
 async fn our_own_tokens_are_nobodys_outside_tokens() {
     let world = World::new(json!({})).await;
-    let token = world.outside.sign(&world.claims(json!({})));
+    let token = world.outside.sign(KEY, &world.claims(json!({})));
     let given = world.exchange("shop/pusher", &token).await.unwrap();
     assert!(!world.cluster.auth.is_outside_token(&given));
     // Even where a rule names us as the issuer, with our own keys.
@@ -206,7 +181,7 @@ async fn our_own_tokens_are_nobodys_outside_tokens() {
     // An outsider who says that they are us.
     for issuer in [OWN_ISSUER, "kubernetes/serviceaccount"] {
         let posing = json!({"iss": issuer, "sub": "system:serviceaccount:shop:pusher", "aud": [OWN_ISSUER]});
-        let posing = world.outside.sign(&world.claims(posing));
+        let posing = world.outside.sign(KEY, &world.claims(posing));
         assert!(world.exchange("shop/pusher", &posing).await.is_err());
         assert!(world.cluster.bearer(&posing).is_err());
     }
@@ -215,15 +190,15 @@ async fn our_own_tokens_are_nobodys_outside_tokens() {
 #[tokio::test]
 async fn a_token_is_taken_once_where_the_rule_says_so() {
     let world = World::new(json!({"singleUse": true})).await;
-    let token = world.outside.sign(&world.claims(json!({})));
+    let token = world.outside.sign(KEY, &world.claims(json!({})));
     let refused = world.present("shop/pusher", &token, Presentation::Password).await;
     assert_eq!(refused, Err("the rule shop/ci takes no token as a password".to_owned()));
     world.exchange("shop/pusher", &token).await.unwrap();
     let before = Err("the rule shop/ci took it before".to_owned());
     assert_eq!(world.exchange("shop/pusher", &token).await, before);
-    let same_number = world.outside.sign(&world.claims(json!({"extra": 1})));
+    let same_number = world.outside.sign(KEY, &world.claims(json!({"extra": 1})));
     assert_eq!(world.exchange("shop/pusher", &same_number).await, before, "its number is the same");
-    let number = |number: Value| world.outside.sign(&world.claims(json!({"jti": number})));
+    let number = |number: Value| world.outside.sign(KEY, &world.claims(json!({"jti": number})));
     world.exchange("shop/pusher", &number(json!("two"))).await.unwrap();
     let unnumbered = number(Value::Null);
     world.exchange("shop/pusher", &unnumbered).await.unwrap();
@@ -275,9 +250,9 @@ proptest! {
     fn no_text_crashes_the_readers_of_outside_tokens(
         text in ".{0,200}", parts in proptest::collection::vec(any::<Vec<u8>>(), 3), keys in any::<Vec<u8>>()
     ) {
-        let set = Outside::new().jwks().to_string();
+        let set = Signer::new().jwks(KEY).to_string();
         let set = KeySet::parse(set.as_bytes()).unwrap();
-        let encoded: Vec<String> = parts.iter().map(|part| BASE64_URL_SAFE_NO_PAD.encode(part)).collect();
+        let encoded: Vec<String> = parts.iter().map(|part| encoded(part)).collect();
         for token in [text, encoded.join(".")] {
             let passes = SignedToken::parse(&token).is_ok_and(|token| token.verify(&set).is_ok());
             prop_assert!(!passes, "{}", token);

@@ -7,6 +7,7 @@ mod federation;
 mod laws;
 mod ldap;
 mod oauth;
+mod outside;
 mod policy;
 mod providers;
 mod rotation;

@@ -4,10 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -20,6 +16,7 @@ use pierhead_runtime::{Clock as _, Secret};
 use serde_json::{Map, Value, json};
 
 use crate::cluster::Cluster;
+use crate::outside::{Signer, encoded};
 
 const ISSUER: &str = "https://id.example.com";
 const CALLBACK: &str = "https://ph.example:8443/oauth2callback/corp";
@@ -35,9 +32,9 @@ type Change = fn(&mut Map<String, Value>);
 struct Provider(Arc<State>);
 
 struct State {
-    key: Mutex<EcdsaKeyPair>,
+    key: Mutex<Signer>,
     /// What the keys of other names are signed with.
-    forger: EcdsaKeyPair,
+    forger: Signer,
     forges: AtomicBool,
     is_down: AtomicBool,
     key_id: Mutex<u32>,
@@ -48,19 +45,11 @@ struct State {
     clock: Mutex<Timestamp>,
 }
 
-fn key() -> EcdsaKeyPair {
-    EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()
-}
-
-fn encoded(bytes: impl AsRef<[u8]>) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(bytes)
-}
-
 impl Provider {
     fn new() -> Self {
         Self(Arc::new(State {
-            key: Mutex::new(key()),
-            forger: key(),
+            key: Mutex::new(Signer::new()),
+            forger: Signer::new(),
             forges: AtomicBool::new(false),
             is_down: AtomicBool::new(false),
             key_id: Mutex::new(1),
@@ -87,12 +76,7 @@ impl Provider {
                 "jwks_uri": format!("{ISSUER}/keys"),
                 "authorization_response_iss_parameter_supported": true,
             }),
-            "/keys" => {
-                let key = key.lock();
-                let (x, y) = key.public_key().as_ref().split_at(33);
-                let kid = key_id.lock().to_string();
-                json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": kid, "x": encoded(&x[1..]), "y": encoded(y)}]})
-            }
+            "/keys" => key.lock().jwks(&key_id.lock().to_string()),
             "/me" => userinfo.lock().clone(),
             "/token" => return Some(self.tokens(form?)),
             _ => return None,
@@ -121,15 +105,9 @@ impl Provider {
         let mut claims = json!({"iss": ISSUER, "sub": "7", "aud": "pierhead", "exp": now + 300, "iat": now, "nonce": asked.get("nonce")});
         (*self.0.change.lock())(claims.as_object_mut().unwrap());
         let kid = self.0.key_id.lock().to_string();
-        let signed = format!(
-            "{}.{}",
-            encoded(json!({"alg": "ES256", "kid": kid}).to_string()),
-            encoded(claims.to_string())
-        );
         let own = self.0.key.lock();
         let signer = if self.0.forges.load(Ordering::Relaxed) { &self.0.forger } else { &*own };
-        let signature = signer.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
-        let token = format!("{signed}.{}", encoded(signature));
+        let token = signer.sign(&kid, &claims);
         (200, json!({"id_token": token, "access_token": "a", "token_type": "Bearer"}))
     }
 
@@ -293,7 +271,7 @@ async fn new_keys_are_learned_and_an_outage_is_called_one() {
     let provider = Provider::new();
     let cluster = provider.cluster(|_| {}, MappingMethod::Claim).await;
     provider.log_in(&cluster, |_| {}).await.unwrap();
-    *provider.0.key.lock() = key();
+    *provider.0.key.lock() = Signer::new();
     *provider.0.key_id.lock() = 2;
     tokio::time::advance(std::time::Duration::from_secs(60)).await;
     provider.log_in(&cluster, |_| {}).await.unwrap();
