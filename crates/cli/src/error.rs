@@ -30,7 +30,7 @@ pub(crate) struct Usage(pub(crate) String);
 /// How the process ends for this error (demand 3.1).
 pub(crate) fn exit_status(error: &anyhow::Error) -> ExitStatus {
     let client = error.chain().find_map(|cause| cause.downcast_ref::<ClientError>());
-    if client.is_some_and(ClientError::is_unauthorized) || error.is::<LoginNeeded>() {
+    if client.is_some_and(|error| error.is_unauthorized() || was_nobody(error)) || error.is::<LoginNeeded>() {
         ExitStatus::LOGIN_NEEDED
     } else if matches!(client, Some(ClientError::Timeout { .. })) || error.is::<TimedOut>() {
         ExitStatus::TIMED_OUT
@@ -39,6 +39,11 @@ pub(crate) fn exit_status(error: &anyhow::Error) -> ExitStatus {
     } else {
         ExitStatus::FAILURE
     }
+}
+
+/// Whether something was refused to whoever says nothing of who they are.
+fn was_nobody(error: &ClientError) -> bool {
+    error.is_forbidden() && error.to_string().contains("User \"system:anonymous\" cannot ")
 }
 
 /// How the process ends where `failed` of several things did not work and `done` did.

@@ -52,7 +52,12 @@ pub async fn dispatch(name: &'static str, matches: &ArgMatches, environment: Env
         Ok(cli) => cli,
         Err(error) => return usage(&error, environment),
     };
-    let mut session = Session::new(name, cli.globals, environment);
+    let globals = match &cli.verb {
+        // There nothing is a value, too: it takes one away.
+        Verb::Config(_) => cli.globals,
+        _ => cli.globals.without_empty(),
+    };
+    let mut session = Session::new(name, globals, environment);
     let outcome = match session.match_server_version().await {
         Ok(()) => run_verb(cli.verb, &mut session).await,
         Err(error) => Err(error),

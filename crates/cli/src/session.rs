@@ -47,7 +47,7 @@ impl Session {
     pub(crate) fn new(name: &'static str, globals: Globals, environment: Environment) -> Self {
         Self {
             name,
-            globals: globals.without_empty(),
+            globals,
             environment,
             hurried: false,
             kubeconfig: None,

@@ -17,6 +17,7 @@ mod diff;
 mod edit;
 mod events;
 mod explain;
+mod export;
 mod expose;
 mod extract;
 pub(crate) mod get;
@@ -109,6 +110,7 @@ pub(crate) enum Verb {
     Adm(adm::AdmArgs),
     Auth(auth::AuthArgs),
     Config(config::ConfigArgs),
+    Export(export::ExportArgs),
     Explain(explain::ExplainArgs),
     ApiResources(api_resources::ApiResourcesArgs),
     ApiVersions(api_versions::ApiVersionsArgs),
@@ -163,6 +165,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> anyhow::Result<Exi
         Verb::Adm(args) => adm::run(args, session).await,
         Verb::Auth(args) => auth::run(args, session).await,
         Verb::Config(args) => config::run(args, session),
+        Verb::Export(args) => export::run(args, session).await,
         Verb::Explain(args) => explain::run(args, session).await,
         Verb::ApiResources(args) => api_resources::run(args, session).await,
         Verb::ApiVersions(args) => api_versions::run(args, session).await,

@@ -143,7 +143,7 @@ impl Api {
         self.bodies.lock().unwrap().last().cloned().unwrap_or(Value::Null)
     }
 
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let api = self.clone();
         Client::in_process(tower::service_fn(move |request: Request<Full<Bytes>>| {
             let api = api.clone();

@@ -41,6 +41,9 @@ async fn entries_are_made_changed_and_forgotten() {
     assert_eq!(home.ok("config use-context shop").await, "Switched to context \"shop\".\n");
     assert_eq!(home.ok("config set-context --current -n other").await, "Context \"shop\" modified.\n");
     assert_eq!(home.ok("config view -o jsonpath={.contexts[0].context.namespace}").await, "other");
+    home.ok("config set-context --current --namespace=").await;
+    assert!(!home.ok("config view").await.contains("namespace:"));
+    home.ok("config set-context --current -n other").await;
     assert_eq!(home.ok("config rename-context shop a.b").await, "Context \"shop\" renamed to \"a.b\".\n");
     assert_eq!(home.ok("config current-context").await, "a.b\n");
     home.ok("config set contexts.a.b.namespace third").await;

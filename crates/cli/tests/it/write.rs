@@ -70,6 +70,8 @@ async fn patch_label_and_annotate_say_what_changed() {
     let error = api.run("label is/app b=3").await.failed();
     assert_eq!(error, "error: 'b' already has a value (2), and --overwrite is false\n");
     assert_eq!(api.run("label is/app b=3 --overwrite").await.ok(), "imagestream \"app\" labeled\n");
+    let error = api.run("label is/app b=4 b- --overwrite").await.failed();
+    assert_eq!(error, "error: can not both modify and remove one of the labels in the same command\n");
     assert_eq!(api.run("label is/app b-").await.ok(), "imagestream \"app\" unlabeled\n");
     assert_eq!(api.run("annotate is app 'x.io/y=a b'").await.ok(), "imagestream \"app\" annotated\n");
     assert_eq!(api.object(STREAM)["metadata"]["annotations"], json!({"x.io/y": "a b"}));

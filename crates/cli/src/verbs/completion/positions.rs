@@ -47,6 +47,7 @@ const PLACES: &[(&str, &[Source])] = &[
     ("annotate", &[Source::Objects]),
     ("wait", &[Source::Objects]),
     ("scale", &[Source::Objects]),
+    ("export", &[Source::Objects]),
     ("expose", &[Source::Objects]),
     ("extract", &[Source::Objects]),
     ("apply view-last-applied", &[Source::Objects]),
