@@ -96,7 +96,10 @@ async fn change(field: &str, args: ChangeArgs, session: &mut Session) -> anyhow:
     if args.local {
         let change = |document: Value| -> anyhow::Result<Value> {
             let (patch, _) = make_patch(field, &changes, &document, &args)?;
-            Ok(patch.map_or(document.clone(), |patch| merge_patch(&document, &patch)))
+            Ok(match patch {
+                Some(patch) => merge_patch(&document, &patch),
+                None => document,
+            })
         };
         return args.files.print_changed(&args.output, change, session).await;
     }
@@ -168,6 +171,10 @@ fn make_patch(
     current: &Value,
     args: &ChangeArgs,
 ) -> anyhow::Result<(Option<Value>, &'static str)> {
+    let removes = |key: &str| changes.iter().any(|change| change.strip_suffix('-') == Some(key));
+    if changes.iter().filter_map(|change| change.split_once('=')).any(|(key, _)| removes(key)) {
+        bail!("can not both modify and remove one of the {field} in the same command");
+    }
     let known = object::string_map(current, &format!("metadata.{field}"));
     let mut entries = Map::new();
     let mut only_removals = true;
