@@ -4,3 +4,4 @@
 mod documents;
 mod laws;
 mod merging;
+mod strategic;
