@@ -63,7 +63,7 @@ impl Download {
             self.tries += 1;
             tracing::debug!(digest = %self.digest, received = self.received, error = %failure, "A blob is gone on with");
             tokio::time::sleep(WAIT * self.tries).await;
-            failure = match self.repository.blob_from(&self.digest, self.received).await {
+            failure = match Box::pin(self.repository.blob_from(&self.digest, self.received)).await {
                 Ok(blob) => {
                     self.blob = blob;
                     return Box::pin(self.next()).await;
@@ -149,7 +149,7 @@ impl Repository {
     pub(crate) async fn blob(&self, digest: &Digest) -> anyhow::Result<Blob> {
         match self {
             Self::Remote(remote) => {
-                let blob = remote.blob(digest).await?;
+                let blob = Box::pin(remote.blob(digest)).await?;
                 let (repository, digest) = (remote.clone(), digest.clone());
                 let size = blob.size;
                 let download = Download { blob, repository, digest, received: 0, tries: 0 };
@@ -200,7 +200,7 @@ impl Repository {
         let size = blob.size;
         let content = blob.into_stream(note);
         match self {
-            Self::Remote(remote) => Ok(remote.push_stream(digest, size, content).await?),
+            Self::Remote(remote) => Ok(Box::pin(remote.push_stream(digest, size, content)).await?),
             Self::Folder(folder) => folder.push_stream(digest, Box::pin(content)).await,
         }
     }
