@@ -192,11 +192,7 @@ async fn log_in(cluster: &Cluster, name: &str, password: &str) -> Result<String,
         Err(LoginError::Credentials(_)) => Err("refused"),
         Err(LoginError::TooMany { .. }) => Err("too many"),
         Err(LoginError::Name { .. }) => Err("name"),
-        Err(LoginError::Provider { source, .. }) => {
-            // Seen where a test fails.
-            println!("{name}: {source}: {:?}", std::error::Error::source(&source));
-            Err("outage")
-        }
+        Err(LoginError::Provider { .. }) => Err("outage"),
         Err(error) => panic!("{error}"),
     }
 }
