@@ -37,7 +37,7 @@ pub(crate) struct Blob {
 }
 
 enum Source {
-    Remote(Download),
+    Remote(Box<Download>),
     File(std::fs::File),
 }
 
@@ -153,7 +153,7 @@ impl Repository {
                 let (repository, digest) = (remote.clone(), digest.clone());
                 let size = blob.size;
                 let download = Download { blob, repository, digest, received: 0, tries: 0 };
-                Ok(Blob { size, source: Source::Remote(download) })
+                Ok(Blob { size, source: Source::Remote(Box::new(download)) })
             }
             Self::Folder(folder) => {
                 let (size, file) = folder.open_blob(digest)?;
