@@ -6,8 +6,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use pierhead_e2e::sample::{Blob, SampleImage};
-use pierhead_e2e::wire::Wire;
+use http::Method;
+use pierhead_e2e::sample::{Blob, SampleImage, sha256};
+use pierhead_e2e::wire::{Wire, whole};
 use pierhead_testkit::{Actor, HostName, Site, SiteOptions, eventually};
 use serde_json::{Value, json};
 
@@ -47,6 +48,30 @@ impl Source {
         Wire::connect(self.site.addresses().router_http, self.host.as_str(), Some(&basic)).await
     }
 
+    /// Pushes a list of two images, for 64 bits of Intel and of Arm, under a tag; answers its digest and theirs.
+    async fn push_list(&self, repository: &str, tag: &str) -> Result<[String; 3]> {
+        let mut children = Vec::new();
+        for (number, architecture) in ["amd64", "arm64"].into_iter().enumerate() {
+            let digest = self.push(repository, &[], number as u64).await?;
+            let size =
+                self.wire().await?.get(&format!("/v2/{repository}/manifests/{digest}")).await?.body.len();
+            children.push(json!({
+                "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": size,
+                "platform": {"architecture": architecture, "os": "linux"},
+            }));
+        }
+        let [amd, arm] =
+            [0, 1].map(|at: usize| children[at]["digest"].as_str().unwrap_or_default().to_owned());
+        let index = "application/vnd.oci.image.index.v1+json";
+        let list = json!({"schemaVersion": 2, "mediaType": index, "manifests": children}).to_string();
+        let digest = sha256(list.as_bytes());
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        let (mut wire, headers) = (self.wire().await?, [("content-type", index)]);
+        let sent = wire.send(Method::PUT, &path, &headers, whole(list.into())).await?;
+        sent.expect(http::StatusCode::CREATED)?;
+        Ok([digest, amd, arm])
+    }
+
     /// Pushes an image under some tags; answers its digest.
     async fn push(&self, repository: &str, tags: &[String], number: u64) -> Result<String> {
         let mut wire = self.wire().await?;
@@ -54,8 +79,8 @@ impl Source {
         for blob in [&image.config, &image.layer] {
             wire.push_blob(repository, &blob.digest, blob.bytes.clone()).await?;
         }
-        for tag in tags {
-            wire.push_manifest(repository, tag, image.manifest.bytes.clone()).await?;
+        for reference in [&[image.manifest.digest.clone()], tags].concat() {
+            wire.push_manifest(repository, &reference, image.manifest.bytes.clone()).await?;
         }
         Ok(image.manifest.digest)
     }
@@ -238,6 +263,52 @@ async fn imports_whole_repositories_and_follows_scheduled_tags() -> Result<()> {
         (failed && newest(&stream, "live") == Some(&later)).then_some(())
     })
     .await?;
+    target.site.stop()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_comes_as_the_image_that_is_wanted_or_whole() -> Result<()> {
+    let (source, target) = (Source::open().await?, Target::open().await?);
+    let registry = source.registry();
+    target.secret("source", &registry, &source.token).await;
+    let [list, amd, arm] = source.push_list("pushed/multi", "latest").await?;
+    let from = json!({"kind": "DockerImage", "name": format!("{registry}/pushed/multi:latest")});
+    let own = if std::env::consts::ARCH == "aarch64" { &arm } else { &amd };
+    let prefer = |architecture: &str| json!({"importer.image.openshift.io/prefer-arch": architecture});
+    for (name, mode, annotations, expected) in [
+        ("own", "Legacy", json!({}), own),
+        ("arm", "Legacy", prefer("arm64"), &arm),
+        ("other", "Legacy", prefer("s390x"), &amd),
+        ("whole", "PreserveOriginal", json!({}), &list),
+    ] {
+        let policy = json!({"insecure": true, "importMode": mode});
+        let tag = json!({"name": "v1", "annotations": annotations, "from": from, "importPolicy": policy});
+        let stream = json!({
+            "apiVersion": "image.openshift.io/v1", "kind": "ImageStream",
+            "metadata": {"name": name, "namespace": "prod"}, "spec": {"tags": [tag]},
+        });
+        target.ann.kubectl_with_input(["create", "-f", "-"], &stream.to_string()).await.succeeds();
+        target.follows(name, "v1", expected).await?;
+    }
+    let image = json!({"from": from, "to": {"name": "v2"}, "importPolicy": {"insecure": true, "importMode": "PreserveOriginal"}});
+    let import = target.import("whole", json!({"import": true, "images": [image]})).await?;
+    let status = &import["status"]["images"][0];
+    let names: Vec<_> = status["manifests"]
+        .as_array()
+        .context("no manifests")?
+        .iter()
+        .map(|one| &one["metadata"]["name"])
+        .collect();
+    ensure!(
+        names.len() == 2 && [&amd, &arm].iter().all(|digest| names.contains(&&json!(digest))),
+        "{status}"
+    );
+    ensure!(status["image"]["dockerImageManifests"].as_array().map(Vec::len) == Some(2), "{status}");
+    let child =
+        target.ann.kubectl(["get", "isimage", &format!("whole@{arm}"), "-o", "name"]).await.succeeds();
+    ensure!(child.trim() == format!("imagestreamimage.image.openshift.io/whole@{arm}"), "{child}");
+    target.ann.kubectl(["get", "isimage", &format!("own@{list}")]).await.fails_with("not found");
+    source.site.stop()?;
     target.site.stop()
 }
 
