@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use pierhead_api::field::FieldErrors;
 use pierhead_api::meta::{DeleteOptions, Status};
 use pierhead_store::objects::{OBJECTS, ObjectKey};
-use pierhead_store::{FirstVersion, JsonRecord, KeyRange, Store, Table, WriteTx};
+use pierhead_store::{KeyRange, Store, Table, WriteTx, first_version};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::warn;
@@ -55,14 +55,7 @@ pub(crate) struct Unsettled {
     waits: Option<(String, String, String)>,
 }
 
-impl JsonRecord for Unsettled {
-    const VERSION: u8 = 1;
-    type Previous = FirstVersion;
-
-    fn upgrade(previous: FirstVersion) -> Self {
-        match previous {}
-    }
-}
+first_version!(Unsettled);
 
 /// What to do with dependents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

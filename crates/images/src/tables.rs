@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use pierhead_api::image::{Image, ImageLookupPolicy, TagEvent, TagEventCondition, TagReference};
 use pierhead_api::meta::{ObjectMeta, Time};
 use pierhead_oci::MediaType;
-use pierhead_store::{FirstVersion, JsonRecord, Record, RecordError, Revision, Table, TableName};
+use pierhead_store::{Record, RecordError, Revision, Table, TableName, first_version};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest_record::ManifestRecord;
@@ -123,19 +123,6 @@ impl Record for SmallBlob {
             None => Err(RecordError::Empty),
         }
     }
-}
-
-macro_rules! first_version {
-    ($($record:ident),*) => {
-        $(impl JsonRecord for $record {
-            const VERSION: u8 = 1;
-            type Previous = FirstVersion;
-
-            fn upgrade(previous: FirstVersion) -> Self {
-                match previous {}
-            }
-        })*
-    };
 }
 
 first_version!(
