@@ -14,7 +14,9 @@ use http::request::Parts as Head;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use pierhead_api::excerpt;
+use pierhead_api::meta::MicroTime;
 use pierhead_auth::Subject;
+use pierhead_runtime::audit::Part;
 use pierhead_runtime::listen::ConnectionInfo;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -164,10 +166,10 @@ impl Note {
         }
     }
 
-    /// Writes the record, if the request is one of those that are recorded.
-    pub(crate) fn finish<B>(&self, server: &Parts, response: &http::Response<B>) {
+    /// The record and where it belongs, if the request is one of those that are recorded.
+    pub(crate) fn finished<B>(&self, server: &Parts, response: &http::Response<B>) -> Option<(String, Part)> {
         if !server.config.audit.is_on() {
-            return;
+            return None;
         }
         let login = response.extensions().get::<Login>();
         let code = response.status();
@@ -183,11 +185,13 @@ impl Note {
         let writes = self.writes() || matches!(login, Some(Login::Tried { .. }));
         let is_own = self.caller.as_ref().is_some_and(|subject| crate::call::is_own_part(subject));
         if !is_refused && (!writes || is_own) {
-            return;
+            return None;
         }
         let named = response.extensions().get::<Named>();
         let record = self.record(server.clock.now(), code, named, login);
-        server.config.audit.record(&record.to_string());
+        let is_known = self.caller.as_ref().is_some_and(|subject| !subject.is_anonymous());
+        let part = if is_refused && !is_known { Part::Strangers } else { Part::Known };
+        Some((record.to_string(), part))
     }
 
     fn record(
@@ -217,8 +221,8 @@ impl Note {
             record["objectRef"] = self.object(path, named);
         }
         record["responseStatus"] = json!({"metadata": {}, "code": code.as_u16()});
-        record["requestReceivedTimestamp"] = micros(self.received).into();
-        record["stageTimestamp"] = micros(now).into();
+        record["requestReceivedTimestamp"] = MicroTime(self.received).to_string().into();
+        record["stageTimestamp"] = MicroTime(now).to_string().into();
         if let Some(Login::Tried { username, decision }) = login {
             record["annotations"] = json!({
                 "authentication.openshift.io/decision": decision.as_str(),
@@ -294,9 +298,4 @@ fn user(subject: &Subject) -> Value {
         user["uid"] = subject.uid.as_str().into();
     }
     user
-}
-
-/// A time as audit records have it.
-fn micros(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::ResponseBody;
 use crate::catalog::Resource;
+use crate::collection::Selector;
 use crate::error::ApiError;
 use crate::kind::Verb;
 use crate::ownership::Writer;
@@ -114,6 +115,19 @@ impl Call {
             legacy: self.path.prefix == Prefix::Legacy,
             auth: &self.server.auth,
         }
+    }
+
+    /// The selectors of the query, with the field labels of the kind and the prefix.
+    pub(crate) fn selector(&self) -> Result<Selector, ApiError> {
+        let text = |parameter: &str| self.query.get(parameter).unwrap_or_default();
+        let old = self.path.prefix == Prefix::Legacy;
+        Selector::parse(&self.resource.kind, old, text("labelSelector"), text("fieldSelector"))
+    }
+
+    /// 405 for a verb the kind lacks.
+    pub(crate) fn wrong_verb(&self) -> Status {
+        let kind = &self.resource.kind;
+        Status::method_not_allowed(kind.plural, kind.gvk.group, self.verb.as_str())
     }
 
     /// 404 for an object of this kind.

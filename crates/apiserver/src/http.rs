@@ -60,9 +60,9 @@ pub(crate) async fn handle(parts: &Arc<Parts>, request: Request<RequestBody>) ->
         Ok(work) if work.outlives_sender(&ending.note) => apart(work, ending).await,
         Ok(work) => {
             let answered = work.run(parts).await;
-            ending.of(answered)
+            ending.of(answered).await
         }
-        Err(error) => ending.of(Err(error)),
+        Err(error) => ending.of(Err(error)).await,
     }
 }
 
@@ -74,7 +74,7 @@ async fn apart(work: Work, ending: Ending) -> Response<ResponseBody> {
         let work = AssertUnwindSafe(work.run(&ending.server)).catch_unwind();
         let answered = work.await.unwrap_or_else(|_| Err(ending.panicked()));
         // Nobody may be left to be told.
-        drop(tell.send(ending.of(answered)));
+        drop(tell.send(ending.of(answered).await));
     });
     told.await.unwrap_or_else(|_| {
         respond::respond_bytes(StatusCode::INTERNAL_SERVER_ERROR, Bytes::new(), "text/plain")
@@ -90,14 +90,16 @@ struct Ending {
 }
 
 impl Ending {
-    fn of(self, answered: Result<Response<ResponseBody>, ApiError>) -> Response<ResponseBody> {
+    async fn of(self, answered: Result<Response<ResponseBody>, ApiError>) -> Response<ResponseBody> {
         let mut response = answered.unwrap_or_else(|error| {
             // Why a Status could not be written was logged when its error was made.
             respond::respond_status(&self.style, error.status()).unwrap_or_else(|_| {
                 respond::respond_bytes(StatusCode::INTERNAL_SERVER_ERROR, Bytes::new(), "text/plain")
             })
         });
-        self.note.finish(&self.server, &response);
+        if let Some((record, part)) = self.note.finished(&self.server, &response) {
+            self.server.config.audit.record(record, part).await;
+        }
         if let Ok(value) = self.note.id().to_string().parse() {
             response.headers_mut().insert("audit-id", value);
         }
@@ -129,7 +131,7 @@ async fn dispatch(call: Call, request: Exchange) -> Result<(Answer, Encoder), Ap
         return Ok((answer, encoder));
     }
     if !kind.verbs.contains(&call.verb) {
-        return Err(Status::method_not_allowed(kind.plural, kind.gvk.group, call.verb.as_str()).into());
+        return Err(call.wrong_verb().into());
     }
     let is_watch = call.verb == Verb::Watch && kind.watched.is_some();
     if let (Backing::Virtual(connect), false) = (&kind.backing, is_watch) {

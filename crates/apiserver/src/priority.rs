@@ -285,7 +285,7 @@ fn come_again() -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use super::{Gate, LEAST_HELD, RequestLimits};
+    use super::{Gate, LEAST_HELD, RequestLimits, TurnSlot};
     use futures_util::FutureExt as _;
     use std::time::Duration;
 
@@ -334,6 +334,20 @@ mod tests {
         drop((ann, more));
         let state = gate.state.lock();
         assert!(state.running == 0 && state.users.is_empty() && state.turns.is_empty(), "{state:?}");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_others_gives_the_turn_back_before_the_end() {
+        let gate = gate();
+        let (first, _second) = (gate.enter("eve").await.unwrap(), gate.enter("eve").await.unwrap());
+        let slot = TurnSlot::from(first);
+        let mut third = Box::pin(gate.enter("eve"));
+        assert!((&mut third).now_or_never().is_none());
+        slot.clone().give_back();
+        third.await.unwrap();
+        slot.give_back();
+        TurnSlot::default().give_back();
+        assert_eq!(gate.state.lock().running, 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,9 @@ use futures_util::FutureExt as _;
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
-use pierhead_runtime::audit::{Actor, AuditLog};
+use pierhead_api::excerpt;
+use pierhead_api::meta::MicroTime;
+use pierhead_runtime::audit::{Actor, AuditLog, Part};
 use pierhead_runtime::listen::ConnectionInfo;
 use pierhead_runtime::{SharedClock, Tasks};
 use serde_json::{Value, json};
@@ -57,14 +59,16 @@ impl Note {
     }
 
     /// Writes the record, if the request is one of those that are recorded.
-    fn finish(&self, code: StatusCode, actor: Option<&Actor>) {
+    async fn finish(&self, code: StatusCode, actor: Option<Actor>) {
         let is_refused = match code {
             StatusCode::UNAUTHORIZED => self.has_credentials,
             StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => true,
             _ => false,
         };
         if is_refused || self.writes() {
-            self.log.record(&self.record(code, actor, self.clock.now()).to_string());
+            let part = if is_refused && actor.is_none() { Part::Strangers } else { Part::Known };
+            let record = self.record(code, actor.as_ref(), self.clock.now());
+            self.log.record(record.to_string(), part).await;
         }
     }
 
@@ -73,10 +77,10 @@ impl Note {
         json!({
             "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
             "auditID": format!("registry-{}", self.received.as_nanosecond()), "stage": "ResponseComplete",
-            "requestURI": cut(&self.path), "verb": self.method.as_str().to_lowercase(), "user": user,
-            "sourceIPs": self.source.iter().collect::<Vec<_>>(), "userAgent": cut(&self.agent),
+            "requestURI": excerpt(&self.path, MAX_TEXT), "verb": self.method.as_str().to_lowercase(), "user": user,
+            "sourceIPs": self.source.iter().collect::<Vec<_>>(), "userAgent": excerpt(&self.agent, MAX_TEXT),
             "responseStatus": {"metadata": {}, "code": code.as_u16()},
-            "requestReceivedTimestamp": micros(self.received), "stageTimestamp": micros(now),
+            "requestReceivedTimestamp": MicroTime(self.received).to_string(), "stageTimestamp": MicroTime(now).to_string(),
         })
     }
 }
@@ -91,16 +95,17 @@ pub(crate) async fn recorded<B: Send + 'static>(
     let Some(note) = note else { return answered.await };
     if !note.writes() {
         let response = answered.await;
-        note.finish(response.status(), response.extensions().get());
+        note.finish(response.status(), response.extensions().get().cloned()).await;
         return response;
     }
     let (tell, told) = oneshot::channel();
     tasks.spawn("registry write", move |_| async move {
         let answered = AssertUnwindSafe(answered).catch_unwind().await;
-        match &answered {
-            Ok(response) => note.finish(response.status(), response.extensions().get()),
-            Err(_) => note.finish(StatusCode::INTERNAL_SERVER_ERROR, None),
-        }
+        let (code, actor) = match &answered {
+            Ok(response) => (response.status(), response.extensions().get().cloned()),
+            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
+        };
+        note.finish(code, actor).await;
         // Nobody may be left to be told.
         drop(tell.send(answered));
     });
@@ -108,15 +113,6 @@ pub(crate) async fn recorded<B: Send + 'static>(
         Ok(response) => response,
         Err(panic) => std::panic::resume_unwind(panic),
     }
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(MAX_TEXT).collect()
-}
-
-/// A time as audit records have it.
-fn micros(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
 #[cfg(test)]
@@ -130,31 +126,31 @@ mod tests {
     use std::panic::AssertUnwindSafe;
     use std::time::Duration;
 
-    #[test]
-    fn pushes_and_refusals_are_recorded() {
+    #[tokio::test]
+    async fn pushes_and_refusals_are_recorded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.log");
         let log = AuditLog::open(AuditFile { path: path.clone(), max_bytes: 1 << 20, keep: 0 }).unwrap();
         let clock = ManualClock::default().shared();
-        let check = |method: &str, uri: &str, credentials: bool, code: u16, recorded: bool| {
+        let check = async |method: &str, uri: &str, credentials: bool, code: u16, recorded: bool| {
             let before = std::fs::read_to_string(&path).unwrap().lines().count();
             let mut request = Request::builder().method(method).uri(uri);
             if credentials {
                 request = request.header("authorization", "Bearer secret");
             }
             let note = Note::begin(&log, &request.body(()).unwrap(), &clock).unwrap();
-            note.finish(StatusCode::from_u16(code).unwrap(), Some(&Actor("ann".to_owned())));
+            note.finish(StatusCode::from_u16(code).unwrap(), Some(Actor("ann".to_owned()))).await;
             let text = std::fs::read_to_string(&path).unwrap();
             assert_eq!(text.lines().count() > before, recorded, "{method} {uri} {code}");
             assert!(!text.contains("secret"), "{text}");
         };
-        check("PUT", "/v2/shop/web/manifests/latest", true, 201, true);
-        check("PUT", "/v2/shop/web/blobs/uploads/1", true, 201, false);
-        check("GET", "/v2/shop/web/manifests/latest", true, 200, false);
-        check("GET", "/v2/", false, 401, false);
-        check("GET", "/v2/", true, 401, true);
-        check("GET", "/v2/shop/web/manifests/latest", true, 403, true);
-        check("DELETE", "/v2/shop/web/manifests/sha256:00", true, 202, true);
+        check("PUT", "/v2/shop/web/manifests/latest", true, 201, true).await;
+        check("PUT", "/v2/shop/web/blobs/uploads/1", true, 201, false).await;
+        check("GET", "/v2/shop/web/manifests/latest", true, 200, false).await;
+        check("GET", "/v2/", false, 401, false).await;
+        check("GET", "/v2/", true, 401, true).await;
+        check("GET", "/v2/shop/web/manifests/latest", true, 403, true).await;
+        check("DELETE", "/v2/shop/web/manifests/sha256:00", true, 202, true).await;
         let last = std::fs::read_to_string(&path).unwrap();
         let last: serde_json::Value = serde_json::from_str(last.lines().last().unwrap()).unwrap();
         assert_eq!((&last["user"]["username"], &last["verb"]), (&"ann".into(), &"delete".into()));

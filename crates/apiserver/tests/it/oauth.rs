@@ -638,16 +638,19 @@ async fn the_audit_log_knows_who_logged_in_and_who_did_not() {
     let users = Htpasswd::parse("ann:{SHA}EfatjsUqKYSrqv18O1FlA3hcIHI=\n");
     let provider = IdentityProvider::new("staff", ProviderKind::Htpasswd(users));
     let site = Site::configured(vec![provider], |config| config.audit = log).await;
-    let seen = std::cell::Cell::new(0);
+    let seen = std::cell::Cell::new([0; 2]);
     // User, code, decision and name of each record since the last look.
     let new = || {
         let text = |record: &Value, pointer: &str| {
             record.pointer(pointer).and_then(Value::as_str).unwrap_or("-").to_owned()
         };
-        let records = records(&path, seen.get());
-        seen.set(seen.get() + records.len());
-        records
+        let [known, strangers] = seen.get();
+        let known_records = records(&path, known);
+        let strangers_records = records(&folder.path().join("audit-refused.log"), strangers);
+        seen.set([known + known_records.len(), strangers + strangers_records.len()]);
+        known_records
             .iter()
+            .chain(&strangers_records)
             .map(|record| {
                 let of = "/annotations/authentication.openshift.io~1";
                 let [user, decision, name] =
