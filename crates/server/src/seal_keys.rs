@@ -1,7 +1,7 @@
 //! The keys with which secrets are sealed in the database, as files: the first seals, all unseal.
 //!
 //! Without files named in the configuration there is one, `keys/seal.key` in the server's folder, made at the first
-//! start. A file that is gone is never made anew where one was before: what it sealed would be lost without a word.
+//! start. A file that is gone is never made anew where something may be sealed: that would be lost without a word.
 
 use std::path::Path;
 
@@ -27,7 +27,8 @@ fn own(data: &Path) -> Result<SealKey> {
     if file.exists() {
         return read(&file);
     }
-    if folder.exists() {
+    // A first start that ended in between has left an empty folder, and nothing that is sealed.
+    if folder.exists() && data.join("metadata").exists() {
         bail!(
             "{} is gone, without which secrets cannot be read; put it back, or name the file that has the key \
              in encryption.key-files",
@@ -64,6 +65,9 @@ mod tests {
             format!("{refused:#}").ends_with("cannot be used: it is not the base64 of 32 bytes on one line")
         );
         std::fs::remove_file(&file).unwrap();
+        assert_ne!(own(data.path()).unwrap().name(), first, "nothing is sealed yet");
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(data.path().join("metadata")).unwrap();
         assert!(own(data.path()).unwrap_err().to_string().contains("is gone"));
     }
 }
