@@ -165,6 +165,21 @@ fn is_nothing(value: &Value) -> bool {
     value.is_null() || value == ""
 }
 
+/// Writes `owners` down; where they are those of `old`, as they are stored there, so that a write which changes nothing
+/// is seen to change nothing.
+fn keep(document: &mut Value, old: &Value, owners: Vec<Owner>) {
+    if owners != owners_of(old) {
+        set_owners(document, owners);
+        return;
+    }
+    let entries = metadata::of(old).get("managedFields").cloned();
+    let metadata = metadata::of_mut(document);
+    match entries {
+        Some(entries) => metadata.insert("managedFields".to_owned(), entries),
+        None => metadata.shift_remove("managedFields"),
+    };
+}
+
 /// One write, as the records see it.
 pub(crate) struct Writer<'a> {
     /// Who.
@@ -211,29 +226,13 @@ impl Writer<'_> {
     /// Leaves the records of `old` in place: for kinds whose writes are not recorded.
     pub(crate) fn unrecorded(&self, document: &mut Value, old: &Value) {
         let standing = standing(document, old, self);
-        if standing != owners_of(old) {
-            set_owners(document, standing);
-        } else if let Some(entries) = metadata::of(old).get("managedFields").cloned() {
-            metadata::of_mut(document).insert("managedFields".to_owned(), entries);
-        } else {
-            metadata::of_mut(document).shift_remove("managedFields");
-        }
+        keep(document, old, standing);
     }
 
     fn change(&self, document: &mut Value, old: &Value, mut owners: Vec<Owner>) {
         let difference = compare(old, document, self.schema);
         if difference.is_nothing() {
-            if owners == owners_of(old) {
-                // As it is stored, so that a write which changes nothing is seen to change nothing.
-                let entries = metadata::of(old).get("managedFields").cloned();
-                let metadata = metadata::of_mut(document);
-                match entries {
-                    Some(entries) => metadata.insert("managedFields".to_owned(), entries),
-                    None => metadata.shift_remove("managedFields"),
-                };
-            } else {
-                set_owners(document, owners);
-            }
+            keep(document, old, owners);
             return;
         }
         let mut mine = self.owner(Operation::Update, difference.changed.clone());

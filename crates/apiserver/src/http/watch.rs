@@ -63,8 +63,7 @@ pub(super) fn answer(call: Call, head: &Head, encoder: Encoder) -> Result<Answer
         selector = selector.and((watched.own)(&call.subject));
     }
     let Some(storage) = call.resource.storage.clone() else {
-        let kind = &call.resource.kind;
-        return Err(Status::method_not_allowed(kind.plural, kind.gvk.group, "watch").into());
+        return Err(call.wrong_verb().into());
     };
     let turn = call.go_on_apart()?;
     let mut watcher = Watcher::start(call, storage, encoder, selector, &options)?;

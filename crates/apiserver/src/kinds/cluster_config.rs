@@ -10,14 +10,13 @@ use pierhead_api::config::{
     ImageSpec, ImageStatus, Ingress, IngressSpec, RegistryLocation, Release, UpdateHistory, VERSION_NAME,
 };
 use pierhead_api::core::Namespace;
-use pierhead_api::meta::{ObjectMeta, Status};
+use pierhead_api::meta::ObjectMeta;
 use pierhead_api::{Object as _, from_slice, to_value};
 use pierhead_auth::Era;
 use pierhead_store::objects::{OBJECTS, ObjectKey};
 use serde_json::Value;
 
 use crate::call::{Answer, Call, ListAnswer};
-use crate::collection::Selector;
 use crate::error::ApiError;
 use crate::kind::{Connect, Kind, Verb};
 use crate::storage::Document;
@@ -52,17 +51,9 @@ impl Connect for Singleton {
                 return Ok(Answer::ok(object));
             }
             if call.verb != Verb::List {
-                let kind = &call.resource.kind;
-                return Err(
-                    Status::method_not_allowed(kind.plural, kind.gvk.group, call.verb.as_str()).into()
-                );
+                return Err(call.wrong_verb().into());
             }
-            let selector = Selector::parse(
-                &call.resource.kind,
-                false,
-                call.query.get("labelSelector").unwrap_or_default(),
-                call.query.get("fieldSelector").unwrap_or_default(),
-            )?;
+            let selector = call.selector()?;
             let items = if selector.matches(&object) { vec![Document::Tree(object)] } else { Vec::new() };
             let revision = call.server.store.read(|tx| tx.revision());
             Ok(Answer::List(ListAnswer { items, revision, continue_token: None }))

@@ -12,7 +12,7 @@ use pierhead_api::authorization::{
     NamedRoleBinding, Policy, PolicyBinding,
 };
 use pierhead_api::core::ObjectReference;
-use pierhead_api::meta::{ObjectMeta, Status};
+use pierhead_api::meta::ObjectMeta;
 use pierhead_api::{Object, from_slice, rbac, to_value};
 use pierhead_store::objects::OBJECTS;
 use pierhead_store::{KeyRange, Revision};
@@ -75,10 +75,7 @@ impl View {
             | Verb::DeleteCollection
             | Verb::Patch
             | Verb::Update
-            | Verb::Watch => {
-                let kind = &call.resource.kind;
-                Err(Status::method_not_allowed(kind.plural, kind.gvk.group, call.verb.as_str()).into())
-            }
+            | Verb::Watch => Err(call.wrong_verb().into()),
         }
     }
 }

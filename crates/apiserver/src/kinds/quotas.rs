@@ -7,7 +7,6 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use pierhead_api::core::{LimitRange, Namespace, ResourceQuota};
 use pierhead_api::field::FieldErrors;
-use pierhead_api::meta::Status;
 use pierhead_api::quota::{AppliedClusterResourceQuota, ClusterResourceQuota};
 use pierhead_api::{Object as _, from_slice, to_value};
 use pierhead_store::objects::{OBJECTS, ObjectKey};
@@ -15,10 +14,8 @@ use pierhead_store::{KeyRange, Revision};
 use serde_json::Value;
 
 use crate::call::{Answer, Call, ListAnswer};
-use crate::collection::Selector;
 use crate::error::ApiError;
 use crate::kind::{Connect, Kind, Verb};
-use crate::path::Prefix;
 use crate::storage::Document;
 use crate::strategy::{Change, Strategy};
 
@@ -107,19 +104,13 @@ fn answer(call: &Call) -> Result<Answer, ApiError> {
             Ok(Answer::ok(named.ok_or_else(|| call.not_found(call.name()))?))
         }
         Verb::List => {
-            let selector = Selector::parse(
-                &call.resource.kind,
-                call.path.prefix == Prefix::Legacy,
-                call.query.get("labelSelector").unwrap_or_default(),
-                call.query.get("fieldSelector").unwrap_or_default(),
-            )?;
+            let selector = call.selector()?;
             let shown = quotas.into_iter().filter(|quota| selector.matches(quota));
             let items = shown.map(Document::Tree).collect();
             Ok(Answer::List(ListAnswer { items, revision, continue_token: None }))
         }
         Verb::Create | Verb::Delete | Verb::DeleteCollection | Verb::Patch | Verb::Update | Verb::Watch => {
-            let kind = &call.resource.kind;
-            Err(Status::method_not_allowed(kind.plural, kind.gvk.group, call.verb.as_str()).into())
+            Err(call.wrong_verb().into())
         }
     }
 }

@@ -49,8 +49,7 @@ impl Connect for Mappings {
                     Ok(Answer::ok(to_value(&found.ok_or_else(|| call.not_found(call.name()))?)))
                 }
                 Verb::DeleteCollection | Verb::List | Verb::Patch | Verb::Watch => {
-                    let kind = &call.resource.kind;
-                    Err(Status::method_not_allowed(kind.plural, kind.gvk.group, call.verb.as_str()).into())
+                    Err(call.wrong_verb().into())
                 }
             }
         }

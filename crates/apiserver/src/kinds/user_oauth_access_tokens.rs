@@ -14,10 +14,8 @@ use pierhead_store::objects::{OBJECTS, ObjectKey, ObjectRecord};
 use serde_json::Value;
 
 use crate::call::{Answer, Call, ListAnswer};
-use crate::collection::Selector;
 use crate::error::ApiError;
 use crate::kind::{Connect, Kind, Verb, View};
-use crate::path::Prefix;
 use crate::storage::Document;
 use crate::storage::objects::erase;
 
@@ -70,8 +68,7 @@ impl Connect for OwnTokens {
                 Verb::List => list(call),
                 Verb::Delete => delete(call).await,
                 Verb::Create | Verb::DeleteCollection | Verb::Patch | Verb::Update | Verb::Watch => {
-                    let kind = &call.resource.kind;
-                    Err(Status::method_not_allowed(kind.plural, kind.gvk.group, call.verb.as_str()).into())
+                    Err(call.wrong_verb().into())
                 }
             }
         }
@@ -93,12 +90,7 @@ fn own(record: &ObjectRecord, subject: &Subject) -> Result<Option<Value>, ApiErr
 }
 
 fn list(call: &Call) -> Result<Answer, ApiError> {
-    let selector = Selector::parse(
-        &call.resource.kind,
-        call.path.prefix == Prefix::Legacy,
-        call.query.get("labelSelector").unwrap_or_default(),
-        call.query.get("fieldSelector").unwrap_or_default(),
-    )?;
+    let selector = call.selector()?;
     let resource = OAuthAccessToken::qualified_resource();
     let range = KeyRange::prefix(&(resource.as_str(),));
     let (rows, revision) = call
