@@ -306,11 +306,9 @@ impl ProviderSection {
 impl OpenIdSection {
     fn checked(self, name: &str) -> Result<OpenId, ConfigError> {
         https(name, &self.issuer)?;
-        let secret = match (self.client_secret, self.client_secret_file) {
-            (Some(secret), None) => secret,
-            (None, Some(path)) => Secret::new(read(&path)?.trim_end_matches(['\r', '\n']).to_owned()),
-            _ => return Err(wrong(format!("`{name}`: write one of clientSecret and clientSecretFile"))),
-        };
+        let what = format!("`{name}`: write one of clientSecret and clientSecretFile");
+        let secret = one_secret(self.client_secret, self.client_secret_file, &what)?;
+        let secret = secret.ok_or_else(|| wrong(what))?;
         let ClaimsSection { id, preferred_username, name, email, groups } = self.claims;
         let usual = ClaimNames::default();
         let mut openid = OpenId::new(self.issuer, self.client_id, secret);
@@ -334,13 +332,8 @@ impl LdapSection {
         if self.insecure && url.scheme == Scheme::Ldaps {
             return Err(wrong(format!("`{name}`: an ldaps URL is never insecure")));
         }
-        let password = match (self.bind_password, self.bind_password_file) {
-            (None, Some(path)) => Some(Secret::new(read(&path)?.trim_end_matches(['\r', '\n']).to_owned())),
-            (password, None) => password,
-            (Some(_), Some(_)) => {
-                return Err(wrong(format!("`{name}`: write one of bindPassword and bindPasswordFile")));
-            }
-        };
+        let what = format!("`{name}`: write one of bindPassword and bindPasswordFile");
+        let password = one_secret(self.bind_password, self.bind_password_file, &what)?;
         // A directory takes half of it for a wish to be anonymous.
         let password = password.filter(|password| !password.expose().is_empty());
         let searcher = match (self.bind_dn.filter(|dn| !dn.is_empty()), password) {
@@ -390,6 +383,19 @@ impl RequestHeaderSection {
 
 fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Secret<String>>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+}
+
+/// A secret that is in the file, or in one of its own; `why` says that it cannot be in both.
+fn one_secret(
+    written: Option<Secret<String>>,
+    file: Option<PathBuf>,
+    why: &str,
+) -> Result<Option<Secret<String>>, ConfigError> {
+    match (written, file) {
+        (None, Some(path)) => Ok(Some(Secret::new(read(&path)?.trim_end_matches(['\r', '\n']).to_owned()))),
+        (secret, None) => Ok(secret),
+        (Some(_), Some(_)) => Err(wrong(why.to_owned())),
+    }
 }
 
 fn https(name: &str, url: &str) -> Result<(), ConfigError> {
