@@ -69,10 +69,12 @@ pub(crate) fn for_fuzzing() -> Result<PathBuf> {
 pub(crate) fn for_real_kubernetes() -> Result<(PathBuf, PathBuf)> {
     debian(&TESTS)?;
     let source = workspace().join("e2e/clients/kubernetes");
-    let inputs = texts(&source, &["go.mod", "go.sum"])?;
+    let mut inputs = texts(&source, &["go.mod", "go.sum"])?;
+    let flags = linked_as(&inputs, "k8s.io/kubernetes v1.")?;
+    inputs.push(flags.clone());
     let folder = once("kubernetes", &inputs, |folder| {
         let mut go = Command::new("go");
-        go.current_dir(&source).env("CGO_ENABLED", "0").args(["build", "-trimpath", "-ldflags=-s -w", "-o"]);
+        go.current_dir(&source).env("CGO_ENABLED", "0").args(["build", "-trimpath", &flags, "-o"]);
         go.arg(folder.join(""));
         run(go.args(
             ["kube-apiserver", "kube-controller-manager"].map(|name| format!("k8s.io/kubernetes/cmd/{name}")),
@@ -147,13 +149,17 @@ fn debian_unpacked(package: &str) -> Result<PathBuf> {
     })
 }
 
+/// What Kubernetes' programs are told about their version when they are linked; the libraries of 1.37 are v0.37.
+fn linked_as(inputs: &[String], module: &str) -> Result<String> {
+    let version = inputs.iter().find_map(|text| text.split(module).nth(1)?.split_whitespace().next());
+    let version = version.with_context(|| format!("go.mod names {module}"))?;
+    Ok(format!("-ldflags=-s -w -X k8s.io/component-base/version.gitVersion=v1.{version}"))
+}
+
 /// The program of a Go module of ours.
 fn go_module(source: &Path, program: &str) -> Result<PathBuf> {
     let mut inputs = texts(source, &["go.mod", "go.sum", "main.go"])?;
-    // Kubernetes' programs are told their version when they are linked; the libraries of 1.37 are v0.37.
-    let version = inputs.iter().find_map(|text| text.split("k8s.io/kubectl v0.").nth(1)?.lines().next());
-    let version = version.context("go.mod names k8s.io/kubectl")?;
-    let flags = format!("-ldflags=-s -w -X k8s.io/component-base/version.gitVersion=v1.{}", version.trim());
+    let flags = linked_as(&inputs, "k8s.io/kubectl v0.")?;
     inputs.push(flags.clone());
     let folder = once(program, &inputs, |folder| {
         let mut command = Command::new("go");

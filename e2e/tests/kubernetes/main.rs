@@ -12,6 +12,17 @@ use pierhead_testkit::{Outcome, OwnAddress, Process, Tool, eventually, eventuall
 const FILE: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, labels: {app: web}}\ndata: {colour: blue}\n---\n\
      apiVersion: v1\nkind: Service\nmetadata: {name: web, labels: {app: web}}\nspec: {selector: {app: web}, ports: [{port: 80}]}\n";
 
+const ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {name: readers}\n\
+     rules: [{apiGroups: [''], resources: [configmaps], verbs: [get]}]\n";
+
+const KIND: &str = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: tides.example.com}\n\
+     spec: {group: example.com, scope: Namespaced, names: {plural: tides, singular: tide, kind: Tide, shortNames: [td]},\n\
+     versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {\n\
+     spec: {type: object, description: When it comes., properties: {height: {type: integer}}}}}},\n\
+     additionalPrinterColumns: [{name: Height, type: integer, jsonPath: .spec.height}]}]}\n";
+
+const TIDE: &str = "apiVersion: example.com/v1\nkind: Tide\nmetadata: {name: high}\nspec: {height: 7}\n";
+
 fn named(variable: &str) -> Result<PathBuf> {
     let path = std::env::var_os(variable);
     Ok(path.with_context(|| format!("{variable} is set by cargo xtask real-kubernetes"))?.into())
@@ -134,15 +145,31 @@ impl Us {
 async fn looks_around(us: &Us) -> Result<()> {
     us.all(&[
         ("whoami", &["admin"]),
-        ("version", &["1.37"]),
+        ("auth whoami", &["Username", "admin", "system:masters"]),
+        ("version", &["Kubernetes Version: v1.37."]),
+        ("cluster-info", &["is running at https://"]),
         ("get ns", &["NAME", "STATUS", "default", "kube-system"]),
+        ("projects", &["default", "kube-system"]),
         ("api-resources", &["configmaps", "deployments"]),
+        (
+            "api-resources --api-group=apps --namespaced=true -o name",
+            &["deployments.apps", "replicasets.apps"],
+        ),
         ("api-versions", &["apps/v1"]),
-        ("explain configmap.data", &["data"]),
         ("auth can-i create secrets", &["yes"]),
+        ("auth can-i --list", &["*.*"]),
         ("config get-contexts", &["admin"]),
-        ("create namespace day", &["day"]),
-        ("config set-context --current --namespace=day", &[]),
+        ("get --raw /livez", &["ok"]),
+        ("new-project day", &["Now using project \"day\""]),
+        ("project", &["Using project \"day\""]),
+    ])
+    .await?;
+    // What describes the kinds is put together after the start.
+    let explained = async || us.run("explain configmap.data").await.said("<map[string]string>").then_some(());
+    eventually("the server describes its kinds", explained).await?;
+    us.all(&[
+        ("explain deployment.spec.strategy.type", &["<string>"]),
+        ("explain pods --recursive", &["containers", "imagePullPolicy"]),
     ])
     .await
 }
@@ -153,26 +180,74 @@ async fn writes(us: &Us) -> Result<()> {
         ("apply -f file.yaml", &["settings", "created", "web"]),
         ("apply -f file.yaml", &["unchanged"]),
         ("diff -f file.yaml", &[]),
+        ("apply view-last-applied cm/settings", &["colour: blue"]),
         ("apply -f file.yaml --server-side --force-conflicts", &["settings"]),
         ("get cm settings -o jsonpath={.data.colour}", &["blue"]),
         ("get cm,svc -l app=web -o name", &["configmap/settings", "service/web"]),
         ("get cm settings -o yaml", &["colour: blue"]),
+        ("get svc web -o custom-columns=N:.metadata.name,P:.spec.ports[0].port", &["web", "80"]),
         ("patch cm settings -p {\"data\":{\"colour\":\"green\"}}", &["patched"]),
         (
             "patch cm settings --type=json -p [{\"op\":\"add\",\"path\":\"/data/more\",\"value\":\"1\"}]",
             &["patched"],
         ),
+        (
+            "patch svc web -p {\"spec\":{\"ports\":[{\"port\":80,\"targetPort\":8080}]}} --dry-run=server -o jsonpath={.spec.ports[*].targetPort}",
+            &["8080"],
+        ),
         ("label cm settings tier=front", &["labeled"]),
         ("annotate cm settings note=x", &["annotated"]),
         ("describe cm settings", &["Name:", "settings", "colour"]),
         ("wait --for=jsonpath={.data.colour}=green cm/settings --timeout=30s", &["condition met"]),
-        ("create secret generic password --from-literal=p=w", &["password"]),
-        ("get secret password -o jsonpath={.data.p}", &["dw=="]),
-        ("create sa robot", &["robot"]),
-        ("create rolebinding robots --clusterrole=view --serviceaccount=day:robot", &["robots"]),
-        ("create deployment web --image=example.com/web:1 --replicas=0", &["web"]),
+        ("edit cm settings", &["edited"]),
+        ("get cm settings -o go-template={{.data.colour}}", &["purple"]),
+        ("set data cm/settings size=3", &["updated"]),
+        ("replace -f file.yaml", &["\"settings\" replaced", "\"web\" replaced"]),
+        ("create cm passing --from-literal=a=b", &["created"]),
+        ("delete cm -l app!=web --field-selector=metadata.name=passing", &["\"passing\" deleted"]),
     ])
     .await?;
+    let differs = us.run("patch cm settings -p {\"data\":{\"colour\":\"red\"}}").await;
+    ensure!(differs.code == Some(0), "{differs}");
+    let differs = us.run("diff -f file.yaml").await;
+    ensure!(differs.code == Some(1) && differs.said("-  colour: red\n+  colour: blue\n"), "{differs}");
+    us.run("get cm nothing").await.fails_with("configmaps \"nothing\" not found");
+    us.run("create -f file.yaml").await.fails_with("already exists");
+    us.run("get imagestreams").await.fails_with("the server doesn't have a resource type");
+    let none = us.run("get limits,ingress").await;
+    ensure!(none.code == Some(0) && none.stdout.is_empty(), "{none}");
+    ensure!(none.said("No resources found in day namespace."), "{none}");
+    Ok(())
+}
+
+async fn gives_access(us: &Us) -> Result<()> {
+    us.all(&[
+        ("create secret generic password --from-literal=p=w", &["password"]),
+        ("get secret password -o jsonpath={.data.p}", &["dw=="]),
+        ("extract secret/password --to=-", &["w"]),
+        ("create secret docker-registry pull --docker-server=x.example --docker-username=u --docker-password=p", &["pull"]),
+        ("create sa robot", &["robot"]),
+        ("secrets link robot pull --for=pull", &[]),
+        ("describe sa robot", &["Image pull secrets:  pull"]),
+        ("create rolebinding robots --clusterrole=view --serviceaccount=day:robot", &["robots"]),
+        ("describe rolebinding robots", &["ClusterRole", "robot"]),
+        ("auth reconcile -f role.yaml", &["readers"]),
+        ("auth reconcile -f role.yaml", &["readers"]),
+        ("policy add-role-to-user edit bob", &[]),
+        ("adm policy add-cluster-role-to-user view cid", &[]),
+        ("auth can-i create cm --as=bob", &["yes"]),
+        ("auth can-i get cm --as=cid -n kube-system", &["yes"]),
+        ("policy remove-role-from-user edit bob", &[]),
+        ("adm policy remove-cluster-role-from-user view cid", &[]),
+    ])
+    .await?;
+    for (who, namespace) in [("bob", "day"), ("cid", "kube-system")] {
+        let may = format!("auth can-i get cm --as={who} -n {namespace}");
+        eventually("the role is taken back", async || {
+            (us.run(&may).await.stdout.trim() == "no").then_some(())
+        })
+        .await?;
+    }
     let may = "auth can-i list configmaps --as=system:serviceaccount:day:robot";
     eventually("the binding holds", async || (us.run(may).await.stdout.trim() == "yes").then_some(()))
         .await?;
@@ -180,9 +255,58 @@ async fn writes(us: &Us) -> Result<()> {
     let seen = us.run(&format!("--token {} get cm settings -o name", token.trim())).await;
     ensure!(seen.stdout.trim() == "configmap/settings", "{seen}");
     us.run(&format!("--token {} get secrets", token.trim())).await.fails_with("forbidden");
-    us.run("get cm nothing").await.fails_with("configmaps \"nothing\" not found");
-    us.run("get imagestreams").await.fails_with("the server doesn't have a resource type");
+    // An old token of an account is filled in by a controller.
+    let token = us.says("serviceaccounts new-token robot", &["eyJ"]).await?;
+    let robot = us.says(&format!("--token {} whoami", token.trim()), &[]).await?;
+    ensure!(robot.trim() == "system:serviceaccount:day:robot", "{robot}");
     Ok(())
+}
+
+/// There are no nodes, so that pods stay where they are.
+async fn rolls_out(us: &Us) -> Result<()> {
+    us.all(&[
+        ("create deployment web --image=example.com/web:1 --replicas=0", &["web"]),
+        ("rollout status deploy/web --timeout=60s", &["successfully rolled out"]),
+        ("set image deploy/web web=example.com/web:2", &["updated"]),
+        ("set env deploy/web A=b", &["updated"]),
+        ("get deploy web -o wide", &["example.com/web:2"]),
+        ("rollout status deploy/web --timeout=60s", &["successfully rolled out"]),
+        ("rollout history deploy/web", &["REVISION", "3"]),
+        ("rollout undo deploy/web --to-revision=1", &["web"]),
+        ("get deploy web -o jsonpath={.spec.template.spec.containers[0].image}", &["example.com/web:1"]),
+        ("scale deploy web --replicas=1", &["scaled"]),
+        ("wait --for=jsonpath={.status.replicas}=1 deploy/web --timeout=60s", &["condition met"]),
+        ("get all -l app=web", &["pod/web-", "deployment.apps/web", "service/web"]),
+        ("describe pod -l app=web", &["Image:", "example.com/web:1"]),
+        ("expose deploy web --port=80 --name=web2", &["exposed"]),
+        ("status", &["In project day", "svc/web"]),
+        ("delete deployment web", &["deleted"]),
+    ])
+    .await?;
+    let gone = async || us.run("get rs,pods -o name").await.stdout.is_empty().then_some(());
+    eventually("what it made is gone with it", gone).await
+}
+
+/// Kinds that were not there when the command line was written.
+async fn learns_a_kind(us: &Us) -> Result<()> {
+    us.says("apply -f kind.yaml", &["tides.example.com", "created"]).await?;
+    us.says("wait --for=condition=Established crd/tides.example.com --timeout=60s", &["condition met"])
+        .await?;
+    us.all(&[
+        ("apply -f tide.yaml", &["\"high\" created"]),
+        ("get tides", &["HEIGHT", "high", "7"]),
+        ("get td high -o jsonpath={.spec.height}", &["7"]),
+        ("patch tide high --type=merge -p {\"spec\":{\"height\":8}}", &["patched"]),
+        ("apply -f tide.yaml", &["configured"]),
+        ("label td --all seen=yes", &["labeled"]),
+        ("describe tide high", &["Name:", "high", "Height:", "7"]),
+    ])
+    .await?;
+    us.run("patch tide high -p {\"spec\":{\"height\":8}}").await.fails_with("UnsupportedMediaType");
+    us.run("patch tide high --type=merge -p {\"spec\":{\"height\":\"x\"}}").await.fails_with("spec.height");
+    let explained = async || us.run("explain tide.spec").await.said("When it comes.").then_some(());
+    eventually("the server describes the kind", explained).await?;
+    us.says("delete -f tide.yaml", &["\"high\" deleted"]).await.map(|_| ())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,22 +315,27 @@ async fn our_command_line_works_with_kubernetes() -> Result<()> {
     let kubernetes = Kubernetes::start(folder.path()).await?;
     let home = folder.path().join("home");
     std::fs::create_dir(&home)?;
-    std::fs::write(home.join("file.yaml"), FILE)?;
+    for (name, text) in [("file", FILE), ("role", ROLE), ("kind", KIND), ("tide", TIDE)] {
+        std::fs::write(home.join(format!("{name}.yaml")), text)?;
+    }
     let oc = home.join("oc");
     std::os::unix::fs::symlink(named("PIERHEAD_BIN")?.canonicalize()?, &oc)?;
-    let us = Us { oc: Tool::new(oc, &home).variable("KUBECONFIG", home.join("kubeconfig")) };
+    let oc = Tool::new(oc, &home).variable("KUBECONFIG", home.join("kubeconfig"));
+    let us = Us { oc: oc.variable("EDITOR", "sed -i s/green/purple/") };
     let authority = kubernetes.authority.display();
     let login =
         format!("login {} --token=the-administrator --certificate-authority={authority}", kubernetes.url);
     us.says(&login, &["admin"]).await?;
-    looks_around(&us).await?;
-    writes(&us).await?;
+    looks_around(&us).await.context("looking around")?;
+    writes(&us).await.context("writing")?;
+    gives_access(&us).await.context("giving access")?;
+    rolls_out(&us).await.context("rolling out")?;
+    learns_a_kind(&us).await.context("learning a kind")?;
     us.all(&[
         ("delete -f file.yaml", &["\"settings\" deleted", "\"web\" deleted"]),
-        ("delete deployment web", &["deleted"]),
-        ("delete ns day", &["deleted"]),
+        ("delete ns day --wait=false", &["deleted"]),
     ])
     .await?;
     let gone = async || us.run("get ns day").await.said("not found").then_some(());
-    eventually("the namespace is gone", gone).await
+    eventually_within(Duration::from_secs(120), "the namespace is gone", gone).await
 }
