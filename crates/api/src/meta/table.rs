@@ -1,6 +1,6 @@
 //! Tables the server renders for `oc get` (platform 1.6). Which columns a kind has is not decided here.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::{ListMeta, ObjectMeta};
@@ -15,8 +15,13 @@ pub struct Table {
     pub metadata: ListMeta,
     /// Columns, in order.
     pub column_definitions: Vec<TableColumnDefinition>,
-    /// Rows, each with one cell per column.
+    /// Rows, each with one cell per column. Other servers send null for none.
+    #[serde(deserialize_with = "null_is_none")]
     pub rows: Vec<TableRow>,
+}
+
+fn null_is_none<'de, D: Deserializer<'de>>(rows: D) -> Result<Vec<TableRow>, D::Error> {
+    Ok(Option::deserialize(rows)?.unwrap_or_default())
 }
 
 impl Table {

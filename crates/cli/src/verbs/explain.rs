@@ -4,7 +4,7 @@
 
 mod layout;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use http::Method;
 use pierhead_client::Client;
@@ -84,7 +84,11 @@ fn subject<'d, 'a>(
 
 /// The OpenAPI document of a kind's group and version.
 async fn description(client: &Client, kind: &ApiKind) -> anyhow::Result<Value> {
-    let index = client.request(Method::GET, "/openapi/v3", None, None).await?;
+    // Kubernetes sends this one as text.
+    let index = match client.request(Method::GET, "/openapi/v3", None, None).await? {
+        Value::String(text) => serde_json::from_str(&text).context("the index of descriptions")?,
+        index => index,
+    };
     let name = match kind.group.as_str() {
         "" => format!("api/{}", kind.version),
         group => format!("apis/{group}/{}", kind.version),
