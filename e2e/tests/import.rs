@@ -79,7 +79,7 @@ impl Source {
         for blob in [&image.config, &image.layer] {
             wire.push_blob(repository, &blob.digest, blob.bytes.clone()).await?;
         }
-        for reference in [&[image.manifest.digest.clone()], tags].concat() {
+        for reference in [std::slice::from_ref(&image.manifest.digest), tags].concat() {
             wire.push_manifest(repository, &reference, image.manifest.bytes.clone()).await?;
         }
         Ok(image.manifest.digest)

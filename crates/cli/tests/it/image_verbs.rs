@@ -427,7 +427,8 @@ fn answer(stream: &mut TcpStream, files: &[(String, String, Vec<u8>)], asked: &M
 async fn a_blob_is_gone_on_with_where_the_connection_broke() {
     let layer: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
     let config = b"{}".to_vec();
-    let [layer_digest, config_digest] = [&layer, &config].map(|content| pierhead_oci::Digest::sha256(content));
+    let [layer_digest, config_digest] =
+        [&layer, &config].map(|content| pierhead_oci::Digest::sha256(content));
     let manifest = json!({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config_digest, "size": config.len()},

@@ -117,7 +117,8 @@ async fn nothing_found_and_refusals() {
         "error: the server doesn't have a resource type \"gadgets\"\n"
     );
     let columns = json!([{"name": "Name", "type": "string"}]);
-    let empty = json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "columnDefinitions": columns, "rows": null});
+    let empty =
+        json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "columnDefinitions": columns, "rows": null});
     api.answer(&format!("GET {SERVICES}"), 200, empty);
     assert_eq!(api.run("get svc").await.stderr, "No resources found in pushed namespace.\n");
     let (code, refusal) = status(403, "Forbidden", "services is forbidden: no");
