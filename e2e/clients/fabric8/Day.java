@@ -4,6 +4,7 @@ import io.fabric8.kubernetes.api.model.Secret;
 import io.fabric8.kubernetes.api.model.SecretBuilder;
 import io.fabric8.kubernetes.api.model.ServiceAccountBuilder;
 import io.fabric8.kubernetes.api.model.ServiceBuilder;
+import io.fabric8.kubernetes.api.model.authorization.v1.SelfSubjectAccessReviewBuilder;
 import io.fabric8.kubernetes.api.model.rbac.RoleBindingBuilder;
 import io.fabric8.kubernetes.client.Config;
 import io.fabric8.kubernetes.client.ConfigBuilder;
@@ -236,6 +237,23 @@ public class Day {
             .addNewSubject(null, "ServiceAccount", "robot", PROJECT)
             .build();
         client.rbac().roleBindings().inNamespace(PROJECT).resource(binding).create();
+        // OpenShift's own bindings are another view of the same.
+        var viewers = new io.fabric8.openshift.api.model.RoleBindingBuilder()
+            .withNewMetadata().withName("viewers").endMetadata()
+            .withNewRoleRef().withName("view").endRoleRef()
+            .addNewSubject().withKind("User").withName("bob").endSubject()
+            .build();
+        client.roleBindings().inNamespace(PROJECT).resource(viewers).create();
+        var seen = client.rbac().roleBindings().inNamespace(PROJECT).withName("viewers").get();
+        check("view".equals(seen.getRoleRef().getName()) && "bob".equals(seen.getSubjects().get(0).getName()), seen);
+        for (String verb : List.of("create", "escalate")) {
+            var review = new SelfSubjectAccessReviewBuilder()
+                .withNewSpec()
+                .withNewResourceAttributes().withNamespace(PROJECT).withVerb(verb).withGroup("rbac.authorization.k8s.io").withResource("roles").endResourceAttributes()
+                .endSpec()
+                .build();
+            check(client.authorization().v1().selfSubjectAccessReview().create(review).getStatus().getAllowed() == verb.equals("create"), verb);
+        }
         var password = new SecretBuilder().withNewMetadata().withName("password").endMetadata().addToStringData("p", "w").build();
         Secret secret = client.secrets().inNamespace(PROJECT).resource(password).create();
         check("dw==".equals(secret.getData().get("p")) && (secret.getStringData() == null || secret.getStringData().isEmpty()), secret);
@@ -275,6 +293,7 @@ public class Day {
         String digest = images.get(0).getImage().getMetadata().getName();
         check(digest.startsWith("sha256:"), images.get(0).getImage());
         check(digest.equals(imported.getStatus().getImport().getStatus().getTags().get(0).getItems().get(0).getImage()), imported.getStatus().getImport());
+        streams.withName("app").waitUntilCondition(each -> each.getStatus().getTags().stream().anyMatch(tags -> tags.getTag().equals("latest") && tags.getItems().get(0).getImage().equals(digest)), 30, TimeUnit.SECONDS);
         ImageStreamTag tag = client.imageStreamTags().inNamespace(PROJECT).withName("app:latest").get();
         check(digest.equals(tag.getImage().getMetadata().getName()), tag);
         var image = client.imageStreamImages().inNamespace(PROJECT).withName("app@" + digest).get();

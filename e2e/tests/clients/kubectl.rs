@@ -50,6 +50,12 @@ spec:
     spec: {containers: [{name: web, image: "example.com/web:1"}]}
 "#;
 
+const ROLE: &str = r#"apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: watchers, namespace: day}
+rules: [{apiGroups: [""], resources: [configmaps], verbs: [watch]}]
+"#;
+
 /// A field that there is not.
 const MISSPELT: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad}\ndatas: {a: b}\n";
 
@@ -71,6 +77,7 @@ impl Day {
         std::fs::write(home.join("files.yaml"), FILES)?;
         std::fs::write(home.join("deployment.yaml"), DEPLOYMENT)?;
         std::fs::write(home.join("bad.yaml"), MISSPELT)?;
+        std::fs::write(home.join("role.yaml"), ROLE)?;
         let kubectl = Tool::new(&program, &home)
             .variable("KUBECONFIG", &kubeconfig)
             .variable("EDITOR", "sed -i s/green/purple/");
@@ -190,6 +197,11 @@ async fn applies_as_ever(day: &Day) -> Result<()> {
     ensure!(applied.matches("unchanged").count() == 3, "{applied}");
     day.says("apply view-last-applied cm/settings", &["colour: green"]).await?;
     day.refuses("create -f files.yaml", "already exists").await?;
+    day.says("create cm left --from-literal=a=b --save-config", &["configmap/left created"]).await?;
+    day.says("label cm left app=web", &["configmap/left labeled"]).await?;
+    let kinds = if day.minor < 26 { "--prune-whitelist" } else { "--prune-allowlist" };
+    let prune = format!("apply -f files.yaml --prune -l app=web {kinds}=core/v1/ConfigMap");
+    day.says(&prune, &["configmap/settings unchanged", "configmap/left pruned"]).await?;
     let misspelt = if day.minor < 27 {
         "unknown field \"datas\""
     } else {
@@ -291,8 +303,13 @@ async fn gives_access(day: &Day) -> Result<()> {
         ("create rolebinding readers --role=reader --user=bob", &["rolebinding.rbac.authorization.k8s.io/readers created"]),
         ("create rolebinding robots --clusterrole=view --serviceaccount=day:robot", &["robots created"]),
         ("describe rolebinding robots", &["Kind:  ClusterRole", "ServiceAccount  robot  day"]),
+        ("set subject rolebinding readers --user=cid", &["rolebinding.rbac.authorization.k8s.io/readers subjects updated"]),
+        ("get rolebinding readers -o jsonpath={.subjects[*].name}", &["bob cid"]),
     ])
     .await?;
+    let reconciled = day.run("auth reconcile -f role.yaml").await;
+    ensure!(reconciled.code == Some(0) && reconciled.said("reconciliation required create"), "{reconciled}");
+    day.says("auth reconcile -f role.yaml", &["role.rbac.authorization.k8s.io/watchers "]).await?;
     day.refuses("create secret generic s1 --from-literal=a=b", "secrets \"s1\" already exists").await?;
     let may = "auth can-i list imagestreams.image.openshift.io --as=system:serviceaccount:day:robot";
     eventually("the binding holds", async || (day.run(may).await.stdout == "yes\n").then_some(())).await?;
