@@ -18,7 +18,9 @@ mod outside;
 
 pub(crate) use audit::AuditSection;
 pub(crate) use encryption::EncryptionSection;
-pub(crate) use identity::{KindSettings, LdapSettings, OAuthSection, ProviderSection, ProviderSettings, TokenLives};
+pub(crate) use identity::{
+    KindSettings, LdapSettings, OAuthSection, ProviderSection, ProviderSettings, TokenLives,
+};
 pub(crate) use node::{NodeSection, NodeSettings};
 pub(crate) use outside::{EgressSection, ImportSection, Imports, Outside};
 
