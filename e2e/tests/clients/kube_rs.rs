@@ -151,7 +151,7 @@ async fn asks_for_metadata(client: &Client) -> Result<()> {
     let patch = json!({"data": {"colour": null, "size": "1"}});
     let patched = maps.patch("first", &PatchParams::default(), &Patch::Strategic(&patch)).await?;
     ensure!(patched.data.is_some_and(|data| !data.contains_key("colour") && data.contains_key("size")));
-    let mut entry = maps.entry("entered").await?.or_insert(|| ConfigMap::default());
+    let mut entry = maps.entry("entered").await?.or_insert(ConfigMap::default);
     entry.get_mut().data = Some([("a".to_owned(), "b".to_owned())].into());
     entry.commit(&PostParams::default()).await?;
     ensure!(maps.get("entered").await?.data.is_some_and(|data| data.len() == 1), "what was entered is there");
@@ -216,7 +216,7 @@ async fn controls(client: &Client) -> Result<()> {
     let controller = Controller::new(maps.clone(), watcher::Config::default().labels("controlled=yes"))
         .owns(secrets.clone(), watcher::Config::default())
         .run(reconcile, |_, _, _| Action::requeue(Duration::from_secs(1)), context)
-        .for_each(|done| std::future::ready(println!("{done:?}")));
+        .for_each(async |done| println!("{done:?}"));
     let life = async {
         let mut map = config_map("controlled", "blue")?;
         map.labels_mut().insert("controlled".to_owned(), "yes".to_owned());
