@@ -1,10 +1,9 @@
 //! What went wrong elsewhere (reliability 7), tried here: a module per letter, a function per row.
 //!
-//! `docs/guides/advisories.md` says which test is for which row; `document` holds it to that. Rows that a crate proves
+//! `docs/guides/advisories.md` says which test is for which row; `documents` holds it to that. Rows that a crate proves
 //! by itself are tested there.
 
 mod content;
-pub(crate) mod document;
 mod egress;
 mod names;
 mod startup;

@@ -8,7 +8,6 @@ mod apply;
 mod authentication;
 mod basic_resources;
 mod completion;
-mod document;
 mod explain;
 mod get;
 mod images;
