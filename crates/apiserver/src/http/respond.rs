@@ -143,12 +143,12 @@ impl Encoder {
         version: &str,
         metadata: ListMeta,
         items: Vec<Document>,
-        header: bool,
+        (header, now): (bool, Timestamp),
     ) -> Result<Value, ApiError> {
         let mut rows = Vec::with_capacity(items.len());
         for item in items {
             let tree = self.spelled(item)?;
-            let cells = self.columns.cells(&tree, self.now);
+            let cells = self.columns.cells(&tree, now);
             let object = match self.style.rows {
                 RowObject::Metadata => Some(PartialObjectMetadata::of_value(&tree)),
                 RowObject::Whole => Some(tree),
@@ -169,15 +169,21 @@ impl Encoder {
                 let tree = document.into_tree()?;
                 let resource_version = crate::metadata::text(&tree, "resourceVersion").to_owned();
                 let metadata = ListMeta { resource_version, ..ListMeta::default() };
-                self.table(version, metadata, vec![Document::Tree(tree)], true)
+                self.table(version, metadata, vec![Document::Tree(tree)], (true, self.now))
             }
         }
     }
 
-    /// One object of a watch event; only the first row of a table watch has the columns.
-    pub(crate) fn event_object(&self, document: Document, first: bool) -> Result<Value, ApiError> {
+    /// One object of a watch event sent `now`, long after the watch was asked for; only the first row of a table watch
+    /// has the columns.
+    pub(crate) fn event_object(
+        &self,
+        document: Document,
+        first: bool,
+        now: Timestamp,
+    ) -> Result<Value, ApiError> {
         match self.form() {
-            Form::Table(version) => self.table(version, ListMeta::default(), vec![document], first),
+            Form::Table(version) => self.table(version, ListMeta::default(), vec![document], (first, now)),
             Form::Object | Form::Discovery(_) | Form::Metadata => self.object(document),
         }
     }
@@ -209,7 +215,7 @@ impl Encoder {
         };
         let (list_kind, api_version, items) = match self.form() {
             Form::Table(version) => {
-                return self.style.write(&self.table(version, metadata, list.items, true)?);
+                return self.style.write(&self.table(version, metadata, list.items, (true, self.now))?);
             }
             Form::Metadata => {
                 let items = list.items.into_iter().map(|item| self.object(item)).collect::<Result<_, _>>()?;

@@ -338,7 +338,8 @@ impl Watcher {
     }
 
     fn send(&mut self, kind: &str, tree: Value) -> Result<(), ApiError> {
-        let object = self.encoder.event_object(Document::Tree(tree), self.first_row)?;
+        let now = self.call.server.clock.now();
+        let object = self.encoder.event_object(Document::Tree(tree), self.first_row, now)?;
         self.first_row = false;
         self.event(kind, &object);
         Ok(())

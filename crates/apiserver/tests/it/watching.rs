@@ -7,7 +7,8 @@ use http::StatusCode;
 use http_body_util::BodyExt as _;
 use pierhead_apiserver::ResponseBody;
 use pierhead_auth::Subject;
-use pierhead_store::Revision;
+use pierhead_runtime::ManualClock;
+use pierhead_store::{Revision, Store};
 use serde_json::{Value, json};
 
 use crate::world::{World, admin, user};
@@ -166,13 +167,16 @@ async fn a_watch_ends_when_its_right_does() {
 }
 
 #[tokio::test]
-async fn a_table_watch_has_its_columns_once() {
-    let world = World::new().await;
+async fn a_table_watch_has_its_columns_once_and_ages_of_the_moment() {
+    let clock = ManualClock::default();
+    let world = World::over(Store::memory(clock.shared()), clock.shared()).await;
     let accept = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
     let mut events = Events::open_with(&world, &admin(), &format!("{MAPS}?watch=true"), &accept).await;
     put(&world, "a", "x").await;
+    clock.advance(Duration::from_secs(90));
     put(&world, "b", "x").await;
     let (one, two) = (events.next().await.unwrap(), events.next().await.unwrap());
+    assert_eq!(two["object"]["rows"][0]["cells"][2], "0s");
     assert!(!one["object"]["columnDefinitions"].as_array().unwrap().is_empty());
     assert_eq!(two["object"]["columnDefinitions"], json!([]));
     assert_eq!(two["object"]["rows"][0]["cells"][0], "b");
