@@ -227,13 +227,13 @@ impl Rules {
     }
 }
 
-/// Locks, shared memory, where the server listens and the audit log, which is written beside what it tells of, may be gone
-/// after a power cut; a rollback journal, only written when the database is made, is synced by its own rules.
+/// Locks, shared memory, where the server listens and the audit logs, which are written beside what they tell of, may be
+/// gone after a power cut; a rollback journal, only written when the database is made, is synced by its own rules.
 fn is_passing(path: &Path) -> bool {
     let name = path.to_string_lossy();
-    let passing =
-        ["-shm", "-journal", ".lock", "/addresses.new", "/addresses.json", "/audit", "/audit/audit.log"];
+    let passing = ["-shm", "-journal", ".lock", "/addresses.new", "/addresses.json", "/audit"];
     passing.iter().any(|end| name.ends_with(end))
+        || path.parent().is_some_and(|folder| folder.ends_with("audit"))
 }
 
 /// Written under this name, synced, and then renamed.
