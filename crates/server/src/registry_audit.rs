@@ -109,9 +109,11 @@ pub(crate) async fn recorded<B: Send + 'static>(
         // Nobody may be left to be told.
         drop(tell.send(answered));
     });
-    match told.await.expect("the task ends with telling, whatever becomes of the request") {
-        Ok(response) => response,
-        Err(panic) => std::panic::resume_unwind(panic),
+    match told.await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        // Tasks are given up only where the process ends, and with it whoever waits here.
+        Err(_) => std::future::pending().await,
     }
 }
 
