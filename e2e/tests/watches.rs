@@ -377,7 +377,9 @@ impl Watcher {
             if self.hangs_up_after.is_some_and(|most| stream.seen.len() >= most) {
                 return Ok(Ended::Cut);
             }
-            if !self.slow.is_zero() && random.random_bool(0.05) {
+            // It is the writers it falls behind of; once they are done it catches up.
+            let is_over = stage.writers_done.load(Ordering::SeqCst);
+            if !self.slow.is_zero() && !is_over && random.random_bool(0.05) {
                 tokio::time::sleep(self.slow).await;
             }
         }
