@@ -5,6 +5,9 @@
 
 use std::collections::HashSet;
 
+use pierhead_api::core::ObjectReference;
+use pierhead_api::image::TagReference;
+use pierhead_oci::ImageReference;
 use pierhead_quota::{ImageLimits, LimitExceeded};
 use pierhead_store::{KeyRange, OBJECTS, StoreError};
 use tracing::warn;
@@ -13,6 +16,7 @@ use crate::Images;
 use crate::import::FetchedImage;
 use crate::manifest_record::{ManifestHeader, ManifestRecord};
 use crate::rows::{ALL, Rows};
+use crate::spec_tags::Source;
 use crate::tables::{RepositoryId, SPEC_TAGS, TAG_EVENTS};
 
 /// How much of what is limited a stream has.
@@ -36,12 +40,16 @@ pub(crate) fn image_limits(rows: &impl Rows, namespace: &str) -> Result<ImageLim
 }
 
 impl Counts {
-    /// Different references that are wanted, and different images of the history.
-    pub(crate) fn of(rows: &impl Rows, repository: RepositoryId) -> Result<Self, StoreError> {
+    /// Different references that are wanted, and different images of the history, of the stream called so.
+    pub(crate) fn of(
+        rows: &impl Rows,
+        (namespace, name): (&str, &str),
+        repository: RepositoryId,
+    ) -> Result<Self, StoreError> {
         let range = KeyRange::prefix(&repository);
         let mut wanted = HashSet::new();
         for (_, record) in rows.rows(&SPEC_TAGS, &range, ALL)? {
-            wanted.extend(record.tag.from.map(|from| (from.kind, from.namespace, from.name)));
+            wanted.extend(Wanted::by(&record.tag, namespace, name));
         }
         let mut images = HashSet::new();
         for (_, event) in rows.rows(&TAG_EVENTS, &range, ALL)? {
@@ -60,6 +68,34 @@ impl Counts {
             limits.check_images(self.images)?;
         }
         Ok(())
+    }
+}
+
+/// What a spec tag names, of however many spellings.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Wanted {
+    /// A tag or an image of a stream.
+    Stream(Source),
+    /// An image of a registry.
+    Registry(ImageReference),
+    /// What is understood by nobody counts as it is written.
+    Text { kind: String, namespace: String, name: String },
+}
+
+impl Wanted {
+    /// What `tag` of a stream wants; `None` where it only holds what is pushed.
+    fn by(tag: &TagReference, namespace: &str, stream: &str) -> Option<Self> {
+        let from = tag.from.as_ref()?;
+        if let Some(Ok(source)) = Source::of(tag, namespace, stream) {
+            return Some(Self::Stream(source));
+        }
+        if from.kind == "DockerImage"
+            && let Ok(reference) = from.name.parse::<ImageReference>()
+        {
+            return Some(Self::Registry(reference.normalized()));
+        }
+        let ObjectReference { kind, namespace, name, .. } = from.clone();
+        Some(Self::Text { kind, namespace, name })
     }
 }
 
@@ -85,5 +121,45 @@ impl Images {
             image_bytes(&ManifestRecord::new(manifest.manifest(), None).header)
         };
         Ok(manifests.find_map(|manifest| limits.check_size(size(manifest)).err()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Wanted;
+    use pierhead_api::image::TagReference;
+    use serde_json::{Value, json};
+
+    fn check(one: (&str, &str), other: (&str, &str), is_same: bool) {
+        let wanted = |(kind, name): (&str, &str)| {
+            let (namespace, name) = name.split_once("//").unwrap_or(("", name));
+            let tag: Value = json!({"from": {"kind": kind, "namespace": namespace, "name": name}});
+            Wanted::by(&serde_json::from_value::<TagReference>(tag).unwrap(), "shop", "web").unwrap()
+        };
+        assert_eq!(wanted(one) == wanted(other), is_same, "{one:?} {other:?}");
+    }
+
+    #[test]
+    fn two_spellings_of_a_reference_are_one() {
+        let docker = |name| ("DockerImage", name);
+        check(docker("busybox"), docker("docker.io/library/busybox:latest"), true);
+        check(docker("busybox"), docker("index.docker.io/busybox"), true);
+        check(docker("busybox"), docker("busybox:1"), false);
+        check(docker("busybox"), docker("quay.io/library/busybox"), false);
+        check(docker("quay.io/a/b"), docker("quay.io/a/b:latest"), true);
+        let digest = format!("quay.io/a/b@sha256:{:064}", 1);
+        check(docker("quay.io/a/b"), docker(&digest), false);
+        let tagged = digest.replace("b@", "b:v1@");
+        check(docker(&digest), docker(&tagged), true);
+        let tag = |name| ("ImageStreamTag", name);
+        check(tag("web:v1"), tag("shop//web:v1"), true);
+        check(tag("v1"), tag("web:v1"), true);
+        check(tag("web:v1"), tag("bank//web:v1"), false);
+        let image = |name| ("ImageStreamImage", name);
+        check(image("web@sha256:1"), image("shop//sha256:1"), true);
+        check(image("web@v1"), tag("web:v1"), false);
+        // What is no reference at all is at least the same as itself.
+        check(docker("A B"), docker("A B"), true);
+        check(docker("A B"), docker("A C"), false);
     }
 }

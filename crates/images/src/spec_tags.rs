@@ -28,14 +28,14 @@ pub(crate) struct TagWish {
 }
 
 /// Another tag or image that a spec tag follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Source {
     pub(crate) namespace: String,
     pub(crate) stream: String,
     pub(crate) what: What,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum What {
     /// What the tag points at.
     Tag(String),

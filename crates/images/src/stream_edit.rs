@@ -68,7 +68,7 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
     ) -> Result<Self, StoreError> {
         let limits = image_limits(tx, namespace)?;
         let limited = limits.limits_streams();
-        let before = limited.then(|| Counts::of(tx, head.repository)).transpose()?;
+        let before = limited.then(|| Counts::of(tx, (namespace, name), head.repository)).transpose()?;
         Ok(Self {
             tx,
             namespace: namespace.to_owned(),
@@ -364,7 +364,7 @@ impl<'t, 'a> StreamEdit<'t, 'a> {
     /// Tells watchers, if there is anything to tell, unless the stream grew beyond what its namespace allows.
     pub(crate) fn finish(self) -> Result<HeadRecord, NotMade> {
         if let Some(before) = &self.before {
-            let after = Counts::of(self.tx, self.head.repository)?;
+            let after = Counts::of(self.tx, (&self.namespace, &self.name), self.head.repository)?;
             after
                 .check(before, &self.limits)
                 .map_err(|exceeded| NotMade::Limited { name: self.name.clone(), exceeded })?;

@@ -64,6 +64,20 @@ impl ImageReference {
         self
     }
 
+    /// The one spelling of all that mean this image: with the docker client's defaults, the registry `docker.io` under
+    /// that name, and no tag beside an id.
+    #[must_use]
+    pub fn normalized(self) -> Self {
+        let mut reference = self.docker_client_defaults();
+        if reference.registry.as_deref().is_some_and(|registry| DEFAULT_REGISTRY_NAMES.contains(&registry)) {
+            reference.registry = Some(DEFAULT_REGISTRY.into());
+        }
+        if reference.id.is_some() {
+            reference.tag = None;
+        }
+        reference
+    }
+
     /// The reference without tag and id: where the image is, whichever version of it.
     #[must_use]
     pub fn repository(&self) -> Self {
