@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use pierhead_api::core::{LocalObjectReference, ObjectReference};
 use pierhead_api::image::{
     ImageImportSpec, ImageStream, ImageStreamImport, RepositoryImportSpec, TagImportPolicy, TagReference,
-    annotation,
+    annotation, is_insecure,
 };
 use pierhead_client::{Client, ClientError, Patch, Reflected};
 use pierhead_runtime::SharedClock;
@@ -117,7 +117,7 @@ pub(crate) fn import_of(stream: &ImageStream, wish: &Wish) -> ImageStreamImport 
         .collect();
     let repository = &stream.spec.docker_image_repository;
     if wish.repository && !repository.is_empty() {
-        let insecure = stream.metadata.annotation(annotation::INSECURE_REPOSITORY) == Some("true");
+        let insecure = is_insecure(&stream.metadata);
         let name = repository.clone();
         import.spec.repository = Some(RepositoryImportSpec {
             from: ObjectReference { kind: "DockerImage".to_owned(), name, ..ObjectReference::default() },
