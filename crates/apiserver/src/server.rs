@@ -28,6 +28,7 @@ use crate::discovery::Discovery;
 use crate::error::ApiError;
 use crate::pod_logs::PodLogs;
 use crate::priority::{Gate, RequestLimits};
+use crate::project_requests::ProjectRequests;
 use crate::storage::Head;
 use crate::storage::objects::NAMESPACES;
 use crate::strategy::Settings;
@@ -48,6 +49,8 @@ pub struct Config {
     pub commit: String,
     /// How long the answer to a new project waits for its service accounts' secrets.
     pub project_wait: Duration,
+    /// Who may ask for how many projects.
+    pub project_requests: ProjectRequests,
     /// The way to other registries; without one nothing is imported.
     pub egress: Option<Egress>,
     /// Who has the output of containers; without it there is none to show.
@@ -72,6 +75,7 @@ impl Config {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             commit: String::new(),
             project_wait: Duration::from_secs(10),
+            project_requests: ProjectRequests::default(),
             egress: None,
             pod_logs: None,
             tags_per_repository: Some(50),

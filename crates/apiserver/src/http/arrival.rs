@@ -11,9 +11,11 @@ use http::header::USER_AGENT;
 use http::request::Parts as Head;
 use http::{Method, Response};
 use http_body::Body as _;
+use pierhead_api::Object as _;
 use pierhead_api::meta::Status;
+use pierhead_api::project::ProjectRequest;
 use pierhead_auth::subject::MASTERS;
-use pierhead_auth::{Attributes, network};
+use pierhead_auth::{Attributes, Denied, network};
 use pierhead_runtime::listen::ConnectionInfo;
 
 use super::respond::{Encoder, Style};
@@ -147,7 +149,8 @@ async fn resource(
     let found = server.catalog.find(&path.prefix, &path.resource).cloned();
     let verb = verb_of(&head.method, &path, &query)?;
     let attributes = attributes(found.as_ref().map(|resource| &resource.kind), verb, &path, &query);
-    let permit = server.auth.authorize(&caller.subject, &attributes).map_err(denied)?;
+    let permit = server.auth.authorize(&caller.subject, &attributes);
+    let permit = permit.map_err(|refused| refusal(server, refused))?;
     let resource = found.ok_or_else(|| unknown_resource(&attributes))?;
     check_scope(&resource.kind, verb, &path)?;
     let encoder = Encoder::new(style, &resource.kind, &path.prefix, server.clock.now());
@@ -181,6 +184,14 @@ async fn resource(
         turn,
     };
     Ok(Work::Resource(Box::new((call, Exchange { head, body, encoder }, held))))
+}
+
+/// 403; in the administrator's words where they have some for who may not ask for projects.
+fn refusal(server: &Parts, refused: Denied) -> ApiError {
+    let Attributes { verb, resource, subresource, .. } = &*refused.attributes;
+    let requests = &server.config.project_requests;
+    let is_request = verb == "create" && resource == ProjectRequest::PLURAL && subresource.is_empty();
+    if is_request && requests.message.is_some() { requests.refusal().into() } else { denied(refused) }
 }
 
 /// 404 for a resource there is none of. It names what was asked for: without that, clients of 2016 take a missing

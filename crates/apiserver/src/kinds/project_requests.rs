@@ -5,6 +5,7 @@
 //! controllers make: the next command of a user needs them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -16,6 +17,7 @@ use pierhead_api::rbac::{RoleBinding, RoleRef, Subject as BindingSubject};
 use pierhead_api::{Object, from_value, to_value};
 use pierhead_auth::subject::service_account_of;
 use pierhead_auth::{Attributes, Era, Subject};
+use pierhead_store::KeyRange;
 use pierhead_store::objects::{OBJECTS, ObjectKey};
 use serde_json::Value;
 use tracing::warn;
@@ -30,8 +32,6 @@ use crate::server::Parts;
 use crate::storage::objects::put;
 
 const GROUP: &str = "project.openshift.io";
-/// What users without the right to make projects are told.
-const NOT_ALLOWED: &str = "You may not request a new project via this API.";
 /// The service accounts of every project.
 pub(crate) const ACCOUNTS: [&str; 3] = ["default", "builder", "deployer"];
 
@@ -60,7 +60,7 @@ fn may_request(call: &Call) -> Result<Answer, ApiError> {
     if call.server.auth.allowed(&call.subject, &attributes).allowed {
         return Ok(Answer::status(Status { code: 200, ..Status::success() }));
     }
-    Err(Status::forbidden_message(NOT_ALLOWED).into())
+    Err(call.server.config.project_requests.refusal().into())
 }
 
 async fn create(call: &Call, document: &Value) -> Result<Answer, ApiError> {
@@ -77,6 +77,14 @@ async fn create(call: &Call, document: &Value) -> Result<Answer, ApiError> {
         return Err(Status::forbidden("project", GROUP, &name, why).into());
     }
     if WriteOptions::parse(&call.query, "CreateOptions")?.dry_run == DryRun::All {
+        let limits = &call.server.config.project_requests.limits;
+        call.server
+            .store
+            .read(|tx| {
+                let scan = |range: &KeyRange| tx.scan(&OBJECTS, range, usize::MAX);
+                limits.check(&call.subject.username, |key| tx.get(&OBJECTS, key), scan)
+            })?
+            .map_err(|why| over_limit(&name, &why))?;
         // Whose the existing one is, and what it is like, is not the caller's to know.
         if call.server.object("namespaces", "", &name)?.is_some() {
             return Err(already_exists(&name, call.server.settings.era));
@@ -95,13 +103,20 @@ async fn create(call: &Call, document: &Value) -> Result<Answer, ApiError> {
     Ok(Answer::created(to_value(&project)))
 }
 
-/// Writes all objects of a new project, or none.
+/// Writes all objects of a new project, or none. Whether its requester may have it is seen in the same transaction, so
+/// that no two requests take the last place.
 async fn store(call: &Call, name: &str, objects: Vec<(ObjectKey, Value)>) -> Result<(), ApiError> {
     let era = call.server.settings.era;
+    let (server, requester) = (Arc::clone(&call.server), Arc::clone(&call.subject));
     let name = name.to_owned();
     call.server
         .store
         .write(move |tx| -> Result<(), ApiError> {
+            let limits = &server.config.project_requests.limits;
+            let scan = |range: &KeyRange| tx.scan(&OBJECTS, range, usize::MAX);
+            limits
+                .check(&requester.username, |key| tx.get(&OBJECTS, key), scan)?
+                .map_err(|why| over_limit(&name, &why))?;
             if tx.get(&OBJECTS, &ObjectKey::new("namespaces", "", name.as_str()))?.is_some() {
                 return Err(already_exists(&name, era));
             }
@@ -111,6 +126,10 @@ async fn store(call: &Call, name: &str, objects: Vec<(ObjectKey, Value)>) -> Res
             Ok(())
         })
         .await
+}
+
+fn over_limit(name: &str, why: &str) -> ApiError {
+    Status::forbidden("projectrequests", GROUP, name, why).into()
 }
 
 /// The singular, as clients of either era expect (platform 11.39).

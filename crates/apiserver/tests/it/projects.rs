@@ -1,6 +1,7 @@
 //! Projects: asked for by users, seen by members, emptied before they go.
 
 use http::StatusCode;
+use pierhead_apiserver::{ProjectLimit, ProjectLimits};
 use serde_json::{Value, json};
 
 use crate::world::{World, admin, user};
@@ -59,6 +60,116 @@ async fn who_may_not_ask_is_told_so() {
     let text = "You may not request a new project via this API.";
     assert_eq!(world.get(&service, REQUESTS).await.says(), (403, text));
     assert_eq!(world.post(&service, REQUESTS, request("shop")).await.status, StatusCode::FORBIDDEN);
+}
+
+/// The User of a name, with labels.
+async fn labelled(world: &World, name: &str, labels: Value) {
+    let user = json!({"metadata": {"name": name, "labels": labels}});
+    let made = world.post(&admin(), "/apis/user.openshift.io/v1/users", user).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+}
+
+#[tokio::test]
+async fn who_may_not_ask_is_told_what_the_administrator_says() {
+    let text = "Projects are made by the platform team: write to them.";
+    let world = World::with(|config| config.project_requests.message = Some(text.to_owned())).await;
+    let service = pierhead_auth::Subject::system("system:serviceaccount:a:b", &["system:authenticated"]);
+    let refused = world.get(&service, REQUESTS).await;
+    assert_eq!(refused.says(), (403, text));
+    let details = json!({"kind": "ProjectRequest", "causes": [{"message": text}]});
+    assert_eq!(refused.body["details"], details);
+    for path in [REQUESTS, "/oapi/v1/projectrequests"] {
+        assert_eq!(world.post(&service, path, request("shop")).await.says(), (403, text));
+    }
+    assert_eq!(world.get(&user("ann"), REQUESTS).await.status, StatusCode::OK);
+    // It is said of nothing else.
+    let other = world.post(&service, PROJECTS, json!({"metadata": {"name": "shop"}})).await;
+    assert_ne!(other.says(), (403, text));
+}
+
+#[tokio::test]
+async fn nobody_gets_more_projects_than_their_labels_allow() {
+    let world = World::with(|config| {
+        let gold = ProjectLimit { selector: [("level".into(), "gold".into())].into(), most: None };
+        let iron = ProjectLimit { selector: [("level".into(), "iron".into())].into(), most: Some(2) };
+        config.project_requests.limits = ProjectLimits {
+            users: vec![gold, iron, ProjectLimit { most: Some(1), ..ProjectLimit::default() }],
+            system_users: Some(1),
+            service_accounts: Some(0),
+        };
+    })
+    .await;
+    labelled(&world, "ann", json!({"level": "gold"})).await;
+    labelled(&world, "bob", json!({"level": "iron"})).await;
+    labelled(&world, "eve", json!({"colour": "red"})).await;
+    let robot = pierhead_auth::Subject::system(
+        "system:serviceaccount:a:b",
+        &["system:authenticated", "system:authenticated:oauth"],
+    );
+    // Who has no User has no labels.
+    let rows = [
+        (user("ann"), None),
+        (user("bob"), Some(2)),
+        (user("eve"), Some(1)),
+        (user("joe"), Some(1)),
+        (admin(), Some(1)),
+        (robot, Some(0)),
+    ];
+    for (number, (who, most)) in rows.into_iter().enumerate() {
+        for had in 0..3 {
+            let name = format!("p{number}-{had}");
+            let dry = world.post(&who, &format!("{REQUESTS}?dryRun=All"), request(&name)).await;
+            let made = world.post(&who, REQUESTS, request(&name)).await;
+            let text = most.filter(|most| had >= *most).map(|most| {
+                format!(
+                    "projectrequests.project.openshift.io {name:?} is forbidden: user {} cannot create more than \
+                     {most} project(s).",
+                    who.username
+                )
+            });
+            let expected = text.as_ref().map_or((201, ""), |text| (403, text.as_str()));
+            assert_eq!((made.status.as_u16(), made.says().1), expected);
+            assert_eq!(dry.says(), made.says());
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_projects_that_end_two_do_not_count() {
+    let world = World::with(|config| {
+        config.project_requests.limits.users =
+            vec![ProjectLimit { most: Some(1), ..ProjectLimit::default() }];
+    })
+    .await;
+    let ann = user("ann");
+    for name in ["one", "two", "three"] {
+        world.project(&ann, name).await;
+        let over = world.post(&ann, REQUESTS, request("more")).await;
+        assert_eq!(over.status, StatusCode::FORBIDDEN, "{}", over.body);
+        world.delete(&ann, &format!("{PROJECTS}/{name}")).await;
+    }
+    let over = world.post(&ann, REQUESTS, request("more")).await;
+    assert_eq!(over.status, StatusCode::FORBIDDEN, "{}", over.body);
+    // Somebody else's do not either, nor those that were made for somebody.
+    world.project(&user("bob"), "bank").await;
+}
+
+#[tokio::test]
+async fn many_requests_at_once_stay_within_the_limit() {
+    let world = World::with(|config| {
+        config.project_requests.limits.users =
+            vec![ProjectLimit { most: Some(3), ..ProjectLimit::default() }];
+    })
+    .await;
+    let ann = user("ann");
+    let names: Vec<String> = (0..12).map(|number| format!("p{number}")).collect();
+    let asked = names.iter().map(|name| world.post(&ann, REQUESTS, request(name)));
+    let answers = futures_util::future::join_all(asked).await;
+    let made = answers.iter().filter(|answer| answer.status == StatusCode::CREATED).count();
+    assert_eq!(
+        (made, answers.iter().filter(|answer| answer.status == StatusCode::FORBIDDEN).count()),
+        (3, 9)
+    );
 }
 
 #[tokio::test]
