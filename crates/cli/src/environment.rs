@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use pierhead_client::Client;
+use pierhead_client::{Client, Proxies, ProxySettings};
 
 /// The process as the command line sees it.
 pub struct Environment {
@@ -40,6 +40,20 @@ impl Environment {
     /// Where programs are looked for.
     pub(crate) fn search(&self) -> Option<&OsStr> {
         self.vars.get("PATH").map(OsString::as_os_str)
+    }
+
+    /// The proxies that the variables name, as Go's programs read them.
+    pub(crate) fn proxies(&self) -> Proxies {
+        let either = |names: [&str; 2]| names.into_iter().find_map(|name| self.var(name)).unwrap_or_default();
+        // Where requests make variables (CGI), this one is made by whoever sends a header `Proxy`.
+        let http =
+            if self.vars.contains_key("REQUEST_METHOD") { "" } else { either(["HTTP_PROXY", "http_proxy"]) };
+        Proxies::of_environment(ProxySettings {
+            http,
+            https: either(["HTTPS_PROXY", "https_proxy"]),
+            all: either(["ALL_PROXY", "all_proxy"]),
+            no_proxy: either(["NO_PROXY", "no_proxy"]),
+        })
     }
 
     /// A variable, if it is set, not empty and text.

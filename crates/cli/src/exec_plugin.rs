@@ -33,7 +33,7 @@ pub(crate) struct ExecAnswer {
 pub(crate) fn ask(
     user: &str,
     exec: &Value,
-    options: &ConnectOptions,
+    (options, proxy_url): (&ConnectOptions, Option<&str>),
     environment: &Environment,
 ) -> anyhow::Result<ExecAnswer> {
     let version = object::text(exec, "apiVersion");
@@ -57,7 +57,7 @@ pub(crate) fn ask(
     for variable in object::list(exec, "env") {
         command.env(object::text(variable, "name"), object::text(variable, "value"));
     }
-    command.env("KUBERNETES_EXEC_INFO", info(version, exec, options, interactive).to_string());
+    command.env("KUBERNETES_EXEC_INFO", info(version, exec, (options, proxy_url), interactive).to_string());
     command.stdin(if interactive { Stdio::inherit() } else { Stdio::null() });
     command.stderr(Stdio::inherit());
     let output = command.output().with_context(|| format!("exec plugin of user {user:?}: {name}"))?;
@@ -72,7 +72,12 @@ pub(crate) fn ask(
 }
 
 /// What the program is told.
-fn info(version: &str, exec: &Value, options: &ConnectOptions, interactive: bool) -> Value {
+fn info(
+    version: &str,
+    exec: &Value,
+    (options, proxy_url): (&ConnectOptions, Option<&str>),
+    interactive: bool,
+) -> Value {
     let mut spec = json!({"interactive": interactive});
     if exec.get("provideClusterInfo") == Some(&Value::Bool(true)) {
         let mut cluster = json!({"server": options.server});
@@ -85,6 +90,9 @@ fn info(version: &str, exec: &Value, options: &ConnectOptions, interactive: bool
         }
         if let Some(name) = &options.trust.tls_server_name {
             cluster["tls-server-name"] = Value::from(name.as_str());
+        }
+        if let Some(url) = proxy_url {
+            cluster["proxy-url"] = Value::from(url);
         }
         spec["cluster"] = cluster;
     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use clap::Args;
 use http::{HeaderMap, Method, Uri, header};
 use pierhead_api::selector::LabelSelector;
-use pierhead_client::{HttpClient, Trust, yaml};
+use pierhead_client::{HttpClient, Proxies, Trust, yaml};
 use serde_json::Value;
 
 use crate::{
@@ -51,7 +51,7 @@ impl FileArgs {
         for name in &self.filenames {
             for file in self.expand(session, name)? {
                 let content = match url_of(&file) {
-                    Some(url) => download(url).await?,
+                    Some(url) => download(url, &session.environment.proxies()).await?,
                     None => session.read_file(&file)?,
                 };
                 take(&file, content, &mut documents)?;
@@ -158,8 +158,8 @@ fn is_url(name: &str) -> bool {
 const MOST_REDIRECTS: usize = 5;
 
 /// The body behind a URL. No credentials are sent there.
-async fn download(url: &str) -> anyhow::Result<Vec<u8>> {
-    let http = HttpClient::new(&Trust::default())?;
+async fn download(url: &str, proxies: &Proxies) -> anyhow::Result<Vec<u8>> {
+    let http = HttpClient::through(&Trust::default(), proxies)?;
     let mut place = url.to_owned();
     for _ in 0..=MOST_REDIRECTS {
         let answer = http

@@ -69,6 +69,7 @@ impl Registries {
         // Whoever sits here may connect to whatever their machine may.
         let everywhere = ["0.0.0.0/0", "::/0"].iter().map(|network| network.parse());
         config.addresses = AddressPolicy { allow: everywhere.collect::<Result<_, _>>()?, deny: Vec::new() };
+        config.proxies = session.environment.proxies();
         // Each verb counts its own requests; a copy within a registry takes two turns at once.
         (config.blobs_per_host, config.small_per_host) = (256, 256);
         let folder = folder.map_or_else(|| session.environment.cwd.clone(), |folder| session.path(folder));

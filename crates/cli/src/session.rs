@@ -243,6 +243,9 @@ impl Session {
                 options = ConnectOptions { server, ..ConnectOptions::default() };
             }
         }
+        if options.proxies.is_none() {
+            options.proxies = self.environment.proxies();
+        }
         if options.server.is_empty() {
             if let Some(path) = self.globals.kubeconfig.as_ref().map(|path| self.environment.cwd.join(path))
                 && !path.exists()
@@ -310,7 +313,10 @@ impl Session {
             bail!("the program of user {name:?} is not run now");
         }
         if self.asked_program.is_none() {
-            self.asked_program = Some(exec_plugin::ask(name, exec, options, &self.environment)?);
+            let proxy_url =
+                config.chosen_cluster(overrides)?.and_then(|(_, cluster)| cluster.proxy_url.as_deref());
+            let cluster = (&*options, proxy_url);
+            self.asked_program = Some(exec_plugin::ask(name, exec, cluster, &self.environment)?);
         }
         if let Some(answer) = &self.asked_program {
             options.credentials = answer.credentials.clone();

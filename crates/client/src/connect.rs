@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 use pierhead_runtime::Secret;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
-use crate::ClientError;
+use crate::{ClientError, Proxies};
 
 /// What TLS trusts and presents.
 #[derive(Clone, Debug, Default)]
@@ -68,6 +68,8 @@ pub struct ConnectOptions {
     pub server: String,
     /// TLS.
     pub trust: Trust,
+    /// What is between.
+    pub proxies: Proxies,
     /// Who asks.
     pub credentials: Credentials,
     /// On whose behalf.

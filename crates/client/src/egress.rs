@@ -21,7 +21,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, USER_AGENT,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, PROXY_AUTHORIZATION,
+    USER_AGENT,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -43,6 +44,8 @@ pub(crate) use connector::Mode;
 pub(crate) use target::{Origin, Scheme, Target};
 pub(crate) use upload::Upload;
 
+use crate::Proxies;
+use crate::proxy::Dialer;
 use authorities::TlsConfigs;
 use connector::Connector;
 
@@ -67,6 +70,8 @@ pub struct EgressConfig {
     pub own: OwnHosts,
     /// How names become addresses.
     pub resolver: Resolver,
+    /// Which requests go through which proxy. No address of those is judged here, so a server has none.
+    pub proxies: Proxies,
     /// From looking a name up to the end of the TLS handshake.
     pub connect_timeout: Duration,
     /// From a request to the head of its answer.
@@ -108,6 +113,7 @@ impl EgressConfig {
             authorities,
             own: Arc::new(|_| None),
             resolver: connector::system_resolver(),
+            proxies: Proxies::default(),
             connect_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30),
@@ -205,6 +211,9 @@ impl Egress {
             tls: TlsConfigs::new(&config.authorities),
             own: Arc::clone(&config.own),
             resolver: Arc::clone(&config.resolver),
+            dialer: Dialer::new(config.proxies.clone(), config.connect_timeout, || {
+                config.authorities.usual().clone()
+            }),
             limit: config.connect_timeout,
         });
         let client = |mode| {
@@ -301,7 +310,11 @@ impl Egress {
         (lane, limit): (Lane, Duration),
     ) -> Result<Incomer, EgressError> {
         let uri = target.to_string().parse::<http::Uri>();
-        *request.uri_mut() = uri.map_err(|error| EgressError::classify(target, error))?;
+        let uri = uri.map_err(|error| EgressError::classify(target, error))?;
+        let relay = self.0.config.proxies.relay_for(&uri).filter(|_| mode != Mode::Own);
+        let vouched = relay.and_then(|relay| relay.authorization());
+        request.headers_mut().extend(vouched.map(|value| (PROXY_AUTHORIZATION, value.clone())));
+        *request.uri_mut() = uri;
         let turn = self.turn(target, lane).await?;
         let client = match mode {
             Mode::Verified => &self.0.verified,
@@ -313,6 +326,9 @@ impl Egress {
                 Ok(answer) => answer.map_err(|error| EgressError::classify(target, error))?,
                 Err(_elapsed) => return Err(EgressError::timeout(target, limit)),
             };
+        if let Some(refusal) = relay.and_then(|relay| relay.refusal(answer.status())) {
+            return Err(EgressError::classify(target, refusal));
+        }
         let (head, body) = answer.into_parts();
         let body = EgressBody::new(body, target.clone(), self.0.config.idle_timeout, turn);
         Ok(Incomer { status: head.status, headers: head.headers, body, origin: target.origin.clone() })

@@ -15,6 +15,12 @@ pub enum ClientError {
     /// The server answered with an error; its own message is the text.
     #[error("{}", .0.message)]
     Api(Box<Status>),
+    /// The server knows no such resource: its 404 is about the path, and not about an object.
+    #[error("the server doesn't have a resource type {resource:?}")]
+    NoSuchResource {
+        /// Plural name, with a subresource behind a slash.
+        resource: String,
+    },
     /// The server could not be reached, or the connection broke.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -79,7 +85,8 @@ impl ClientError {
     pub fn status(&self) -> Option<&Status> {
         match self {
             Self::Api(status) => Some(status),
-            Self::Transport(_)
+            Self::NoSuchResource { .. }
+            | Self::Transport(_)
             | Self::Service(_)
             | Self::Decode { .. }
             | Self::Object { .. }
@@ -95,7 +102,10 @@ impl ClientError {
     /// HTTP status code of the server's refusal.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
-        self.status().map(|status| status.code)
+        match self {
+            Self::NoSuchResource { .. } => Some(404),
+            other => other.status().map(|status| status.code),
+        }
     }
 
     /// The server says 404.

@@ -30,6 +30,25 @@ pub fn escape(segment: &str) -> String {
     utf8_percent_encode(segment, SEGMENT).to_string()
 }
 
+/// The resource that a path is about: its plural name, with the subresource behind a slash; none if the path is that of no
+/// resource.
+pub(crate) fn resource_in(path: &str) -> Option<String> {
+    let (path, _) = path.split_once('?').unwrap_or((path, ""));
+    let after_group = match path.strip_prefix("/apis/") {
+        Some(rest) => rest.split_once('/')?.1,
+        None => path.strip_prefix("/api/")?,
+    };
+    let (_, resource) = after_group.split_once('/')?;
+    let segments: Vec<&str> = resource.split('/').filter(|segment| !segment.is_empty()).collect();
+    match segments.as_slice() {
+        ["namespaces", _, plural, _, subresource] | [plural, _, subresource] if *plural != "namespaces" => {
+            Some(format!("{plural}/{subresource}"))
+        }
+        ["namespaces", _, plural, ..] | [plural, ..] => Some((*plural).to_owned()),
+        [] => None,
+    }
+}
+
 /// Which collection of a server is meant: group, version, plural, and whether it lives in namespaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
@@ -84,7 +103,7 @@ impl Resource {
 
 #[cfg(test)]
 mod tests {
-    use super::Resource;
+    use super::{Resource, resource_in};
 
     #[track_caller]
     fn check(group: &str, namespaced: bool, namespace: Option<&str>, name: &str, expected: &str) {
@@ -100,5 +119,22 @@ mod tests {
         check("x.io", false, Some("ignored"), "~", "/apis/x.io/v1/things/~");
         check("x.io", true, Some("p"), "is:tag", "/apis/x.io/v1/namespaces/p/things/is:tag");
         check("x.io", true, Some("p"), "../a b", "/apis/x.io/v1/namespaces/p/things/..%2Fa%20b");
+    }
+
+    #[test]
+    fn resources_of_paths() {
+        let rows = [
+            ("/apis/x.io/v1/namespaces/p/things/a?watch=1", Some("things")),
+            ("/apis/x.io/v1/things", Some("things")),
+            ("/apis/x.io/v1/namespaces/p/things/a/scale", Some("things/scale")),
+            ("/api/v1/nodes/a/status", Some("nodes/status")),
+            ("/api/v1/namespaces/p", Some("namespaces")),
+            ("/api/v1", None),
+            ("/apis/x.io/v1", None),
+            ("/version", None),
+        ];
+        for (path, expected) in rows {
+            assert_eq!(resource_in(path).as_deref(), expected, "{path}");
+        }
     }
 }

@@ -13,10 +13,13 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tower::{Service, ServiceExt as _};
 
-use crate::{ClientError, ConnectOptions, Exchange, HttpClient, Observer, TransportError};
+use crate::{ClientError, ConnectOptions, Exchange, HttpClient, Observer, TransportError, path};
 
 /// A list of everything in a large cluster is tens of megabytes; beyond this something is wrong.
 const BODY_LIMIT: usize = 256 << 20;
+
+/// What servers say of a path that means nothing to them.
+const NOT_THERE: &str = "the server could not find the requested resource";
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -130,7 +133,7 @@ impl Client {
     pub fn connect(options: &ConnectOptions) -> Result<Self, ClientError> {
         let base = options.base()?;
         let headers = options.headers()?;
-        let http = HttpClient::new(&options.trust)?;
+        let http = HttpClient::through(&options.trust, &options.proxies)?;
         let base_uri = base.clone();
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
             let (http, base, headers) = (http.clone(), base.clone(), headers.clone());
@@ -225,7 +228,7 @@ impl Client {
         }
         let (parts, body) = response.into_parts();
         let body = self.read(&path, body).await?;
-        Err(refusal(parts.status, parts.headers.get(header::CONTENT_TYPE), &body))
+        Err(refusal(&path, parts.status, parts.headers.get(header::CONTENT_TYPE), &body))
     }
 
     async fn open_unobserved(
@@ -295,7 +298,7 @@ fn from_kube(error: kube::Error) -> ClientError {
 }
 
 /// The server's `Status`, or one made of whatever it answered instead.
-fn refusal(status: StatusCode, content_type: Option<&HeaderValue>, body: &[u8]) -> ClientError {
+fn refusal(path: &str, status: StatusCode, content_type: Option<&HeaderValue>, body: &[u8]) -> ClientError {
     if let Ok(value) = serde_json::from_slice::<Value>(body)
         && value.get("kind").and_then(Value::as_str) == Some("Status")
         && let Ok(mut sent) = serde_json::from_value::<Status>(value)
@@ -303,7 +306,17 @@ fn refusal(status: StatusCode, content_type: Option<&HeaderValue>, body: &[u8]) 
         if sent.code == 0 {
             sent.code = status.as_u16();
         }
+        if sent.message == NOT_THERE
+            && let Some(resource) = path::resource_in(path)
+        {
+            return ClientError::NoSuchResource { resource };
+        }
         return ClientError::Api(Box::new(sent));
+    }
+    if status == StatusCode::NOT_FOUND
+        && let Some(resource) = path::resource_in(path)
+    {
+        return ClientError::NoSuchResource { resource };
     }
     let is_text = content_type
         .and_then(|value| value.to_str().ok())
@@ -312,7 +325,7 @@ fn refusal(status: StatusCode, content_type: Option<&HeaderValue>, body: &[u8]) 
     let message = match (is_text && !text.trim().is_empty(), status.as_u16()) {
         (true, _) => text.trim().to_owned(),
         (false, 401) => "Unauthorized".to_owned(),
-        (false, 404) => "the server could not find the requested resource".to_owned(),
+        (false, 404) => NOT_THERE.to_owned(),
         (false, _) => format!("the server answered {status}"),
     };
     ClientError::Api(Box::new(Status::failure(status.as_u16(), reason_of(status), message)))

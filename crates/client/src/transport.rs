@@ -4,6 +4,8 @@
 
 use std::{error::Error, io};
 
+use crate::ProxyError;
+
 /// A connection that could not be made or broke.
 #[derive(Debug, thiserror::Error)]
 #[error("{failure}")]
@@ -94,6 +96,9 @@ fn find_failure(error: &(dyn Error + 'static), host: &str, port: u16) -> Transpo
     let mut current = Some(error);
     while let Some(error) = current {
         message = error.to_string();
+        if let Some(proxy) = error.downcast_ref::<ProxyError>() {
+            return TransportFailure::Broken { message: proxy.in_one() };
+        }
         if let Some(tls) = error.downcast_ref::<rustls::Error>() {
             return tls_failure(tls, host);
         }

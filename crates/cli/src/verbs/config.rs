@@ -226,6 +226,11 @@ fn redact(document: &mut Value) {
                     "token" | "password" => *value = Value::from("REDACTED"),
                     "client-certificate-data" | "client-key-data" => *value = Value::from("DATA+OMITTED"),
                     "certificate-authority-data" => *value = Value::from("DATA+OMITTED"),
+                    "proxy-url" => {
+                        if let Some(url) = value.as_str() {
+                            *value = Value::from(pierhead_client::without_credentials(url));
+                        }
+                    }
                     _ => redact(value),
                 }
             }

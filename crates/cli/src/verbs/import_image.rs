@@ -9,7 +9,7 @@ mod request;
 use anyhow::bail;
 use clap::Args;
 use http::Method;
-use pierhead_client::Resource;
+use pierhead_client::{ClientError, Resource};
 use serde_json::{Value, json};
 
 use crate::{
@@ -73,6 +73,7 @@ pub(crate) async fn run(args: ImportImageArgs, session: &mut Session) -> anyhow:
     let path = image_resource("imagestreams").item(Some(&namespace), &wanted.stream, None);
     let stream = match client.request(Method::GET, &path, None, None).await {
         Ok(stream) => Some(stream),
+        Err(error @ ClientError::NoSuchResource { .. }) => return Err(error.into()),
         Err(error) if error.is_not_found() && args.confirm => None,
         Err(error) if error.is_not_found() => {
             bail!("no image stream named {:?} exists, pass --confirm to create and import", wanted.stream)

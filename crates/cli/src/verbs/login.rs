@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use http::Method;
 use pierhead_client::{
-    Client, ClientError, ConnectOptions, Credentials, HttpClient, Secret, Trust,
+    Client, ClientError, ConnectOptions, Credentials, HttpAnswer, HttpClient, Secret, Trust,
     kubeconfig::{Cluster, Context, User, cluster_name, context_name, user_name},
 };
 use serde_json::Value;
@@ -49,8 +49,7 @@ pub(crate) struct LoginArgs {
 
 /// What a login has found out.
 struct Login {
-    server: String,
-    trust: Trust,
+    options: ConnectOptions,
     token: Option<String>,
     user: String,
     how: String,
@@ -64,17 +63,18 @@ pub(crate) async fn run(args: LoginArgs, session: &mut Session) -> anyhow::Resul
         bail!("--token and --username/--password are mutually exclusive");
     }
     let server = choose_server(&args, session)?;
-    let trust = establish_trust(&server, session).await?;
+    let options = establish_trust(server, session).await?;
     let login = match session.globals.token.clone() {
         Some(token) => {
-            let user = name_of_token(&server, &trust, &token).await?;
+            let user = name_of_token(&options, &token).await?;
+            let server = &options.server;
             let how = format!("Logged into {server:?} as {user:?} using the token provided.");
-            Login { server, trust, token: Some(token), user, how }
+            Login { options, token: Some(token), user, how }
         }
-        None if args.web => with_browser(&args, server, trust, session).await?,
-        None => match existing_session(&args, &server, &trust, session).await? {
+        None if args.web => with_browser(&args, options, session).await?,
+        None => match existing_session(&args, &options, session).await? {
             Some(login) => login,
-            None => with_password(&args, server, trust, session).await?,
+            None => with_password(&args, options, session).await?,
         },
     };
     session.say(&login.how)?;
@@ -99,9 +99,18 @@ fn choose_server(args: &LoginArgs, session: &mut Session) -> anyhow::Result<Stri
     Ok(DEFAULT_SERVER.to_owned())
 }
 
-/// The TLS settings under which the server can be reached, asking if its certificate is unknown.
-async fn establish_trust(server: &str, session: &mut Session) -> anyhow::Result<Trust> {
-    let mut trust = Trust::default();
+/// How the server can be reached, asking if its certificate is unknown.
+async fn establish_trust(server: String, session: &mut Session) -> anyhow::Result<ConnectOptions> {
+    let mut options = ConnectOptions { server, ..ConnectOptions::default() };
+    let trust = &mut options.trust;
+    // What was accepted for this server before still is.
+    let clusters = &session.kubeconfig()?.config.clusters;
+    let known = clusters.iter().find(|(_, cluster)| cluster.server.trim_end_matches('/') == options.server);
+    let known = known.map(|(name, cluster)| (name.clone(), cluster.clone()));
+    options.proxies = match &known {
+        Some((_, cluster)) if !cluster.proxies().is_none() => cluster.proxies(),
+        _ => session.environment.proxies(),
+    };
     if let Some(path) = session.globals.certificate_authority.clone() {
         let path = session.path(path);
         let pem = std::fs::read(&path).with_context(|| format!("unable to read {}", path.display()))?;
@@ -110,23 +119,16 @@ async fn establish_trust(server: &str, session: &mut Session) -> anyhow::Result<
     match session.globals.insecure_skip_tls_verify {
         Some(insecure) => trust.insecure_skip_tls_verify = insecure,
         None if trust.certificate_authority.is_none() => {
-            // What was accepted for this server before still is.
-            let clusters = &session.kubeconfig()?.config.clusters;
-            let known = clusters.iter().find(|(_, cluster)| cluster.server.trim_end_matches('/') == server);
-            if let Some((name, cluster)) = known {
-                trust = cluster.trust(name)?;
+            if let Some((name, cluster)) = &known {
+                *trust = cluster.trust(name)?;
             }
         }
         None => {}
     }
     if session.environment.client.is_some() {
-        return Ok(trust);
+        return Ok(options);
     }
-    let probe = |trust: Trust| async move {
-        let url = format!("{server}/");
-        HttpClient::new(&trust)?.fetch(Method::HEAD, &url, http::HeaderMap::new(), bytes::Bytes::new()).await
-    };
-    match probe(trust.clone()).await {
+    match probe(&options).await {
         Ok(answer) => {
             let content_type = answer.headers.get("content-type").and_then(|value| value.to_str().ok());
             if content_type.is_some_and(|value| value.contains("text/html")) {
@@ -135,9 +137,9 @@ async fn establish_trust(server: &str, session: &mut Session) -> anyhow::Result<
                      to a web console, instead."
                 );
             }
-            Ok(trust)
+            Ok(options)
         }
-        Err(error) if error.is_unknown_authority() && !trust.insecure_skip_tls_verify => {
+        Err(error) if error.is_unknown_authority() && !options.trust.insecure_skip_tls_verify => {
             if !session.environment.stdin_is_terminal {
                 bail!(
                     "The server uses a certificate signed by an unknown authority. {error}\n\
@@ -155,24 +157,30 @@ async fn establish_trust(server: &str, session: &mut Session) -> anyhow::Result<
                 );
             }
             session.say("")?;
-            trust.insecure_skip_tls_verify = true;
-            Ok(trust)
+            options.trust.insecure_skip_tls_verify = true;
+            Ok(options)
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn client_with_token(server: &str, trust: &Trust, token: &str) -> Result<Client, ClientError> {
-    Client::connect(&ConnectOptions {
-        server: server.to_owned(),
-        trust: trust.clone(),
-        credentials: Credentials::Token(Secret::new(token.to_owned())),
-        ..ConnectOptions::default()
-    })
+/// Asks whether anybody is there.
+async fn probe(options: &ConnectOptions) -> Result<HttpAnswer, ClientError> {
+    let url = format!("{}/", options.server);
+    http_client(options)?.fetch(Method::HEAD, &url, http::HeaderMap::new(), bytes::Bytes::new()).await
 }
 
-async fn name_of_token(server: &str, trust: &Trust, token: &str) -> anyhow::Result<String> {
-    match whoami::user_name(&client_with_token(server, trust, token)?).await {
+fn http_client(options: &ConnectOptions) -> Result<HttpClient, ClientError> {
+    HttpClient::through(&options.trust, &options.proxies)
+}
+
+fn client_with_token(options: &ConnectOptions, token: &str) -> Result<Client, ClientError> {
+    let credentials = Credentials::Token(Secret::new(token.to_owned()));
+    Client::connect(&ConnectOptions { credentials, ..options.clone() })
+}
+
+async fn name_of_token(options: &ConnectOptions, token: &str) -> anyhow::Result<String> {
+    match whoami::user_name(&client_with_token(options, token)?).await {
         Ok(name) => Ok(name),
         Err(error) if error.is_unauthorized() => bail!("The token provided is invalid or expired."),
         Err(error) if error.is_not_found() || error.is_forbidden() => Ok(nameless(token)),
@@ -191,10 +199,10 @@ fn nameless(token: &str) -> String {
 /// A saved session of that user at that server that still works.
 async fn existing_session(
     args: &LoginArgs,
-    server: &str,
-    trust: &Trust,
+    options: &ConnectOptions,
     session: &mut Session,
 ) -> anyhow::Result<Option<Login>> {
+    let server = &options.server;
     if args.password.is_some() {
         return Ok(None);
     }
@@ -208,34 +216,33 @@ async fn existing_session(
         },
     };
     let Some(token) = config.users.get(&wanted).and_then(|user| user.token.clone()) else { return Ok(None) };
-    match whoami::user_name(&client_with_token(server, trust, &token)?).await {
+    match whoami::user_name(&client_with_token(options, &token)?).await {
         Ok(user) => {
             let how = format!("Logged into {server:?} as {user:?} using existing credentials.");
-            Ok(Some(Login { server: server.to_owned(), trust: trust.clone(), token: Some(token), user, how }))
+            Ok(Some(Login { options: options.clone(), token: Some(token), user, how }))
         }
-        Err(ClientError::Api(_)) => Ok(None),
+        Err(ClientError::Api(_) | ClientError::NoSuchResource { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
 async fn with_browser(
     args: &LoginArgs,
-    server: String,
-    trust: Trust,
+    options: ConnectOptions,
     session: &mut Session,
 ) -> anyhow::Result<Login> {
-    let http = HttpClient::new(&trust)?;
-    let token = web::request_token(&http, &server, args.callback_port, session).await?;
-    let user = name_of_token(&server, &trust, &token).await?;
-    Ok(Login { server, trust, token: Some(token), user, how: "Login successful.".to_owned() })
+    let http = http_client(&options)?;
+    let token = web::request_token(&http, &options.server, args.callback_port, session).await?;
+    let user = name_of_token(&options, &token).await?;
+    Ok(Login { options, token: Some(token), user, how: "Login successful.".to_owned() })
 }
 
 async fn with_password(
     args: &LoginArgs,
-    server: String,
-    trust: Trust,
+    options: ConnectOptions,
     session: &mut Session,
 ) -> anyhow::Result<Login> {
+    let server = &options.server;
     let mut asked = false;
     if session.environment.stdin_is_terminal && (args.username.is_none() || args.password.is_none()) {
         session.say(&format!("Authentication required for {server} (openshift)"))?;
@@ -261,8 +268,8 @@ async fn with_password(
         Some(password) => password.clone(),
         None => session.ask("Password: ", true)?.unwrap_or_default(),
     };
-    let http = HttpClient::new(&trust)?;
-    let token = match oauth::request_token(&http, &server, username.trim(), &password).await {
+    let http = http_client(&options)?;
+    let token = match oauth::request_token(&http, server, username.trim(), &password).await {
         Ok(token) => token,
         Err(error) if matches!(error.downcast_ref(), Some(oauth::OAuthError::Unauthorized)) => {
             session.say("Login failed (401 Unauthorized)")?;
@@ -279,14 +286,14 @@ async fn with_password(
             return Err(error);
         }
     };
-    let user = name_of_token(&server, &trust, &token).await?;
-    Ok(Login { server, trust, token: Some(token), user, how: "Login successful.".to_owned() })
+    let user = name_of_token(&options, &token).await?;
+    Ok(Login { options, token: Some(token), user, how: "Login successful.".to_owned() })
 }
 
 /// Chooses a project, writes the kubeconfig, says both.
 async fn finish(login: Login, session: &mut Session) -> anyhow::Result<()> {
-    let client = client_with_token(&login.server, &login.trust, login.token.as_deref().unwrap_or_default())?;
-    let cluster = cluster_name(&login.server);
+    let client = client_with_token(&login.options, login.token.as_deref().unwrap_or_default())?;
+    let cluster = cluster_name(&login.options.server);
     let user = user_name(&login.user, &cluster);
     let before = session.kubeconfig()?.config.clone();
     let is_new = session.kubeconfig()?.is_new();
@@ -298,8 +305,8 @@ async fn finish(login: Login, session: &mut Session) -> anyhow::Result<()> {
     let project = announce_projects(&client, wanted, session).await?;
 
     let mut entry = before.clusters.get(&cluster).cloned().unwrap_or_default();
-    entry.server.clone_from(&login.server);
-    apply_trust(&mut entry, &login.trust);
+    entry.server.clone_from(&login.options.server);
+    apply_trust(&mut entry, &login.options.trust);
     let user_entry = User { token: login.token, ..before.users.get(&user).cloned().unwrap_or_default() };
     let name = context_name(&project, &cluster, &login.user);
     let context = Context {

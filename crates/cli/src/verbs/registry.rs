@@ -122,7 +122,9 @@ async fn info(args: InfoArgs, session: &mut Session) -> anyhow::Result<ExitStatu
     }
     if args.check {
         let trust = session.connect_options()?.trust;
-        ping(&HttpClient::new(&Trust { insecure_skip_tls_verify: true, ..trust })?, &found.host, true, None)
+        let trust = Trust { insecure_skip_tls_verify: true, ..trust };
+        let http = HttpClient::through(&trust, &session.environment.proxies())?;
+        ping(&http, &found.host, true, None)
             .await
             .with_context(|| format!("registry could not be contacted at {}", found.host))?;
     }
@@ -153,7 +155,8 @@ async fn login(args: LoginArgs, session: &mut Session) -> anyhow::Result<ExitSta
         trust.identity = None;
         trust.insecure_skip_tls_verify |= args.insecure;
         let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
-        let checked = ping(&HttpClient::new(&trust)?, &host, args.insecure, Some(&basic)).await;
+        let http = HttpClient::through(&trust, &session.environment.proxies())?;
+        let checked = ping(&http, &host, args.insecure, Some(&basic)).await;
         if let Err(error) = checked {
             let hint = if args.insecure {
                 ""

@@ -74,7 +74,8 @@ pub(crate) async fn user_name(client: &Client) -> Result<String, ClientError> {
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     match client.request(Method::POST, path, None, Some(&review)).await {
         Ok(answer) => return Ok(object::text(&answer, "status.userInfo.username").to_owned()),
-        Err(error @ ClientError::Api(_)) if !error.is_unauthorized() => {}
+        Err(error @ (ClientError::Api(_) | ClientError::NoSuchResource { .. }))
+            if !error.is_unauthorized() => {}
         Err(error) => return Err(error),
     }
     let user = client.request(Method::GET, "/apis/user.openshift.io/v1/users/~", None, None).await?;

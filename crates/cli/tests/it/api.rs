@@ -27,6 +27,7 @@ pub(crate) struct Api {
     lingering: Arc<Mutex<BTreeMap<String, u32>>>,
     logs: Arc<Mutex<BTreeMap<String, String>>>,
     warning: Arc<Mutex<Option<String>>>,
+    missing: Arc<Mutex<Option<String>>>,
 }
 
 /// What a run of the command line left behind.
@@ -94,6 +95,13 @@ const KINDS: &str = "
 ";
 
 impl Api {
+    /// A server that has nothing of this group.
+    pub(crate) fn without(group: &str) -> Self {
+        let api = Self::default();
+        *api.missing.lock().unwrap() = Some(format!("/apis/{group}/"));
+        api
+    }
+
     /// Puts an object where its path is.
     pub(crate) fn put(&self, path: &str, object: Value) {
         self.objects.lock().unwrap().insert(path.to_owned(), object);
@@ -186,6 +194,12 @@ impl Api {
     fn respond(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         if let Some(answer) = self.answers.lock().unwrap().get(&format!("{method} {path}")) {
             return answer.clone();
+        }
+        let missing = self.missing.lock().unwrap();
+        if let Some(missing) = &*missing
+            && path.starts_with(missing)
+        {
+            return (404, json!("404 page not found"));
         }
         if let Some(answer) = discovery(path) {
             return (200, answer);

@@ -186,3 +186,24 @@ async fn tags_of_all_kinds() {
     let stored = api.object(&format!("{STREAMS}/app"));
     assert_eq!(stored["spec"]["tags"][1]["from"]["name"], "hub.io/a/b:1", "through the stream, as in 2015");
 }
+
+#[tokio::test]
+async fn verbs_of_images_say_that_a_server_has_none() {
+    // As Kubernetes answers of groups that it does not have.
+    let api = Api::without("image.openshift.io");
+    for (line, resource) in [
+        ("tag a:1 b:2", "imagestreams.image.openshift.io"),
+        ("tag -d b:2", "imagestreamtags"),
+        ("tag --source=docker example.com/a:1 b:2", "imagestreamtags"),
+        ("import-image b --from=example.com/b --confirm", "imagestreams"),
+        ("import-image b", "imagestreams"),
+        ("set image-lookup b", "imagestreams.image.openshift.io"),
+        ("set image-lookup", "imagestreams.image.openshift.io"),
+        ("adm top images", "images.image.openshift.io"),
+        ("adm prune images", "images.image.openshift.io"),
+        ("get is", "is"),
+    ] {
+        let expected = format!("error: the server doesn't have a resource type \"{resource}\"\n");
+        assert_eq!(api.run(line).await.failed(), expected, "{line}");
+    }
+}

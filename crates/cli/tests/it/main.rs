@@ -11,6 +11,7 @@ mod habits;
 mod image_verbs;
 mod images;
 mod login;
+mod proxies;
 mod read;
 mod seed;
 mod session;

@@ -5,7 +5,6 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,13 +13,13 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use http::Uri;
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
+
+use crate::proxy::{Dialer, Link, ProxyError};
 
 use super::address::{AddressPolicy, ForbiddenAddress};
 use super::authorities::TlsConfigs;
@@ -87,13 +86,23 @@ pub(crate) enum ConnectError {
     /// It took too long.
     #[error("connecting to {host} took longer than {limit:?}")]
     TooSlow { host: String, limit: Duration },
-    /// Nobody answers there, or not in TLS.
+    /// Nobody answers there.
     #[error("dial tcp {address}")]
     Dial {
         address: SocketAddr,
         #[source]
         source: io::Error,
     },
+    /// What answers there does not speak TLS as it should.
+    #[error("TLS with {host}")]
+    Handshake {
+        host: String,
+        #[source]
+        source: io::Error,
+    },
+    /// The proxy leads nowhere.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     /// The URI has no host; ours always have.
     #[error("there is no host in the address")]
     NoHost,
@@ -111,6 +120,7 @@ pub(super) struct Shared {
     pub(super) tls: TlsConfigs,
     pub(super) own: OwnHosts,
     pub(super) resolver: Resolver,
+    pub(super) dialer: Dialer,
     pub(super) limit: Duration,
 }
 
@@ -129,7 +139,7 @@ impl tower::Service<Uri> for Connector {
             let scheme = if uri.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http };
             let authority = uri.authority().ok_or(ConnectError::NoHost)?;
             let origin = Origin::parse(scheme, authority.as_str()).ok_or(ConnectError::NoHost)?;
-            let opening = shared.open(mode, &origin);
+            let opening = shared.open(mode, &origin, &uri);
             let limit = shared.limit;
             match tokio::time::timeout(limit, opening).await {
                 Ok(link) => Ok(TokioIo::new(link?)),
@@ -140,15 +150,18 @@ impl tower::Service<Uri> for Connector {
 }
 
 impl Shared {
-    async fn open(&self, mode: Mode, origin: &Origin) -> Result<Link, ConnectError> {
+    async fn open(&self, mode: Mode, origin: &Origin, uri: &Uri) -> Result<Link, ConnectError> {
         if mode == Mode::Own {
             let address = own_address(&self.own, origin).ok_or(ConnectError::NoHost)?;
-            return Ok(Link(Box::pin(dial(address).await?)));
+            return Ok(Link::new(dial(address).await?));
+        }
+        if let Some(link) = self.dialer.through_proxy(uri).await? {
+            return self.secure(mode, origin, link).await;
         }
         let addresses = self.permitted(origin).await?.into_iter();
         let stream = dial_first(addresses.map(|address| SocketAddr::new(address, origin.port))).await;
         let no_such_host = || ConnectError::NoSuchHost { host: origin.host.clone() };
-        self.secure(mode, origin, stream.ok_or_else(no_such_host)??).await
+        self.secure(mode, origin, Link::new(stream.ok_or_else(no_such_host)??)).await
     }
 
     /// The addresses of the host that may be connected to, in the resolver's order. An error if there is none.
@@ -181,13 +194,10 @@ impl Shared {
         }
     }
 
-    async fn secure(&self, mode: Mode, origin: &Origin, stream: TcpStream) -> Result<Link, ConnectError> {
+    async fn secure(&self, mode: Mode, origin: &Origin, stream: Link) -> Result<Link, ConnectError> {
         if origin.scheme == Scheme::Http {
-            return Ok(Link(Box::pin(stream)));
+            return Ok(stream);
         }
-        let address = stream
-            .peer_addr()
-            .map_err(|source| ConnectError::LookUp { host: origin.host.clone(), source })?;
         let config = match mode {
             Mode::Insecure => self.tls.unverified(),
             Mode::Verified | Mode::Own => self.tls.verified(&origin.host, origin.port),
@@ -202,9 +212,8 @@ impl Shared {
         // plain HTTP next.
         let limit = if mode == Mode::Insecure { self.limit.min(INSECURE_HANDSHAKE) } else { self.limit };
         match tokio::time::timeout(limit, connecting).await {
-            Ok(stream) => {
-                Ok(Link(Box::pin(stream.map_err(|source| ConnectError::Dial { address, source })?)))
-            }
+            Ok(Ok(stream)) => Ok(Link::new(stream)),
+            Ok(Err(source)) => Err(ConnectError::Handshake { host: origin.host.clone(), source }),
             Err(_elapsed) => Err(ConnectError::TooSlow { host: origin.host.clone(), limit }),
         }
     }
@@ -241,45 +250,4 @@ async fn dial(address: SocketAddr) -> Result<TcpStream, ConnectError> {
     let stream = TcpStream::connect(address).await.map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
     Ok(stream)
-}
-
-trait Io: AsyncRead + AsyncWrite + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Send> Io for T {}
-
-/// A connection, encrypted or not.
-pub(super) struct Link(Pin<Box<dyn Io>>);
-
-impl Connection for Link {
-    fn connected(&self) -> Connected {
-        Connected::new()
-    }
-}
-
-impl AsyncRead for Link {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.0.as_mut().poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Link {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.0.as_mut().poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.as_mut().poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.as_mut().poll_shutdown(context)
-    }
 }

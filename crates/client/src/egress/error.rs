@@ -86,7 +86,13 @@ impl EgressError {
                 Some(found @ (ConnectError::NoSuchHost { .. } | ConnectError::NoHost)) => {
                     return Self::Transport { url, message: format!("dial tcp: {found}"), source };
                 }
-                Some(ConnectError::LookUp { .. } | ConnectError::Dial { .. }) | None => {}
+                Some(ConnectError::Proxy(proxy)) => {
+                    return Self::Transport { url, message: proxy.in_one(), source };
+                }
+                Some(
+                    ConnectError::LookUp { .. } | ConnectError::Dial { .. } | ConnectError::Handshake { .. },
+                )
+                | None => {}
             }
             current = error.source();
         }

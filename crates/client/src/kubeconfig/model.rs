@@ -40,6 +40,9 @@ pub struct Cluster {
     /// Name to expect in the certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_server_name: Option<String>,
+    /// Proxy on the way there; wins over those of the environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_url: Option<String>,
     /// Fields that we do not know.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

@@ -12,7 +12,7 @@ use super::{
     files::KubeconfigError,
     model::{Cluster, Config, Context, User},
 };
-use crate::{ConnectOptions, Credentials, Identity, Trust};
+use crate::{ConnectOptions, Credentials, Identity, Proxies, Trust};
 
 /// What the command line says instead of the file.
 #[derive(Clone, Debug, Default)]
@@ -46,19 +46,26 @@ impl Config {
         Ok(name.and_then(|name| self.users.get_key_value(name)).map(|(name, user)| (name.as_str(), user)))
     }
 
+    /// The cluster that the overrides or the chosen context name; none if they name none.
+    pub fn chosen_cluster(&self, overrides: &Overrides) -> Result<Option<(&str, &Cluster)>, KubeconfigError> {
+        let context = self.chosen_context(overrides)?.map(|(_, context)| context);
+        let name = overrides.cluster.as_deref().or(context.map(|context| context.cluster.as_str()));
+        let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
+        match self.clusters.get_key_value(name) {
+            Some((name, cluster)) => Ok(Some((name, cluster))),
+            None => Err(KubeconfigError::NoCluster { name: name.to_owned() }),
+        }
+    }
+
     /// Server, TLS and credentials of the chosen context; none if the config chooses no cluster.
     pub fn connect_options(&self, overrides: &Overrides) -> Result<Option<ConnectOptions>, KubeconfigError> {
+        let Some((cluster_name, cluster)) = self.chosen_cluster(overrides)? else { return Ok(None) };
         let context = self.chosen_context(overrides)?.map(|(_, context)| context);
-        let cluster = overrides.cluster.as_deref().or(context.map(|context| context.cluster.as_str()));
-        let Some(cluster_name) = cluster.filter(|name| !name.is_empty()) else { return Ok(None) };
-        let cluster = self
-            .clusters
-            .get(cluster_name)
-            .ok_or_else(|| KubeconfigError::NoCluster { name: cluster_name.to_owned() })?;
         let user_name = overrides.user.as_deref().or(context.map(|context| context.user.as_str()));
         let mut options = ConnectOptions {
             server: cluster.server.clone(),
             trust: cluster.trust(cluster_name)?,
+            proxies: cluster.proxies(),
             ..ConnectOptions::default()
         };
         if let Some(user_name) = user_name.filter(|name| !name.is_empty()) {
@@ -74,6 +81,13 @@ impl Config {
 }
 
 impl Cluster {
+    /// The proxy of the cluster; none if it has none of its own.
+    #[must_use]
+    pub fn proxies(&self) -> Proxies {
+        let url = self.proxy_url.as_deref().filter(|url| !url.is_empty());
+        url.map(Proxies::always).unwrap_or_default()
+    }
+
     /// The TLS settings of the cluster.
     pub fn trust(&self, name: &str) -> Result<Trust, KubeconfigError> {
         Ok(Trust {

@@ -6,6 +6,7 @@ mod addresses;
 mod bounds;
 mod certificates;
 mod hops;
+mod proxies;
 mod realms;
 mod registries;
 

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use http::Method;
 use jiff::Timestamp;
-use pierhead_client::{Client, ClientError};
+use pierhead_client::{Client, ClientError, ConnectOptions};
 use serde_json::Value;
 
 use self::plan::{Cluster, Item, Plan, Rules};
@@ -197,7 +197,8 @@ async fn find_registry(
         Some(url) => vec![url.clone()],
         None => registry::hosts(&cluster.images, &cluster.streams),
     };
-    Registry::find(&hosts, options, args.force_insecure).await
+    let proxies = session.environment.proxies();
+    Registry::find(&hosts, ConnectOptions { proxies, ..options }, args.force_insecure).await
 }
 
 /// One run over a plan.

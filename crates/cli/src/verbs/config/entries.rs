@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
-use pierhead_client::kubeconfig::Config;
+use pierhead_client::{Proxy, kubeconfig::Config};
 use serde_json::{Value, json};
 
 use crate::session::Session;
@@ -97,7 +97,10 @@ pub(super) fn set_cluster(args: SetClusterArgs, session: &mut Session) -> anyhow
         cluster.tls_server_name = Some(name).filter(|name| !name.is_empty());
     }
     if let Some(url) = args.proxy_url {
-        cluster.extra.insert("proxy-url".to_owned(), Value::from(url));
+        if !url.is_empty() {
+            url.parse::<Proxy>()?;
+        }
+        cluster.proxy_url = Some(url).filter(|url| !url.is_empty());
     }
     if let Some(path) = authority {
         if globals.insecure_skip_tls_verify == Some(true) {

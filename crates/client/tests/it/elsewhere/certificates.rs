@@ -1,13 +1,15 @@
 //! B4: nobody but a registry that was called insecure is believed without a certificate; and B5: nothing of ours is ever
 //! in a request.
 
+use http::{HeaderMap, Method};
 use pierhead_client::distribution::RemoteError;
 use pierhead_client::egress::{Authorities, Egress, EgressConfig};
+use pierhead_client::{HttpClient, Trust};
 use pierhead_oci::Digest;
 
 use super::{
-    Host, Security, UNTRUSTED, challenge, config, keyring, manifest, redirect, reply, repository,
-    repository_of, sends_manifest,
+    Host, OUTSIDE, Security, TRUSTED, UNTRUSTED, challenge, config, keyring, manifest, redirect, reply,
+    repository, repository_of, sends_manifest,
 };
 
 fn open(name: &str, security: Security) -> Host {
@@ -93,5 +95,39 @@ async fn b5_a_request_carries_nothing_of_ours() {
         names.retain(|name| *name != "accept");
         names.sort_unstable();
         assert_eq!(names, ["accept-encoding", "host", "user-agent"], "{}", seen.path);
+    }
+}
+
+/// Set in the process in which the environment is another one.
+const SERVER: &str = "PIERHEAD_TEST_SERVER";
+
+#[tokio::test]
+async fn the_environment_names_authorities() {
+    if let Some(server) = std::env::var_os(SERVER) {
+        let host = server.into_string().unwrap();
+        let fetched = HttpClient::new(&Trust::default()).unwrap();
+        let url = format!("https://{host}/version");
+        fetched.fetch(Method::GET, &url, HeaderMap::new(), bytes::Bytes::new()).await.unwrap();
+        let egress = Egress::new(EgressConfig { authorities: Authorities::system(), ..config() });
+        repository(&egress, &host, keyring(&[])).manifest(&"a".parse().unwrap()).await.unwrap();
+        return;
+    }
+    let host = open(&OUTSIDE.to_string(), Security::Trusted);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("roots.pem");
+    std::fs::write(&file, TRUSTED.certificate()).unwrap();
+    let test = "elsewhere::certificates::the_environment_names_authorities";
+    let itself = std::env::current_exe().unwrap();
+    for (variable, value, believed) in [
+        ("SSL_CERT_FILE", file.as_path(), true),
+        ("SSL_CERT_DIR", folder.path(), true),
+        ("LANG", &file, false),
+    ] {
+        let mut command = tokio::process::Command::new(&itself);
+        command.args(["--exact", test]).env(SERVER, host.authority()).env(variable, value);
+        let output = command.output().await.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.success(), believed, "{variable}: {text}");
+        assert!(text.contains("running 1 test"), "{text}");
     }
 }

@@ -63,7 +63,7 @@ impl Registry {
             identity: None,
             ..options.trust
         };
-        let http = HttpClient::new(&trust)?;
+        let http = HttpClient::through(&trust, &options.proxies)?;
         let mut problems = Vec::new();
         for host in hosts {
             for base in bases(host, insecure) {
