@@ -51,6 +51,8 @@ pub struct Config {
     pub project_wait: Duration,
     /// Who may ask for how many projects.
     pub project_requests: ProjectRequests,
+    /// The longest a token of a service account lives that somebody asks for; `None`: as long as they ask for.
+    pub longest_token: Option<Duration>,
     /// The way to other registries; without one nothing is imported.
     pub egress: Option<Egress>,
     /// Who has the output of containers; without it there is none to show.
@@ -76,6 +78,7 @@ impl Config {
             commit: String::new(),
             project_wait: Duration::from_secs(10),
             project_requests: ProjectRequests::default(),
+            longest_token: None,
             egress: None,
             pod_logs: None,
             tags_per_repository: Some(50),

@@ -4,18 +4,22 @@
 //! environment variables; every part below is handed values that were checked here.
 
 use clap::Args;
+use pierhead_apiserver::ProjectRequests;
 use pierhead_runtime::audit::AuditFile;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+mod accounts;
 mod audit;
 mod encryption;
 mod identity;
 mod node;
 mod outside;
 
+pub(crate) use accounts::{ProjectSection, ServiceAccountSection};
 pub(crate) use audit::AuditSection;
 pub(crate) use encryption::EncryptionSection;
 pub(crate) use identity::{
@@ -83,6 +87,12 @@ pub(crate) struct Settings {
     /// How long tokens live; in the file only.
     #[arg(skip)]
     pub(crate) oauth: Option<OAuthSection>,
+    /// Who may ask for how many projects; in the file only.
+    #[arg(skip)]
+    pub(crate) projects: Option<ProjectSection>,
+    /// How long tokens of service accounts live; in the file only.
+    #[arg(skip)]
+    pub(crate) service_accounts: Option<ServiceAccountSection>,
     /// Who knows the users, besides those that flags name; in the file only.
     #[arg(skip)]
     pub(crate) identity_providers: Option<Vec<ProviderSection>>,
@@ -132,6 +142,9 @@ pub(crate) struct Config {
     /// Files of keys that seal secrets, the one in use first; none for the server's own.
     pub(crate) seal_keys: Vec<PathBuf>,
     pub(crate) token_lives: TokenLives,
+    pub(crate) project_requests: ProjectRequests,
+    /// The longest a requested token of a service account may live; `None`: as long as it is asked for.
+    pub(crate) longest_token: Option<Duration>,
     /// In the order in which they are asked, after those of `htpasswd` and `allow_any_password`.
     pub(crate) identity_providers: Vec<ProviderSettings>,
 }
@@ -175,6 +188,8 @@ impl Settings {
             audit: None,
             encryption: None,
             oauth: None,
+            projects: None,
+            service_accounts: None,
             identity_providers: None,
         })
     }
@@ -200,6 +215,8 @@ impl Settings {
             audit: self.audit.or(other.audit),
             encryption: self.encryption.or(other.encryption),
             oauth: self.oauth.or(other.oauth),
+            projects: self.projects.or(other.projects),
+            service_accounts: self.service_accounts.or(other.service_accounts),
             identity_providers: self.identity_providers.or(other.identity_providers),
         }
     }
@@ -225,6 +242,8 @@ impl Settings {
             audit: self.audit.unwrap_or_default().checked(&data)?,
             seal_keys: self.encryption.unwrap_or_default().checked()?,
             token_lives: self.oauth.unwrap_or_default().checked()?,
+            project_requests: self.projects.unwrap_or_default().checked()?,
+            longest_token: self.service_accounts.unwrap_or_default().checked()?,
             identity_providers: identity::checked(self.identity_providers.unwrap_or_default())?,
             imports: self.import.unwrap_or_default().checked(compat)?,
             outside: self.egress.unwrap_or_default().checked()?,
@@ -395,6 +414,17 @@ mod tests {
             "[encryption]\nkey-files = [\"/nowhere/seal.key\"]",
             Err("encryption.key-files: there is no file /nowhere/seal.key"),
         );
+        check(
+            "[service-accounts]\nmax-token-expiration = \"1h\"",
+            Err(
+                "service-accounts.max-token-expiration: it is 3607s at least, which is what kubelets ask for, and \
+                 2^32 seconds at most",
+            ),
+        );
+        check(
+            "[projects]\nlimits = [{selector = {\"a b\" = \"c\"}, max = 1}]",
+            Err("projects.limits: `a b=c` is no label"),
+        );
         check("[audit]\nfile = \"/\"", Err("audit.file: `/` is no file"));
         check("[egress]\nca-files = [\"/nowhere/ca.crt\"]", Err("reading /nowhere/ca.crt"));
     }
@@ -412,6 +442,31 @@ mod tests {
         let file = "[import]\nscheduled-interval = \"2h\"\ntags-per-repository = -1\nallowed-registries = []";
         assert_eq!(imports(file), (true, Some(7200), None, Some(0)));
         assert_eq!(imports("[import]\nenabled = false\nscheduled = false"), (false, None, Some(5), None));
+    }
+
+    #[test]
+    fn projects_and_tokens_are_limited_as_written() {
+        let limits = |file: &str| {
+            let settings: Settings = toml::from_str(file).unwrap();
+            let config = settings.checked(None, true).unwrap();
+            let requests = config.project_requests;
+            let users = requests.limits.users.iter();
+            let users: Vec<_> = users.map(|limit| (limit.selector.len(), limit.most)).collect();
+            let others = (requests.limits.system_users, requests.limits.service_accounts);
+            (requests.message, users, others, config.longest_token.map(|life| life.as_secs()))
+        };
+        assert_eq!(limits(""), (None, vec![], (None, None), None));
+        let file = r#"
+            [projects]
+            request-message = "Ask ann"
+            limits = [{selector = {level = "gold"}}, {max = 2}]
+            max-for-system-users = 1
+            max-for-service-accounts = 0
+            [service-accounts]
+            max-token-expiration = "24h"
+        "#;
+        let users = vec![(1, None), (0, Some(2))];
+        assert_eq!(limits(file), (Some("Ask ann".to_owned()), users, (Some(1), Some(0)), Some(86_400)));
     }
 
     #[test]

@@ -241,6 +241,8 @@ fn api_server(parts: &Parts, config: &Config, inside: &Inside<'_>, tasks: Tasks)
     let mut settings = pierhead_apiserver::Config::new(inside.public_url, &config.router_domain);
     settings.era = era(config.compat);
     settings.egress = config.imports.enabled.then(|| parts.egress.clone());
+    settings.project_requests = config.project_requests.clone();
+    settings.longest_token = config.longest_token;
     settings.tags_per_repository = config.imports.tags_per_repository;
     settings.pod_logs = Some(Arc::new(parts.pod_output.clone()));
     settings.audit = parts.audit.clone();

@@ -4,6 +4,7 @@
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use http::StatusCode;
 use jiff::SignedDuration;
 use pierhead_api::authn::{BoundObjectReference, TokenRequest, TokenRequestStatus};
 use pierhead_api::field::FieldErrors;
@@ -20,6 +21,7 @@ use crate::error::ApiError;
 use crate::kind::{Connect, GroupVersionKind, SubBehaviour, Subresource, Verb};
 use crate::metadata;
 use crate::query::{DryRun, WriteOptions};
+use crate::storage::Document;
 
 /// The subresource of service accounts.
 pub(crate) fn subresource() -> Subresource {
@@ -36,7 +38,7 @@ struct TokenRequests;
 impl Connect for TokenRequests {
     fn call<'a>(&'a self, call: &'a Call, body: Option<Value>) -> BoxFuture<'a, Result<Answer, ApiError>> {
         let document = body.unwrap_or_default();
-        std::future::ready(issue(call, &document).map(Answer::created)).boxed()
+        std::future::ready(issue(call, &document)).boxed()
     }
 }
 
@@ -45,7 +47,7 @@ impl Connect for TokenRequests {
 const RENEWED_SECONDS: i64 = 3_607;
 const EXTENDED: SignedDuration = SignedDuration::from_secs(365 * 24 * 3_600);
 
-fn issue(call: &Call, document: &Value) -> Result<Value, ApiError> {
+fn issue(call: &Call, document: &Value) -> Result<Answer, ApiError> {
     let mut request: TokenRequest = read(document)?;
     request.set_defaults();
     let account = call
@@ -75,7 +77,8 @@ fn issue(call: &Call, document: &Value) -> Result<Value, ApiError> {
         Some(reference) => bound_object(call, reference)?,
         None => Bound::default(),
     };
-    let seconds = request.spec.expiration_seconds.unwrap_or(3600);
+    let (seconds, warnings) = life(call, request.spec.expiration_seconds.unwrap_or(3600));
+    request.spec.expiration_seconds = Some(seconds);
     let expires_at = call.now + SignedDuration::from_secs(seconds);
     let for_us = audiences.iter().all(|audience| config.token_audiences.contains(audience));
     let in_pod = object.as_ref().is_some_and(|object| object.kind == BoundKind::Pod);
@@ -106,7 +109,19 @@ fn issue(call: &Call, document: &Value) -> Result<Value, ApiError> {
         },
         expiration_timestamp: Some(Time(expires_at).to_second()),
     };
-    Ok(to_value(&request))
+    Ok(Answer::Object { code: StatusCode::CREATED, document: Document::Tree(to_value(&request)), warnings })
+}
+
+/// The seconds a token lives for which so many were asked, and what is to be said of it.
+fn life(call: &Call, asked: i64) -> (i64, Vec<String>) {
+    let longest = call.server.config.longest_token.map(|longest| longest.as_secs());
+    match longest.and_then(|longest| i64::try_from(longest).ok()) {
+        Some(longest) if asked > longest => {
+            let said = format!("requested expiration of {asked} seconds shortened to {longest} seconds");
+            (longest, vec![said])
+        }
+        _ => (asked, Vec::new()),
+    }
 }
 
 fn invalid(call: &Call, errors: &FieldErrors) -> ApiError {

@@ -1,5 +1,9 @@
 //! Questions about rights and identity, and tokens on request.
 
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use pierhead_auth::Credentials;
 use serde_json::{Value, json};
@@ -42,6 +46,25 @@ async fn everybody_learns_who_they_are() {
     assert_eq!(review.body["status"]["userInfo"]["username"], "ann");
     let me = world.get(&user("ann"), "/oapi/v1/users/~").await.body;
     assert_eq!((&me["metadata"]["name"], &me["apiVersion"]), (&json!("ann"), &json!("v1")));
+}
+
+#[tokio::test]
+async fn no_requested_token_outlives_the_cap() {
+    let world = World::with(|config| config.longest_token = Some(Duration::from_secs(7_200))).await;
+    world.project(&user("ann"), "shop").await;
+    let path = "/api/v1/namespaces/shop/serviceaccounts/builder/token";
+    for (asked, given) in [(7_200, 7_200), (7_201, 7_200), (600, 600)] {
+        let made = world.post(&user("ann"), path, json!({"spec": {"expirationSeconds": asked}})).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+        assert_eq!(made.body["spec"]["expirationSeconds"], given);
+        let token = made.body["status"]["token"].as_str().unwrap();
+        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        let claims: Value = serde_json::from_slice(&claims).unwrap();
+        assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), given);
+        let warning = made.headers.get("warning").map(|text| text.to_str().unwrap());
+        let expected = r#"299 - "requested expiration of 7201 seconds shortened to 7200 seconds""#;
+        assert_eq!(warning, (asked > given).then_some(expected));
+    }
 }
 
 #[tokio::test]
