@@ -17,6 +17,7 @@ use pierhead_runtime::listen::ConnectionInfo;
 use crate::audit::Note;
 use crate::error::ApiError;
 use crate::http::denied;
+use crate::websocket;
 
 const GROUP: &str = "impersonate-group";
 const EXTRA: &str = "impersonate-extra-";
@@ -60,9 +61,11 @@ fn authenticate(auth: &Auth, credentials: Credentials<'_>) -> Result<Arc<Subject
     })
 }
 
-/// The bearer token; 401 for an `Authorization` header of another form, which cannot be valid here.
+/// The bearer token, which pages that open a WebSocket have among its protocols; 401 for an `Authorization` header of another form, which cannot be valid here.
 fn bearer(parts: &request::Parts) -> Result<Option<Secret<String>>, ApiError> {
-    let Some(header) = parts.headers.get(AUTHORIZATION) else { return Ok(None) };
+    let Some(header) = parts.headers.get(AUTHORIZATION) else {
+        return websocket::bearer(&parts.headers);
+    };
     let text = header.to_str().map_err(|error| {
         tracing::debug!(%error, "An Authorization header is not text: {error}");
         Status::unauthorized()

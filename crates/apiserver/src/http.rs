@@ -12,6 +12,7 @@ use futures_util::FutureExt as _;
 use http::request::Parts as Head;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
+use hyper::upgrade::OnUpgrade;
 use pierhead_api::meta::Status;
 use pierhead_auth::{Attributes, Denied};
 use tokio::sync::oneshot;
@@ -50,6 +51,8 @@ pub(crate) async fn handle(parts: &Arc<Parts>, request: Request<RequestBody>) ->
     let is_head = head.method == Method::HEAD;
     if is_head {
         head.method = Method::GET;
+        // Only what has a body is upgraded.
+        head.extensions.remove::<OnUpgrade>();
     }
     let query = Query::parse(head.uri.query());
     let style = Style::plain(&head.headers, &query);

@@ -38,6 +38,7 @@ mod standing;
 mod storage;
 mod strategy;
 mod tables;
+mod websocket;
 
 pub use crate::bootstrap::{Addresses, BootstrapError};
 pub use crate::front_proxy::FrontProxy;

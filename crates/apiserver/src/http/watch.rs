@@ -1,6 +1,7 @@
 //! Watches: a cursor in the change log and a filter, pulled by the connection (platform 1.8).
 //!
-//! Owns the order of events, selector transitions, bookmarks and the end of a watch. Nothing is buffered for a client:
+//! Owns the order of events, selector transitions, bookmarks and the end of a watch: lines of a body, or messages of a
+//! WebSocket. Nothing is buffered for a client:
 //! each one reads the log at its own pace, and one that falls behind what the log keeps is told 410 and cut off, so a
 //! client that never reads costs one connection (reliability 6-W W5). A long watch asks again whether it is allowed.
 
@@ -9,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::Response;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, UPGRADE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::request::Parts as Head;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -33,6 +34,7 @@ use crate::query::ListOptions;
 use crate::standing::Standing;
 use crate::storage::objects::set_resource_version;
 use crate::storage::{Document, Event, Key, Scan, Storage};
+use crate::websocket::{self, Handshake};
 use crate::{BoxError, ResponseBody};
 
 /// Changes read from the log at once.
@@ -46,11 +48,6 @@ const DEFAULT_LIFE: Duration = Duration::from_secs(30 * 60);
 
 /// `GET …/<resource>?watch=true`.
 pub(super) fn answer(call: Call, head: &Head, encoder: Encoder) -> Result<Answer, ApiError> {
-    // Whoever asks for a WebSocket and gets a body that does not end waits for its end. Told so, it asks without one.
-    if head.headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket")) {
-        let text = "watches are not served over WebSocket; ask again without an upgrade";
-        return Err(Status::service_unavailable(text).into());
-    }
     let mut options = ListOptions::parse(&call.query, true)?;
     if let Some(name) = &call.path.name {
         options.field_selector = format!("metadata.name={name}");
@@ -65,13 +62,16 @@ pub(super) fn answer(call: Call, head: &Head, encoder: Encoder) -> Result<Answer
     let Some(storage) = call.resource.storage.clone() else {
         return Err(call.wrong_verb().into());
     };
-    let turn = call.go_on_apart()?;
+    let is_websocket = websocket::is_asked(&head.headers);
+    let handshake = is_websocket.then(|| Handshake::read(head, call.bearer.is_some())).transpose()?;
+    let (turn, tasks) = (call.go_on_apart()?, call.server.config.tasks.clone());
     let mut watcher = Watcher::start(call, storage, encoder, selector, &options)?;
     watcher.turn = turn;
-    let body = StreamBody::new(stream::unfold(watcher, |mut watcher| async move {
-        let bytes = watcher.next().await?;
-        Some((Ok::<_, BoxError>(Frame::data(bytes)), watcher))
-    }));
+    let lines = stream::unfold(watcher, |mut watcher| async move { Some((watcher.next().await?, watcher)) });
+    if let Some(handshake) = handshake {
+        return Ok(Answer::Response(Box::new(handshake.accept(&tasks, lines.boxed()))));
+    }
+    let body = StreamBody::new(lines.map(|line| Ok::<_, BoxError>(Frame::data(line))));
     let mut response: Response<ResponseBody> = Response::new(body.boxed_unsync());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));

@@ -23,4 +23,5 @@ mod reviews;
 mod turns;
 mod verbs;
 mod watching;
+mod websockets;
 mod world;
