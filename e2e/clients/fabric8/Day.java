@@ -15,6 +15,11 @@ import io.fabric8.kubernetes.client.Watcher;
 import io.fabric8.kubernetes.client.WatcherException;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
+import io.fabric8.kubernetes.client.http.AsyncBody;
+import io.fabric8.kubernetes.client.http.HttpRequest;
+import io.fabric8.kubernetes.client.http.HttpResponse;
+import io.fabric8.kubernetes.client.http.Interceptor;
+import io.fabric8.kubernetes.client.http.WebSocketUpgradeResponse;
 import io.fabric8.kubernetes.client.informers.ResourceEventHandler;
 import io.fabric8.kubernetes.client.informers.SharedIndexInformer;
 import io.fabric8.openshift.api.model.DeploymentConfig;
@@ -30,6 +35,7 @@ import io.fabric8.openshift.api.model.Route;
 import io.fabric8.openshift.api.model.RouteBuilder;
 import io.fabric8.openshift.client.OpenShiftClient;
 import java.io.FileInputStream;
+import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.BlockingQueue;
@@ -38,7 +44,7 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * A day with Fabric8's OpenShift client: logs in with a password, and works with projects, streams, imports, routes,
- * deployment configurations, watches, informers and apply.
+ * deployment configurations, watches and informers over WebSocket, and apply.
  *
  * Arguments: the API's URL, the file of its authority, a user, their password, a registry with `lib/app:latest`. Prints
  * `fine` at the end; anything odd is an exception.
@@ -83,8 +89,21 @@ public class Day {
             .build();
     }
 
+    /** How watches were answered: whether over WebSocket. */
+    private static final BlockingQueue<Boolean> WATCHES = new LinkedBlockingQueue<>();
+
     private static OpenShiftClient open(Config config) {
-        return new KubernetesClientBuilder().withConfig(config).build().adapt(OpenShiftClient.class);
+        var listener = new Interceptor() {
+            @Override
+            public void after(HttpRequest request, HttpResponse<?> answer, AsyncBody.Consumer<List<ByteBuffer>> consumer) {
+                if (request.uri().getQuery() != null && request.uri().getQuery().contains("watch=true")) {
+                    WATCHES.add(answer instanceof WebSocketUpgradeResponse);
+                }
+            }
+        };
+        var builder = new KubernetesClientBuilder().withConfig(config);
+        builder.withHttpClientBuilderConsumer(http -> http.addOrReplaceInterceptor("watches", listener));
+        return builder.build().adapt(OpenShiftClient.class);
     }
 
     public static void main(String[] arguments) {
@@ -120,6 +139,7 @@ public class Day {
             day.deploys();
             day.ends();
         }
+        check(WATCHES.size() >= 2 && !WATCHES.contains(false), WATCHES);
     }
 
     private void looksAround(String user) throws Exception {
