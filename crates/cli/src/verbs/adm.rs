@@ -16,6 +16,7 @@ use crate::{
     session::Session,
 };
 
+mod group_sync;
 mod prune;
 mod top;
 mod usage;
@@ -68,6 +69,14 @@ struct NewProjectArgs {
 
 #[derive(Subcommand, Debug)]
 enum GroupsVerb {
+    Sync(Box<group_sync::SyncArgs>),
+    Prune(group_sync::PruneArgs),
+    #[command(flatten)]
+    Members(MembersVerb),
+}
+
+#[derive(Subcommand, Debug)]
+enum MembersVerb {
     /// Make a group
     New {
         /// Name of the group
@@ -149,19 +158,24 @@ async fn new_project(args: NewProjectArgs, session: &mut Session) -> anyhow::Res
 }
 
 async fn groups(verb: GroupsVerb, session: &mut Session) -> anyhow::Result<ExitStatus> {
+    let verb = match verb {
+        GroupsVerb::Sync(args) => return group_sync::sync(*args, session).await,
+        GroupsVerb::Prune(args) => return group_sync::prune(args, session).await,
+        GroupsVerb::Members(verb) => verb,
+    };
     let discovery = session.discovery().await?;
     let client = session.client()?;
     let kind = discovery.known("user.openshift.io", "groups")?.clone();
     let (name, users, done, dry_run) = match verb {
-        GroupsVerb::New { name, users, options } => {
+        MembersVerb::New { name, users, options } => {
             let group = json!({
                 "apiVersion": kind.api_version(), "kind": "Group", "metadata": {"name": name}, "users": users,
             });
             create_document(session, group, &options, "created").await?;
             return Ok(ExitStatus::SUCCESS);
         }
-        GroupsVerb::AddUsers { name, users, dry } => (name, users, "added", dry.dry_run),
-        GroupsVerb::RemoveUsers { name, users, dry } => (name, users, "removed", dry.dry_run),
+        MembersVerb::AddUsers { name, users, dry } => (name, users, "added", dry.dry_run),
+        MembersVerb::RemoveUsers { name, users, dry } => (name, users, "removed", dry.dry_run),
     };
     let path = kind.resource().item(None, &name, None);
     let mut group = client.request(Method::GET, &path, None, None).await?;

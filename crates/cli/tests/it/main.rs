@@ -7,6 +7,7 @@ mod config;
 mod deployments;
 mod describe;
 mod grammar;
+mod group_sync;
 mod habits;
 mod image_verbs;
 mod images;

@@ -46,6 +46,16 @@ impl Authorities {
         &self.all
     }
 
+    /// Verifies with those for all, for protocols other than HTTP.
+    #[must_use]
+    pub fn tls_config(&self) -> Arc<ClientConfig> {
+        let config = tls::client_config(RootCertStore::clone(&self.all), Alpn::Http1)
+            .expect("our provider speaks the versions that rustls holds for safe");
+        let mut config = ClientConfig::clone(&config);
+        config.alpn_protocols.clear();
+        Arc::new(config)
+    }
+
     /// Trusts the authorities in `pem` as well, whatever the host.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use self::plan::{Cluster, Item, Plan, Rules};
 use self::registry::Registry;
+use super::group_sync;
 use super::usage::{InUse, Stream};
 use crate::{
     discovery::Discovery,
@@ -39,6 +40,7 @@ const TABLE: Layout = Layout { min_width: 10, padding: 3 };
 pub(super) enum PruneVerb {
     Images(Box<PruneImagesArgs>),
     Deployments(deployments::PruneDeploymentsArgs),
+    Groups(group_sync::PruneArgs),
 }
 
 /// Remove images that no tag, pod or controller needs
@@ -107,6 +109,7 @@ pub(super) async fn run(verb: PruneVerb, session: &mut Session) -> anyhow::Resul
     match verb {
         PruneVerb::Images(args) => images(&args, session).await,
         PruneVerb::Deployments(args) => deployments::run(&args, session).await,
+        PruneVerb::Groups(args) => group_sync::prune(args, session).await,
     }
 }
 
