@@ -175,3 +175,76 @@ pub struct IngressSpec {
     /// The domain.
     pub domain: String,
 }
+
+/// How projects are asked for. The only object is called `cluster`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct Project {
+    /// Metadata.
+    pub metadata: ObjectMeta,
+    /// What is said of requests.
+    pub spec: ProjectSpec,
+}
+
+object!(Project: "config.openshift.io" "v1", "projects" "project", Cluster);
+
+/// What is said of requests for projects.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProjectSpec {
+    /// What those are told who may not ask for a project; empty for the usual text.
+    pub project_request_message: String,
+}
+
+/// How users log in, and how long their tokens live. The only object is called `cluster`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct OAuth {
+    /// Metadata.
+    pub metadata: ObjectMeta,
+    /// What holds.
+    pub spec: OAuthSpec,
+}
+
+object!(OAuth: "config.openshift.io" "v1", "oauths" "oauth", Cluster);
+
+/// How users log in, and how long their tokens live.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct OAuthSpec {
+    /// Who knows the users, in the order in which they are asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub identity_providers: Vec<IdentityProvider>,
+    /// How long tokens live.
+    pub token_config: TokenConfig,
+}
+
+/// Who knows users. How it is reached is not shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct IdentityProvider {
+    /// Its name, with which the names of its identities begin.
+    pub name: String,
+    /// What a first login does: `claim`, `lookup`, `generate` or `add`.
+    pub mapping_method: String,
+    /// Such as `HTPasswd`, `LDAP` or `OpenID`.
+    #[serde(rename = "type")]
+    pub provider_type: String,
+}
+
+/// How long access tokens live whose client says nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct TokenConfig {
+    /// Seconds from the beginning.
+    pub access_token_max_age_seconds: i32,
+    /// How long without use, such as `5m0s`; empty for ever.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub access_token_inactivity_timeout: String,
+}

@@ -74,7 +74,8 @@ fn openshift() -> Vec<Group> {
             authorization::ResourceAccessReview, authorization::ResourceAccessReviewResponse,
             authorization::SelfSubjectRulesReview, authorization::SubjectAccessReview,
             authorization::SubjectAccessReviewResponse, authorization::SubjectRulesReview),
-        group!("com.github.openshift.api.config.v1"; config::ClusterVersion, config::Image, config::Ingress; ),
+        group!("com.github.openshift.api.config.v1";
+            config::ClusterVersion, config::Image, config::Ingress, config::OAuth, config::Project; ),
         group!("com.github.openshift.api.image.v1";
             image::Image, image::ImageStream, image::ImageStreamTag, image::ImageTag;
             image::ImageSignature, image::ImageStreamImage, image::ImageStreamImport, image::ImageStreamLayers,

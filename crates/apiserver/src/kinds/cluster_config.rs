@@ -6,13 +6,15 @@
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use pierhead_api::config::{
-    CLUSTER_NAME, ClusterVersion, ClusterVersionCondition, ClusterVersionSpec, ClusterVersionStatus, Image,
-    ImageSpec, ImageStatus, Ingress, IngressSpec, RegistryLocation, Release, UpdateHistory, VERSION_NAME,
+    CLUSTER_NAME, ClusterVersion, ClusterVersionCondition, ClusterVersionSpec, ClusterVersionStatus,
+    IdentityProvider, Image, ImageSpec, ImageStatus, Ingress, IngressSpec, OAuth, OAuthSpec, Project,
+    ProjectSpec, RegistryLocation, Release, TokenConfig, UpdateHistory, VERSION_NAME,
 };
 use pierhead_api::core::Namespace;
 use pierhead_api::meta::ObjectMeta;
 use pierhead_api::{Object as _, from_slice, to_value};
 use pierhead_auth::Era;
+use pierhead_auth::password::{MappingMethod, ProviderKind};
 use pierhead_store::objects::{OBJECTS, ObjectKey};
 use serde_json::Value;
 
@@ -28,6 +30,8 @@ pub(crate) fn kinds() -> Vec<Kind> {
         Kind::calls::<ClusterVersion>(READ, Singleton::Version),
         Kind::calls::<Image>(READ, Singleton::Image),
         Kind::calls::<Ingress>(READ, Singleton::Ingress),
+        Kind::calls::<OAuth>(READ, Singleton::OAuth),
+        Kind::calls::<Project>(READ, Singleton::Project),
     ]
 }
 
@@ -37,6 +41,8 @@ enum Singleton {
     Version,
     Image,
     Ingress,
+    OAuth,
+    Project,
 }
 
 impl Connect for Singleton {
@@ -83,6 +89,14 @@ impl Singleton {
                 metadata: metadata(CLUSTER_NAME),
                 spec: IngressSpec { domain: call.server.config.route_domain.clone() },
             }),
+            Self::OAuth => {
+                to_value(&OAuth { metadata: metadata(CLUSTER_NAME), spec: logins(call.server.auth.config()) })
+            }
+            Self::Project => {
+                let message = call.server.config.project_requests.message.clone();
+                let spec = ProjectSpec { project_request_message: message.unwrap_or_default() };
+                to_value(&Project { metadata: metadata(CLUSTER_NAME), spec })
+            }
         })
     }
 }
@@ -146,5 +160,49 @@ fn image(call: &Call, metadata: ObjectMeta) -> Image {
             internal_registry_hostname: config.internal_registry.clone(),
             external_registry_hostnames: (config.public_registry)().into_iter().collect(),
         },
+    }
+}
+
+fn logins(config: &pierhead_auth::Config) -> OAuthSpec {
+    let shown = |provider: &pierhead_auth::password::IdentityProvider| IdentityProvider {
+        name: provider.name.clone(),
+        mapping_method: match provider.mapping {
+            MappingMethod::Claim => "claim",
+            MappingMethod::Lookup => "lookup",
+            MappingMethod::Generate => "generate",
+            MappingMethod::Add => "add",
+        }
+        .to_owned(),
+        provider_type: match provider.kind {
+            ProviderKind::AllowAny => "AllowAll",
+            ProviderKind::DenyAll => "DenyAll",
+            ProviderKind::Htpasswd(_) => "HTPasswd",
+            ProviderKind::BasicAuth(_) => "BasicAuth",
+            ProviderKind::Ldap(_) => "LDAP",
+            ProviderKind::OpenId(_) => "OpenID",
+            ProviderKind::RequestHeader(_) => "RequestHeader",
+        }
+        .to_owned(),
+    };
+    OAuthSpec {
+        identity_providers: config.identity_providers.iter().map(shown).collect(),
+        token_config: TokenConfig {
+            access_token_max_age_seconds: i32::try_from(config.access_token_life.as_secs())
+                .unwrap_or(i32::MAX),
+            access_token_inactivity_timeout: match config.access_token_idle.as_secs() {
+                0 => String::new(),
+                seconds => go_duration(seconds),
+            },
+        },
+    }
+}
+
+/// As Go writes it: `1h5m0s`.
+fn go_duration(seconds: u64) -> String {
+    let (hours, minutes, rest) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{rest}s"),
+        (0, _) => format!("{minutes}m{rest}s"),
+        _ => format!("{hours}h{minutes}m{rest}s"),
     }
 }

@@ -148,8 +148,11 @@ async fn clients_find_what_they_probe_in_openapi() {
 
 #[tokio::test]
 async fn the_configuration_of_the_cluster_can_be_read() {
-    let world = World::new().await;
+    let world = World::with(|config| config.project_requests.message = Some("Ask ann".to_owned())).await;
     let read = async |path: &str| world.get(&admin(), &format!("/apis/config.openshift.io/v1/{path}")).await;
+    assert_eq!(read("projects/cluster").await.body["spec"]["projectRequestMessage"], "Ask ann");
+    let tokens = json!({"accessTokenMaxAgeSeconds": 86_400});
+    assert_eq!(read("oauths/cluster").await.body["spec"]["tokenConfig"], tokens);
     let version = read("clusterversions/version").await.body;
     assert_eq!(version["status"]["history"][0]["state"], "Completed");
     assert_eq!(version["status"]["history"][0]["version"], "3.2.0");
