@@ -35,6 +35,34 @@ async fn token_of(cluster: &Cluster, user: &User, scopes: &[&str]) -> String {
     granted.token.into_exposed()
 }
 
+/// The life of the cluster holds for clients that have none of their own; after it, a token is nobody's.
+#[tokio::test]
+async fn tokens_live_as_long_as_configured() {
+    let cluster = Cluster::with(|config| {
+        config.identity_providers = vec![IdentityProvider::new("any", ProviderKind::AllowAny)];
+        config.access_token_life = std::time::Duration::from_secs(7_200);
+    })
+    .await;
+    cluster.auth.ensure_oauth_clients(ISSUER).await.unwrap();
+    let brief = json!({
+        "apiVersion": "oauth.openshift.io/v1", "kind": "OAuthClient", "metadata": {"name": "brief"},
+        "redirectURIs": ["https://x"], "accessTokenMaxAgeSeconds": 600,
+    });
+    cluster.put(brief).await;
+    let user = cluster.auth.login("dev", "x", None).await.unwrap();
+    for (name, life) in [(CHALLENGING_CLIENT, 7_200), ("brief", 600)] {
+        let client = cluster.auth.oauth_client(name).unwrap().unwrap();
+        let scopes = vec!["user:full".to_owned()];
+        let granted = cluster.auth.grant_token(&client, &user, scopes, "https://x").await.unwrap();
+        assert_eq!(granted.expires_in, life);
+        let token = granted.token.into_exposed();
+        cluster.clock.advance(SignedDuration::from_secs(life - 1));
+        cluster.bearer(&token).unwrap();
+        cluster.clock.advance(SignedDuration::from_secs(1));
+        assert!(cluster.bearer(&token).is_err(), "{name}");
+    }
+}
+
 #[tokio::test]
 async fn the_first_login_makes_user_and_identity() {
     let cluster = open_cluster().await;
