@@ -31,6 +31,8 @@ pub struct Change {
 #[derive(Debug, Default)]
 pub struct History {
     changes: BTreeMap<u64, Change>,
+    /// The revisions of each key, in order.
+    of_key: BTreeMap<String, Vec<u64>>,
 }
 
 impl History {
@@ -70,7 +72,7 @@ impl History {
         }
         let mut state: HashMap<String, Put> = HashMap::new();
         let mut deleted: HashSet<(String, u64)> = HashSet::new();
-        let mut changes = BTreeMap::new();
+        let mut history = Self::default();
         for (revision, (key, after)) in facts {
             let before = match &after {
                 Some(put) => state.insert(key.clone(), put.clone()),
@@ -84,7 +86,8 @@ impl History {
                     None => found.push(format!("{key} was deleted at {revision} and was not there")),
                 }
             }
-            changes.insert(revision, Change { key, before, after });
+            history.of_key.entry(key.clone()).or_default().push(revision);
+            history.changes.insert(revision, Change { key, before, after });
         }
         for (key, last) in deletes {
             if !deleted.contains(&(key.clone(), *last)) {
@@ -93,7 +96,7 @@ impl History {
                 ));
             }
         }
-        (Self { changes }, found)
+        (history, found)
     }
 
     /// The changes after `from` up to `to`.
@@ -105,14 +108,13 @@ impl History {
     /// The objects that are there at `revision`.
     #[must_use]
     pub fn state_at(&self, revision: u64) -> BTreeMap<String, (u64, Put)> {
-        let mut state = BTreeMap::new();
-        for (at, change) in self.changes.range(..=revision) {
-            match &change.after {
-                Some(put) => state.insert(change.key.clone(), (*at, put.clone())),
-                None => state.remove(&change.key),
-            };
-        }
-        state
+        let last = |(key, revisions): (&String, &Vec<u64>)| {
+            let until = revisions.partition_point(|at| *at <= revision);
+            let at = *revisions.get(until.checked_sub(1)?)?;
+            let put = self.changes.get(&at)?.after.clone()?;
+            Some((key.clone(), (at, put)))
+        };
+        self.of_key.iter().filter_map(last).collect()
     }
 
     /// How many changes there are.
