@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 /// `{SHA}` of `password`.
 const PASSWORD: &str = "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=";
 
-const NO_AUTHORITY: [&str; 2] = ["-addext", "basicConstraints=critical,CA:FALSE"];
+pub(crate) const NO_AUTHORITY: [&str; 2] = ["-addext", "basicConstraints=critical,CA:FALSE"];
 
 /// Makes keys and certificates: an authority, or one that it issued.
-fn certificate(folder: &Path, name: &str, more: &[&str]) -> Result<()> {
+pub(crate) fn certificate(folder: &Path, name: &str, more: &[&str]) -> Result<()> {
     let mut command = Command::new("openssl");
     command.current_dir(folder).args([
         "req",

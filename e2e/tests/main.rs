@@ -16,6 +16,7 @@ mod conformance;
 mod crash;
 mod demands;
 mod deployment_configs;
+mod directory;
 mod documents;
 mod door;
 mod import;

@@ -1,10 +1,7 @@
-//! The provider `LDAP` against OpenLDAP's own server, `slapd`, in a folder and on a port of its own.
+//! The provider `LDAP` against OpenLDAP's own server, `slapd`, in a folder of its own.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,37 +13,16 @@ use pierhead_auth::password::{IdentityProvider, ProviderKind};
 use pierhead_runtime::tls::{Authority, Leaf, Purpose, install_provider, roots};
 use pierhead_runtime::{Clock as _, Secret, SystemClock};
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::cluster::Cluster;
 
 const USERS: &str = "users.user.openshift.io";
 const IDENTITIES: &str = "identities.user.openshift.io";
 const PEOPLE: &str = "ou=people,dc=acme,dc=com";
-const SEARCHER: &str = "cn=searcher,dc=acme,dc=com";
+const SEARCHER: &str = pierhead_slapd::Directory::SEARCHER.0;
 
-/// Who there is: `ann` and `bäse` with passwords, two called `twin`, one without a password, and a referral.
-const ENTRIES: &str = "\
-dn: dc=acme,dc=com
-objectClass: dcObject
-objectClass: organization
-o: Acme
-dc: acme
-
-dn: cn=searcher,dc=acme,dc=com
-objectClass: organizationalRole
-objectClass: simpleSecurityObject
-cn: searcher
-userPassword: look
-
-dn: ou=people,dc=acme,dc=com
-objectClass: organizationalUnit
-ou: people
-
-dn: ou=guests,dc=acme,dc=com
-objectClass: organizationalUnit
-ou: guests
-
+/// A referral; the people are made by [`person`].
+const AWAY: &str = "\
 dn: uid=away,ou=people,dc=acme,dc=com
 objectClass: referral
 objectClass: extensibleObject
@@ -66,50 +42,16 @@ fn person(place: &str, uid: &str, cn: &str, password: Option<&str>) -> String {
 
 /// A running server, and the authority of its certificate.
 struct Directory {
-    child: Child,
+    server: pierhead_slapd::Directory,
     plain: SocketAddr,
     secure: SocketAddr,
     authority: Authority,
-    _folder: TempDir,
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-fn succeeded(program: &str, output: &Output) {
-    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// What the server is told: nobody but the searcher reads anything.
-fn configuration(folder: &Path) -> String {
-    let at = folder.display();
-    format!(
-        "include /etc/ldap/schema/core.schema\n\
-         include /etc/ldap/schema/cosine.schema\n\
-         include /etc/ldap/schema/inetorgperson.schema\n\
-         pidfile {at}/slapd.pid\n\
-         modulepath /usr/lib/ldap\n\
-         moduleload back_mdb\n\
-         TLSCertificateFile {at}/server.pem\n\
-         TLSCertificateKeyFile {at}/server.key\n\
-         database mdb\n\
-         maxsize 16777216\n\
-         suffix \"dc=acme,dc=com\"\n\
-         directory {at}/data\n\
-         access to attrs=userPassword by anonymous auth by * none\n\
-         access to * by dn.exact=\"{SEARCHER}\" read by * none\n"
-    )
 }
 
 impl Directory {
+    /// With `ann` and `bäse` who have passwords, two called `twin`, one without a password, and a referral.
     fn start() -> Self {
         install_provider();
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
         let now = SystemClock.now();
         let authority = Authority::create("directories", now).unwrap();
         let leaf = Leaf {
@@ -120,10 +62,6 @@ impl Directory {
             valid_for: Duration::from_secs(86_400),
         };
         let pair = authority.issue(&leaf, now).unwrap();
-        fs::write(at("server.pem"), &pair.certificate).unwrap();
-        fs::write(at("server.key"), pair.key.expose()).unwrap();
-        fs::write(at("slapd.conf"), configuration(folder.path())).unwrap();
-        fs::create_dir(at("data")).unwrap();
         let people = [
             person(PEOPLE, "ann", "Ann", Some("right")),
             person(PEOPLE, "bäse", "Base", Some("pässword")),
@@ -132,37 +70,10 @@ impl Directory {
             person(PEOPLE, "bare", "Bare", None),
             person("ou=guests,dc=acme,dc=com", "guest", "Guest", Some("right")),
         ];
-        fs::write(at("entries.ldif"), ENTRIES.to_owned() + &people.concat()).unwrap();
-        let loaded = Command::new("slapadd")
-            .arg("-f")
-            .arg(at("slapd.conf"))
-            .arg("-l")
-            .arg(at("entries.ldif"))
-            .output()
-            .expect("slapd, of Debian's package of that name, is installed");
-        succeeded("slapadd", &loaded);
-        // Somebody else may take a port between looking for it and listening on it.
-        for _ in 0..5 {
-            let [plain, secure] = [(); 2].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-            let ports = [&plain, &secure].map(|listener| listener.local_addr().unwrap());
-            drop((plain, secure));
-            let [plain, secure] = ports;
-            let log = fs::File::create(at("slapd.log")).unwrap();
-            let mut child = Command::new("slapd")
-                .args(["-d", "256", "-h", &format!("ldap://{plain}/ ldaps://{secure}/"), "-f"])
-                .arg(at("slapd.conf"))
-                .stdout(Stdio::null())
-                .stderr(log)
-                .spawn()
-                .unwrap();
-            while child.try_wait().unwrap().is_none() {
-                if TcpStream::connect(secure).is_ok() && TcpStream::connect(plain).is_ok() {
-                    return Self { child, plain, secure, authority, _folder: folder };
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
-        panic!("{}", fs::read_to_string(at("slapd.log")).unwrap());
+        let entries = AWAY.to_owned() + &people.concat();
+        let server =
+            pierhead_slapd::Directory::start(&entries, &pair.certificate, pair.key.expose()).unwrap();
+        Self { plain: server.plain(), secure: server.secure(), server, authority }
     }
 
     /// A provider that searches below `ou=people` over StartTLS, changed by `change`.
@@ -320,8 +231,7 @@ async fn a_directory_that_is_away_or_unwilling_is_called_so() {
         Err("too many"),
         "guesses are counted, however spelt"
     );
-    directory.child.kill().unwrap();
-    directory.child.wait().unwrap();
+    directory.server.stop().unwrap();
     assert_eq!(log_in(&cluster, "bäse", "pässword").await, Err("outage"));
 }
 

@@ -1,12 +1,6 @@
-//! `adm groups sync|prune` against OpenLDAP's own server, `slapd`, in a folder and on a port of its own.
+//! `adm groups sync|prune` against OpenLDAP's own server, `slapd`, in a folder of its own.
 
-use std::{
-    fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{fs, net::SocketAddr};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -18,30 +12,6 @@ const GROUPS: &str = "/apis/user.openshift.io/v1/groups";
 /// Groups that list their members; people who say which groups they are in, by name and by entry. One member is nowhere,
 /// one elsewhere.
 const ENTRIES: &str = "\
-dn: dc=acme,dc=com
-objectClass: dcObject
-objectClass: organization
-o: Acme
-dc: acme
-
-dn: cn=searcher,dc=acme,dc=com
-objectClass: organizationalRole
-objectClass: simpleSecurityObject
-cn: searcher
-userPassword: look
-
-dn: ou=people,dc=acme,dc=com
-objectClass: organizationalUnit
-ou: people
-
-dn: ou=guests,dc=acme,dc=com
-objectClass: organizationalUnit
-ou: guests
-
-dn: ou=groups,dc=acme,dc=com
-objectClass: organizationalUnit
-ou: groups
-
 dn: cn=Ann,ou=people,dc=acme,dc=com
 objectClass: inetOrgPerson
 cn: Ann
@@ -139,72 +109,20 @@ const SEARCHER: &str = "bindDN: 'cn=searcher,dc=acme,dc=com'\nbindPassword: look
 
 /// A running server, and a folder with what the verbs read.
 struct Directory {
-    child: Child,
+    _server: pierhead_slapd::Directory,
     address: SocketAddr,
     home: TempDir,
     api: Api,
 }
 
-impl Drop for Directory {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-/// What the server is told: nobody but the searcher reads anything.
-fn configuration(folder: &Path) -> String {
-    let at = folder.display();
-    format!(
-        "include /etc/ldap/schema/core.schema\n\
-         include /etc/ldap/schema/cosine.schema\n\
-         include /etc/ldap/schema/inetorgperson.schema\n\
-         pidfile {at}/slapd.pid\n\
-         modulepath /usr/lib/ldap\n\
-         moduleload back_mdb\n\
-         TLSCertificateFile {at}/server.pem\n\
-         TLSCertificateKeyFile {at}/server.key\n\
-         database mdb\n\
-         maxsize 16777216\n\
-         suffix \"dc=acme,dc=com\"\n\
-         directory {at}/data\n\
-         access to attrs=userPassword by anonymous auth by * none\n\
-         access to * by dn.exact=\"cn=searcher,dc=acme,dc=com\" read by * none\n"
-    )
-}
-
 impl Directory {
     fn start() -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let at = |name: &str| home.path().join(name);
         let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        fs::write(at("server.pem"), pair.cert.pem()).unwrap();
-        fs::write(at("server.key"), pair.signing_key.serialize_pem()).unwrap();
-        fs::write(at("slapd.conf"), configuration(home.path())).unwrap();
-        fs::write(at("entries.ldif"), ENTRIES).unwrap();
-        fs::create_dir(at("data")).unwrap();
-        let mut loading = Command::new("slapadd");
-        loading.arg("-f").arg(at("slapd.conf")).arg("-l").arg(at("entries.ldif"));
-        let loaded = loading.output().expect("slapd, of Debian's package of that name, is installed");
-        assert!(loaded.status.success(), "{}", String::from_utf8_lossy(&loaded.stderr));
-        // Somebody else may take a port between looking for it and listening on it.
-        for _ in 0..5 {
-            let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-            let mut child = Command::new("slapd")
-                .args(["-d", "256", "-h", &format!("ldap://{address}/"), "-f"])
-                .arg(at("slapd.conf"))
-                .stdout(Stdio::null())
-                .stderr(fs::File::create(at("slapd.log")).unwrap())
-                .spawn()
-                .unwrap();
-            while child.try_wait().unwrap().is_none() {
-                if TcpStream::connect(address).is_ok() {
-                    return Self { child, address, home, api: Api::default() };
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
-        panic!("{}", fs::read_to_string(at("slapd.log")).unwrap());
+        let (certificate, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+        let server = pierhead_slapd::Directory::start(ENTRIES, &certificate, &key).unwrap();
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("server.pem"), certificate).unwrap();
+        Self { address: server.plain(), _server: server, home, api: Api::default() }
     }
 
     /// Writes the configuration that `run` names as `C`.
