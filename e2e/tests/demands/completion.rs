@@ -100,7 +100,10 @@ async fn the_manual_has_a_page_for_each_verb(ed: &Actor) -> Result<()> {
 
 /// Shells show an end by SIGINT as 130.
 async fn an_interrupted_watch_ends_with_130(site: &Site, ed: &Actor) -> Result<()> {
-    let mut watch = tokio::process::Command::new(site.binary())
+    // Where the tests run in the background of a shell, it has them ignore SIGINT.
+    let mut watch = tokio::process::Command::new("env")
+        .arg("--default-signal=INT")
+        .arg(site.binary())
         .args(["get", "configmap", "-w"])
         .env_clear()
         .env("KUBECONFIG", ed.kubeconfig())

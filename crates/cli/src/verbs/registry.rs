@@ -218,7 +218,8 @@ async fn credentials(args: &LoginArgs, session: &mut Session) -> anyhow::Result<
         let discovery = session.discovery().await?;
         let namespace = session.namespace()?;
         let user = format!("system-serviceaccount-{namespace}-{account}");
-        let token = match find_token(&client, &discovery, &namespace, account).await {
+        let token = match find_token(&client, &discovery, &namespace, account, session.environment.now).await
+        {
             Ok(token) => token,
             // Newer clusters make no token secrets, but still those for the registry.
             Err(error) => match dockercfg_password(session, account).await? {

@@ -5,12 +5,14 @@ use std::time::Duration;
 use anyhow::bail;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use pierhead_client::{
     Client,
     kubeconfig::{Cluster, Config, Context, User, cluster_name},
     yaml,
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{create::post, get};
 use crate::{discovery::Discovery, environment::ExitStatus, follow::Followed, object, session::Session};
@@ -21,6 +23,10 @@ const UID_ANNOTATION: &str = "kubernetes.io/service-account.uid";
 
 /// How long the controller may take to put the token into a new secret.
 const FILLED_WITHIN: Duration = Duration::from_secs(30);
+/// How long the controller may take to make the first token of an account, as long as that is new.
+const FIRST_WITHIN: Duration = Duration::from_secs(10);
+const NEW_FOR: Duration = Duration::from_secs(30);
+const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Tokens of service accounts
 #[derive(Args, Debug)]
@@ -57,14 +63,17 @@ pub(crate) async fn run(args: SaArgs, session: &mut Session) -> anyhow::Result<E
     let discovery = session.discovery().await?;
     let namespace = session.namespace()?;
     let token = match args.verb {
-        SaVerb::GetToken { account } => find_token(&client, &discovery, &namespace, &account).await?,
+        SaVerb::GetToken { account } => {
+            find_token(&client, &discovery, &namespace, &account, session.environment.now).await?
+        }
         SaVerb::NewToken { account, labels } => {
             let accounts = discovery.known("", "serviceaccounts")?;
             get::read(&client, accounts, &namespace, &account).await?;
             new_token(&client, &discovery, &namespace, &account, &labels).await?
         }
         SaVerb::CreateKubeconfig { account } => {
-            let token = find_token(&client, &discovery, &namespace, &account).await?;
+            let token =
+                find_token(&client, &discovery, &namespace, &account, session.environment.now).await?;
             let config = kubeconfig(session, &namespace, &account, token)?;
             session.print_data(&config)?;
             return Ok(ExitStatus::SUCCESS);
@@ -106,21 +115,43 @@ fn kubeconfig(
     Ok(yaml::to_string(&config.to_value()))
 }
 
-/// A token of the account: of the secrets it refers to, or of any other that is its.
+/// A token of the account; one that was just made may have to wait for its first.
 pub(crate) async fn find_token(
     client: &Client,
     discovery: &Discovery,
     namespace: &str,
     account: &str,
+    now: fn() -> Timestamp,
 ) -> anyhow::Result<String> {
-    let found = get::read(client, discovery.known("", "serviceaccounts")?, namespace, account).await?;
-    let uid = object::text(&found, "metadata.uid");
+    let begun = Instant::now();
+    loop {
+        let found = get::read(client, discovery.known("", "serviceaccounts")?, namespace, account).await?;
+        if let Some(token) = token_at(client, discovery, namespace, &found).await? {
+            return Ok(token);
+        }
+        let made: Option<Timestamp> = object::text(&found, "metadata.creationTimestamp").parse().ok();
+        let is_new = made.is_some_and(|made| made.duration_until(now()).unsigned_abs() < NEW_FOR);
+        if !is_new || begun.elapsed() > FIRST_WITHIN {
+            bail!("could not find a service account token for service account {account:?}");
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+/// A token of an account: of the secrets it refers to, or of any other that is its.
+async fn token_at(
+    client: &Client,
+    discovery: &Discovery,
+    namespace: &str,
+    account: &Value,
+) -> anyhow::Result<Option<String>> {
+    let (name, uid) = (object::text(account, "metadata.name"), object::text(account, "metadata.uid"));
     let secrets = discovery.known("", "secrets")?;
-    for reference in object::list(&found, "secrets") {
+    for reference in object::list(account, "secrets") {
         match get::read(client, secrets, namespace, object::text(reference, "name")).await {
-            Ok(secret) if belongs_to(&secret, account, uid) => {
+            Ok(secret) if belongs_to(&secret, name, uid) => {
                 if let Some(token) = token_of(&secret) {
-                    return Ok(token);
+                    return Ok(Some(token));
                 }
             }
             Ok(_) => {}
@@ -133,11 +164,7 @@ pub(crate) async fn find_token(
         Err(error) if error.is_forbidden() => Vec::new(),
         answered => answered?,
     };
-    let token = others.iter().filter(|secret| belongs_to(secret, account, uid)).find_map(token_of);
-    if let Some(token) = token {
-        return Ok(token);
-    }
-    bail!("could not find a service account token for service account {account:?}")
+    Ok(others.iter().filter(|secret| belongs_to(secret, name, uid)).find_map(token_of))
 }
 
 /// Whether a secret holds a token of this very service account.

@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use crate::api::{Api, status};
+use crate::api::{Api, now, status};
 
 fn secret(name: &str, kind: &str, data: &Value) -> Value {
     json!({
@@ -156,6 +156,28 @@ async fn the_account_and_its_token_look_as_in_the_guide() {
         api.run("sa get-token pusher").await.failed(),
         "error: could not find a service account token for service account \"pusher\"\n"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_token_of_a_new_account_is_waited_for() {
+    let api = Api::default();
+    let uid = "0bd3b6e0-f655-11e5-aca3-525400723ce5";
+    let metadata = json!({"name": "pusher", "namespace": "pushed", "uid": uid, "creationTimestamp": now()});
+    let account = json!({"kind": "ServiceAccount", "metadata": metadata});
+    api.put("/api/v1/namespaces/pushed/serviceaccounts/pusher", account);
+    assert_eq!(
+        api.run("sa get-token pusher").await.failed(),
+        "error: could not find a service account token for service account \"pusher\"\n",
+        "and not for ever"
+    );
+    let made = async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let data = json!({"token": STANDARD.encode("eyJhbGci.x.y")});
+        let token = secret("pusher-token-98rix", "kubernetes.io/service-account-token", &data);
+        api.put("/api/v1/namespaces/pushed/secrets/pusher-token-98rix", token);
+    };
+    let (outcome, ()) = tokio::join!(api.run("sa get-token pusher"), made);
+    assert_eq!(outcome.ok(), "eyJhbGci.x.y");
 }
 
 #[tokio::test]
