@@ -4,7 +4,9 @@
 //! question for credentials that every client begins with.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures_util::FutureExt as _;
 use http::header::{AUTHORIZATION, USER_AGENT};
@@ -16,7 +18,6 @@ use pierhead_runtime::audit::{Actor, AuditLog, Part};
 use pierhead_runtime::listen::ConnectionInfo;
 use pierhead_runtime::{SharedClock, Tasks};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
 
 /// Bytes of a path or a user agent that a record repeats.
 const MAX_TEXT: usize = 1024;
@@ -98,22 +99,43 @@ pub(crate) async fn recorded<B: Send + 'static>(
         note.finish(response.status(), response.extensions().get().cloned()).await;
         return response;
     }
-    let (tell, told) = oneshot::channel();
-    tasks.spawn("registry write", move |_| async move {
+    let work = Box::pin(async move {
         let answered = AssertUnwindSafe(answered).catch_unwind().await;
         let (code, actor) = match &answered {
             Ok(response) => (response.status(), response.extensions().get().cloned()),
             Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
         };
         note.finish(code, actor).await;
-        // Nobody may be left to be told.
-        drop(tell.send(answered));
+        answered
     });
-    match told.await {
-        Ok(Ok(response)) => response,
-        Ok(Err(panic)) => std::panic::resume_unwind(panic),
-        // Tasks are given up only where the process ends, and with it whoever waits here.
-        Err(_) => std::future::pending().await,
+    match (Outliving { work: Some(work), tasks }).await {
+        Ok(response) => response,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Work that whoever waits for it does, and that becomes a task of its own only when they go away.
+struct Outliving<F: Future<Output: Send> + Send + 'static> {
+    work: Option<Pin<Box<F>>>,
+    tasks: Tasks,
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Future for Outliving<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let work = self.work.as_mut().expect("nobody polls what is done");
+        let done = std::task::ready!(work.as_mut().poll(context));
+        self.work = None;
+        Poll::Ready(done)
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Drop for Outliving<F> {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.tasks.spawn("registry write", move |_| async move { drop(work.await) });
+        }
     }
 }
 
