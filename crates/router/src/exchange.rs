@@ -12,9 +12,10 @@ use http::header::EXPECT;
 use http::{Request, Response, StatusCode, Uri, Version};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use pierhead_runtime::Tasks;
-use pierhead_runtime::listen::ConnectionInfo;
+use pierhead_runtime::listen::{ConnectionInfo, Slot};
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
@@ -122,7 +123,7 @@ impl Exchange {
                 warn!(namespace, route = name, "The backend changed the protocol without being asked");
                 return own(page::bad_gateway());
             };
-            self.tunnel(client, hyper::upgrade::on(&mut response), &rule);
+            self.tunnel(client, hyper::upgrade::on(&mut response), &rule, info.slot.clone());
         }
         headers::prepare_response(response.headers_mut(), upgraded);
         if let Some(cookie) = &attempts.rule().cookie {
@@ -213,9 +214,10 @@ impl Exchange {
     }
 
     /// Connects the two ends of an upgraded connection, in the background.
-    fn tunnel(&self, client: hyper::upgrade::OnUpgrade, backend: hyper::upgrade::OnUpgrade, rule: &Rule) {
+    fn tunnel(&self, client: OnUpgrade, backend: OnUpgrade, rule: &Rule, slot: Slot) {
         let idle = rule.tunnel_idle.unwrap_or(tunnel::IDLE);
         self.tasks.spawn("upgraded connection", |stop| async move {
+            let _slot = slot;
             let ends = tokio::select! {
                 ends = async { tokio::try_join!(client, backend) } => ends,
                 () = stop.cancelled() => return,

@@ -6,6 +6,7 @@
 
 mod activity;
 mod connection;
+mod watched;
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ use rustls_pki_types::CertificateDer;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -114,6 +115,15 @@ pub struct ConnectionInfo {
     pub local: SocketAddr,
     /// Present when the connection is encrypted.
     pub tls: Option<Arc<TlsInfo>>,
+    /// Its place among the connections of its listener.
+    pub slot: Slot,
+}
+
+/// The place of a connection among those that [`Limits::connections`] allows. It is free once the connection has ended
+/// and no copy is left: whoever goes on with a connection that was upgraded keeps one.
+#[derive(Clone, Debug, Default)]
+pub struct Slot {
+    _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// What the TLS handshake told.
@@ -214,7 +224,8 @@ where
                 debug!(%peer, %error, "Setting options of the connection from {peer} failed");
             }
             let local = stream.local_addr().unwrap_or(listener.local_addr);
-            let info = ConnectionInfo { peer, local, tls: None };
+            let slot = Slot { _permit: Some(Arc::new(slot)) };
+            let info = ConnectionInfo { peer, local, tls: None, slot: slot.clone() };
             connections.spawn("connection", |stop| {
                 let serving = connection(stream, info, stop);
                 async move {
@@ -229,7 +240,7 @@ where
 async fn next(
     socket: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = socket.accept().await?;
     Ok((stream, peer, slot))

@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -91,6 +93,16 @@ impl Tasks {
         self.group.tracker.spawn(task.instrument(tracing::info_span!("task", name)));
     }
 
+    /// Does `work` where it is waited for; when whoever waits goes away, it goes on in a task of its own. It counts as
+    /// one of the group from its beginning to its end.
+    pub async fn see_through<F>(&self, name: &'static str, work: F) -> F::Output
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let _membership = self.enter(name);
+        Outliving { work: Some(Box::pin(work)), name, tasks: self }.await
+    }
+
     /// The signal that fires when this group is to stop.
     pub fn stop_token(&self) -> CancellationToken {
         self.group.stop.clone()
@@ -147,6 +159,35 @@ struct Membership {
     _token: TaskTrackerToken,
 }
 
+/// Work that is not lost with whoever waits for it.
+struct Outliving<'a, F: Future<Output: Send> + Send + 'static> {
+    work: Option<Pin<Box<F>>>,
+    name: &'static str,
+    tasks: &'a Tasks,
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Future for Outliving<'_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        // Taken while it runs: what panics is not run again.
+        let mut work = self.work.take().expect("nobody polls what is done");
+        if let Poll::Ready(done) = work.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        self.work = Some(work);
+        Poll::Pending
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Drop for Outliving<'_, F> {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.tasks.spawn(self.name, move |_| async move { drop(work.await) });
+        }
+    }
+}
+
 impl Drop for Membership {
     fn drop(&mut self) {
         self.group.running.lock().remove(&self.id);
@@ -155,9 +196,12 @@ impl Drop for Membership {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::AssertUnwindSafe;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
+
+    use futures_util::FutureExt as _;
 
     use super::Tasks;
 
@@ -184,6 +228,55 @@ mod tests {
         tasks.spawn("polite", |stop| async move { stop.cancelled().await });
         let error = tasks.shutdown(Duration::from_secs(5)).await.unwrap_err();
         assert_eq!(error.to_string(), "still running 5s after the stop signal: stubborn");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_is_seen_through_whether_somebody_waits_or_not() {
+        let tasks = Tasks::new();
+        assert_eq!(tasks.see_through("quick", async { 7 }).await, 7);
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        let slow = async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            end.store(true, Ordering::SeqCst);
+        };
+        let waited = tokio::time::timeout(Duration::from_millis(1), tasks.see_through("slow", slow));
+        assert!(waited.await.is_err());
+        assert_eq!(tasks.running(), ["slow"]);
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+        assert!(ended.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_waits_for_what_is_seen_through() {
+        let tasks = Tasks::new();
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        let inner = tasks.clone();
+        // Who waits is unknown to the group, as a stream of an HTTP/2 connection is.
+        let elsewhere = Tasks::new();
+        elsewhere.spawn("waiting", |_| async move {
+            let slow = async move {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                end.store(true, Ordering::SeqCst);
+            };
+            let waited = tokio::time::timeout(Duration::from_secs(1), inner.see_through("slow", slow)).await;
+            assert!(waited.is_err(), "it takes longer");
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(tasks.running(), ["slow"]);
+        tasks.shutdown(Duration::from_secs(5)).await.unwrap();
+        assert!(ended.load(Ordering::SeqCst), "although whoever waited went away meanwhile");
+        assert_eq!((elsewhere.running(), elsewhere.panicked()), (vec![], vec![]));
+        assert_eq!(tasks.running(), [""; 0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_panics_while_it_is_seen_through_panics_where_it_is_waited_for() {
+        let tasks = Tasks::new();
+        let work = AssertUnwindSafe(tasks.see_through("panics", async { panic!("on purpose") }));
+        assert!(work.catch_unwind().await.is_err());
+        assert_eq!((tasks.panicked(), tasks.running()), (vec![], vec![]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,14 +3,13 @@
 //! Owns the form of these records, which is that of the API's. Bytes of layers on their way are not recorded, nor is the
 //! question for credentials that every client begins with.
 
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use futures_util::FutureExt as _;
 use http::header::{AUTHORIZATION, USER_AGENT};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use jiff::Timestamp;
 use pierhead_api::excerpt;
 use pierhead_api::meta::MicroTime;
@@ -28,24 +27,23 @@ pub(crate) struct Note {
     clock: SharedClock,
     received: Timestamp,
     method: Method,
-    path: String,
-    agent: String,
-    source: Option<String>,
+    uri: Uri,
+    agent: Option<HeaderValue>,
+    source: Option<IpAddr>,
     has_credentials: bool,
 }
 
 impl Note {
     /// Begins the record of a request; `None` where nothing is recorded.
     pub(crate) fn begin<B>(log: &AuditLog, request: &Request<B>, clock: &SharedClock) -> Option<Self> {
-        let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
         log.is_on().then(|| Self {
             log: log.clone(),
             clock: Arc::clone(clock),
             received: clock.now(),
             method: request.method().clone(),
-            path: request.uri().path().to_owned(),
-            agent: request.headers().get(USER_AGENT).map(text).unwrap_or_default(),
-            source: ConnectionInfo::of(request).map(|connection| connection.peer.ip().to_string()),
+            uri: request.uri().clone(),
+            agent: request.headers().get(USER_AGENT).cloned(),
+            source: ConnectionInfo::of(request).map(|connection| connection.peer.ip()),
             has_credentials: request.headers().contains_key(AUTHORIZATION),
         })
     }
@@ -53,8 +51,8 @@ impl Note {
     /// Whether the request changes what the registry holds, and is recorded for that.
     fn writes(&self) -> bool {
         match self.method {
-            Method::PUT => self.path.contains("/manifests/"),
-            Method::DELETE => !self.path.contains("/blobs/uploads/"),
+            Method::PUT => self.uri.path().contains("/manifests/"),
+            Method::DELETE => !self.uri.path().contains("/blobs/uploads/"),
             _ => false,
         }
     }
@@ -74,20 +72,21 @@ impl Note {
     }
 
     fn record(&self, code: StatusCode, actor: Option<&Actor>, now: Timestamp) -> Value {
+        let agent = self.agent.as_ref().and_then(|agent| agent.to_str().ok()).unwrap_or_default();
         let user = actor.map_or_else(|| json!({}), |Actor(name)| json!({"username": name}));
         json!({
             "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
             "auditID": format!("registry-{}", self.received.as_nanosecond()), "stage": "ResponseComplete",
-            "requestURI": excerpt(&self.path, MAX_TEXT), "verb": self.method.as_str().to_lowercase(), "user": user,
-            "sourceIPs": self.source.iter().collect::<Vec<_>>(), "userAgent": excerpt(&self.agent, MAX_TEXT),
+            "requestURI": excerpt(self.uri.path(), MAX_TEXT), "verb": self.method.as_str().to_lowercase(), "user": user,
+            "sourceIPs": self.source.iter().collect::<Vec<_>>(), "userAgent": excerpt(agent, MAX_TEXT),
             "responseStatus": {"metadata": {}, "code": code.as_u16()},
             "requestReceivedTimestamp": MicroTime(self.received).to_string(), "stageTimestamp": MicroTime(now).to_string(),
         })
     }
 }
 
-/// Answers a request and records it. What is recorded because it writes is done in a task of `tasks`, so that whoever
-/// goes away takes neither along; and also when it panics.
+/// Answers a request and records it. What is recorded because it writes is seen through by `tasks`, so that whoever goes
+/// away takes neither along; and also when it panics.
 pub(crate) async fn recorded<B: Send + 'static>(
     note: Option<Note>,
     answered: impl Future<Output = Response<B>> + Send + 'static,
@@ -99,7 +98,7 @@ pub(crate) async fn recorded<B: Send + 'static>(
         note.finish(response.status(), response.extensions().get().cloned()).await;
         return response;
     }
-    let work = Box::pin(async move {
+    let work = async move {
         let answered = AssertUnwindSafe(answered).catch_unwind().await;
         let (code, actor) = match &answered {
             Ok(response) => (response.status(), response.extensions().get().cloned()),
@@ -107,35 +106,10 @@ pub(crate) async fn recorded<B: Send + 'static>(
         };
         note.finish(code, actor).await;
         answered
-    });
-    match (Outliving { work: Some(work), tasks }).await {
+    };
+    match tasks.see_through("registry write", work).await {
         Ok(response) => response,
         Err(panic) => std::panic::resume_unwind(panic),
-    }
-}
-
-/// Work that whoever waits for it does, and that becomes a task of its own only when they go away.
-struct Outliving<F: Future<Output: Send> + Send + 'static> {
-    work: Option<Pin<Box<F>>>,
-    tasks: Tasks,
-}
-
-impl<F: Future<Output: Send> + Send + 'static> Future for Outliving<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let work = self.work.as_mut().expect("nobody polls what is done");
-        let done = std::task::ready!(work.as_mut().poll(context));
-        self.work = None;
-        Poll::Ready(done)
-    }
-}
-
-impl<F: Future<Output: Send> + Send + 'static> Drop for Outliving<F> {
-    fn drop(&mut self) {
-        if let Some(work) = self.work.take() {
-            self.tasks.spawn("registry write", move |_| async move { drop(work.await) });
-        }
     }
 }
 

@@ -2,16 +2,18 @@
 //!
 //! hyper has one timer for "no complete request head yet", which also runs while a kept-alive connection waits for its
 //! next request. The timer here allows a long wait for the first byte and a short one from there to the end of the head.
+//! It also notices that a client may still be sending when hyper closes, which [`super::watched`] then waits for.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::{Request, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
 use hyper::rt::{Sleep, Timer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 /// Counts what arrived on one connection, and what is under way.
@@ -20,6 +22,8 @@ pub(super) struct Activity {
     bytes: AtomicU64,
     requests: AtomicU64,
     running: AtomicU64,
+    /// `bytes` when the client last owed nothing: where a head was waited for, or a request without a body began.
+    settled: AtomicU64,
     began: Instant,
     /// When the last response had ended, in milliseconds after `began`.
     rested_ms: AtomicU64,
@@ -31,13 +35,19 @@ impl Activity {
             bytes: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             running: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
             began: Instant::now(),
             rested_ms: AtomicU64::new(0),
         }
     }
 
     /// A request began; it ends, with its response, when the answer is dropped.
-    pub(super) fn request_began(self: &Arc<Self>) -> Running {
+    pub(super) fn request_began(self: &Arc<Self>, request: &Request<Incoming>) -> Running {
+        if request.version() > Version::HTTP_11 {
+            self.settle_for_good();
+        } else if request.body().is_end_stream() {
+            self.settle();
+        }
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::AcqRel);
         Running(Arc::clone(self))
@@ -49,6 +59,20 @@ impl Activity {
         is_at_rest.then(|| self.began + Duration::from_millis(self.rested_ms.load(Ordering::Acquire)))
     }
 
+    /// Whether the client may be in the middle of a request head or body, as far as HTTP/1 goes.
+    pub(super) fn may_owe_more(&self) -> bool {
+        self.bytes() > self.settled.load(Ordering::Relaxed)
+    }
+
+    /// From here on what arrives is not for HTTP/1: streams of HTTP/2 end one by one, upgrades in their own way.
+    pub(super) fn settle_for_good(&self) {
+        self.settled.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    fn settle(&self) {
+        self.settled.fetch_max(self.bytes(), Ordering::Relaxed);
+    }
+
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
@@ -56,66 +80,28 @@ impl Activity {
     pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
+
+    pub(super) fn has_read(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
 }
 
 /// A request whose response has not ended.
 #[derive(Debug)]
 pub(super) struct Running(Arc<Activity>);
 
+impl Running {
+    /// The connection is no longer HTTP's once this request is answered.
+    pub(super) fn is_upgraded(&self) {
+        self.0.settle_for_good();
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let rested_ms = u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.rested_ms.store(rested_ms, Ordering::Release);
         self.0.running.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// A stream that counts what is read from it.
-#[derive(Debug)]
-pub(super) struct Watched<S> {
-    pub(super) stream: S,
-    pub(super) activity: Arc<Activity>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let read = buf.filled().len().saturating_sub(before);
-        if read > 0 {
-            self.activity.bytes.fetch_add(read as u64, Ordering::Relaxed);
-        }
-        polled
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 
@@ -129,6 +115,7 @@ pub(super) struct HeadTimer {
 
 impl Timer for HeadTimer {
     fn sleep(&self, _: Duration) -> Pin<Box<dyn Sleep>> {
+        self.activity.settle();
         Box::pin(HeadDeadline {
             activity: Arc::clone(&self.activity),
             bytes_at_start: self.activity.bytes(),

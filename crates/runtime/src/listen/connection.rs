@@ -24,7 +24,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use super::activity::{Activity, HeadTimer, Running, Watched};
+use super::activity::{Activity, HeadTimer, Running};
+use super::watched::Watched;
 use super::{BoxError, ConnectionInfo, Limits, Stream};
 
 /// Length of the HTTP/2 preface: until that much was read, the protocol may still be unknown.
@@ -85,11 +86,11 @@ pub(super) async fn converse(
     let activity = Arc::new(Activity::new());
     let peer = info.peer;
     let builder = builder(info.tls.as_ref().map(|tls| tls.http2), &limits, &activity);
-    let stream = TokioIo::new(Watched { stream, activity: Arc::clone(&activity) });
+    let stream = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     let service = service_fn({
         let activity = Arc::clone(&activity);
         move |mut request: Request<Incoming>| {
-            let running = activity.request_began();
+            let running = activity.request_began(&request);
             request.extensions_mut().insert(info.clone());
             answer(Arc::clone(&handler), request, running)
         }
@@ -162,16 +163,19 @@ async fn answer(
     request: Request<Incoming>,
     running: Running,
 ) -> Result<Response<impl Body<Data = Bytes, Error = BoxError>>, Infallible> {
-    // Errors are rare; the closure is there to be dropped with the body.
-    let held = |body: BoxedBody| {
-        body.map_err(move |error| {
-            let _held: &Running = &running;
-            error
-        })
-    };
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     match AssertUnwindSafe(async { handler(request).await }).catch_unwind().await {
-        Ok(response) => Ok(response.map(|body| Either::Left(held(body)))),
+        Ok(response) => {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                running.is_upgraded();
+            }
+            // Errors are rare; the closure is there to be dropped with the body.
+            let held = move |error| {
+                let _held: &Running = &running;
+                error
+            };
+            Ok(response.map(|body| Either::Left(body.map_err(held))))
+        }
         Err(_) => {
             error!(%method, path, "Handler panicked on {method} {path}");
             let body = Either::Right(Full::new(Bytes::from_static(b"internal server error\n")));

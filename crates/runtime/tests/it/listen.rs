@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use pierhead_runtime::listen::{self, ConnectionInfo, Limits, TlsInfo};
+use pierhead_runtime::listen::{self, ConnectionInfo, Limits, Slot, TlsInfo};
 use pierhead_runtime::tls::{
     self, Alpn, Authority, CertResolver, ClientCertificates, Leaf, PemPair, Purpose,
 };
@@ -18,7 +18,9 @@ use rustls_pki_types::pem::PemObject as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 const GRACE: Duration = Duration::from_secs(10);
@@ -137,6 +139,69 @@ async fn a_head_over_the_limit_is_refused() {
     tasks.shutdown(GRACE).await.unwrap();
 }
 
+/// Sends more than the kernel buffers before it reads anything, as simple clients do.
+async fn send_all_then_read(mut stream: impl listen::Stream, head: &str, body_bytes: usize) -> String {
+    let mut received = Vec::new();
+    tokio::time::timeout(GRACE, async {
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; body_bytes]).await.unwrap();
+        stream.read_to_end(&mut received).await.unwrap();
+    })
+    .await
+    .expect("the client gets its answer in time");
+    String::from_utf8(received).unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_wait_for_the_request_is_not_lost() {
+    const BODY: usize = 16 * 1024 * 1024;
+    let authority = Authority::create("test", SystemClock.now()).unwrap();
+    let (plain, plain_tasks) = start(Limits::default(), None);
+    let (encrypted, encrypted_tasks) = start(Limits::default(), Some(encryption(&authority)));
+    let put = format!("PUT / HTTP/1.1\r\nhost: x\r\ncontent-length: {BODY}\r\n\r\n");
+
+    let stream = TcpStream::connect(plain).await.unwrap();
+    let answer = send_all_then_read(stream, &put, BODY).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{answer}");
+    let stream = connect_over_tls(encrypted, &authority, None, b"http/1.1").await;
+    let answer = send_all_then_read(stream, &put, BODY).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{answer}");
+    let stream = TcpStream::connect(plain).await.unwrap();
+    let answer = send_all_then_read(stream, "GET /", BODY).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+
+    plain_tasks.shutdown(GRACE).await.unwrap();
+    encrypted_tasks.shutdown(GRACE).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_ends_its_body_is_not_waited_for_for_ever() {
+    let (mut client, server) = tokio::io::duplex(1024);
+    client.write_all(b"PUT / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n").await.unwrap();
+    let limits = Limits::default();
+    let served = listen::serve_stream(server, unknown(None), answer, &limits, CancellationToken::new());
+    tokio::time::timeout(limits.idle, served).await.expect("patience ends");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_ended_its_body_does_not_hold_up_a_stop() {
+    let (mut client, server) = tokio::io::duplex(1024);
+    let echo = async |request: Request<Incoming>| Response::new(request.into_body());
+    let (limits, stop) = (Limits::default(), CancellationToken::new());
+    let served = listen::serve_stream(server, unknown(None), echo, &limits, stop.clone());
+    let asking = async {
+        client.write_all(b"PUT / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody").await.unwrap();
+        let mut received = String::new();
+        while !received.ends_with("body") {
+            received.push(client.read_u8().await.unwrap().into());
+        }
+        stop.cancel();
+        Instant::now()
+    };
+    let (stopped, ()) = tokio::join!(asking, served);
+    assert_eq!(stopped.elapsed(), Duration::ZERO, "it waits for more of a body that has ended");
+}
+
 #[tokio::test]
 async fn an_http2_connection_that_asks_nothing_is_closed_and_one_that_waits_is_not() {
     let (gate, mut has_come) = Gate::new();
@@ -192,14 +257,17 @@ async fn shutdown_lets_a_running_request_end_and_closes_idle_connections() {
     assert!(answered.ends_with("answered"), "{answered}");
 }
 
+fn unknown(tls: Option<Arc<TlsInfo>>) -> ConnectionInfo {
+    let address = ([127, 0, 0, 1], 1).into();
+    ConnectionInfo { peer: address, local: address, tls, slot: Slot::default() }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_never_begins_does_not_hold_up_a_stop() {
     let limits = Limits::default();
     for http2 in [false, true] {
         let (_client, server) = tokio::io::duplex(1024);
-        let address = ([127, 0, 0, 1], 1).into();
-        let tls = Some(Arc::new(TlsInfo { http2, ..TlsInfo::default() }));
-        let info = ConnectionInfo { peer: address, local: address, tls };
+        let info = unknown(Some(Arc::new(TlsInfo { http2, ..TlsInfo::default() })));
         let stop = CancellationToken::new();
         stop.cancel();
         let served = listen::serve_stream(server, info, answer, &limits, stop);
@@ -219,12 +287,19 @@ fn issue(authority: &Authority, purpose: Purpose) -> PemPair {
     authority.issue(&leaf, SystemClock.now()).unwrap()
 }
 
-async fn ask_over_tls(
+fn encryption(authority: &Authority) -> Arc<rustls::ServerConfig> {
+    let server = issue(authority, Purpose::Server);
+    let key = tls::certified_key(server.certificate.as_bytes(), server.key.expose().as_bytes()).unwrap();
+    let resolver = Arc::new(CertResolver::new(Some(key)));
+    tls::server_config(resolver, &ClientCertificates::Ignored, Alpn::Http1).unwrap()
+}
+
+async fn connect_over_tls(
     address: SocketAddr,
     authority: &Authority,
     client: Option<&PemPair>,
     alpn: &[u8],
-) -> String {
+) -> TlsStream<TcpStream> {
     let roots = tls::roots(authority.certificate().as_bytes()).unwrap();
     let builder = rustls::ClientConfig::builder_with_provider(tls::provider())
         .with_safe_default_protocol_versions()
@@ -241,8 +316,16 @@ async fn ask_over_tls(
     config.alpn_protocols = vec![alpn.to_vec()];
     let stream = TcpStream::connect(address).await.unwrap();
     let name = "api.example.com".try_into().unwrap();
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-    let io = hyper_util::rt::TokioIo::new(stream);
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+}
+
+async fn ask_over_tls(
+    address: SocketAddr,
+    authority: &Authority,
+    client: Option<&PemPair>,
+    alpn: &[u8],
+) -> String {
+    let io = hyper_util::rt::TokioIo::new(connect_over_tls(address, authority, client, alpn).await);
     let request = Request::get("https://api.example.com/who").body(Full::<Bytes>::default()).unwrap();
     let response = if alpn == b"h2" {
         let executor = hyper_util::rt::TokioExecutor::new();
@@ -284,11 +367,7 @@ async fn a_handler_learns_name_and_client_certificate_from_the_handshake() {
 async fn a_stalled_handshake_is_given_up() {
     let limits = Limits { handshake: Duration::from_millis(200), ..Limits::default() };
     let authority = Authority::create("test", SystemClock.now()).unwrap();
-    let server = issue(&authority, Purpose::Server);
-    let key = tls::certified_key(server.certificate.as_bytes(), server.key.expose().as_bytes()).unwrap();
-    let resolver = Arc::new(CertResolver::new(Some(key)));
-    let config = tls::server_config(resolver, &ClientCertificates::Ignored, Alpn::Http1).unwrap();
-    let (address, tasks) = start(limits, Some(config));
+    let (address, tasks) = start(limits, Some(encryption(&authority)));
     assert_eq!(exchange(address, b"\x16\x03").await, "");
     tasks.shutdown(GRACE).await.unwrap();
 }
