@@ -61,7 +61,8 @@ fn authenticate(auth: &Auth, credentials: Credentials<'_>) -> Result<Arc<Subject
     })
 }
 
-/// The bearer token, which pages that open a WebSocket have among its protocols; 401 for an `Authorization` header of another form, which cannot be valid here.
+/// The bearer token, which pages that open a WebSocket have among its protocols; 401 for an `Authorization` header of
+/// another form, which cannot be valid here.
 fn bearer(parts: &request::Parts) -> Result<Option<Secret<String>>, ApiError> {
     let Some(header) = parts.headers.get(AUTHORIZATION) else {
         return websocket::bearer(&parts.headers);

@@ -15,7 +15,6 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::upgrade::OnUpgrade;
 use pierhead_api::meta::Status;
 use pierhead_auth::{Attributes, Denied};
-use tokio::sync::oneshot;
 use tracing::error;
 
 use crate::audit::Note;
@@ -72,14 +71,14 @@ pub(crate) async fn handle(parts: &Arc<Parts>, request: Request<RequestBody>) ->
 /// Does work that whoever goes away does not take along: what they asked for is written, and so it is to be recorded.
 /// Work that panics is recorded too.
 async fn apart(work: Work, ending: Ending) -> Response<ResponseBody> {
-    let (tell, told) = oneshot::channel();
-    ending.server.config.tasks.clone().spawn("API write", move |_| async move {
+    let tasks = ending.server.config.tasks.clone();
+    let work = async move {
         let work = AssertUnwindSafe(work.run(&ending.server)).catch_unwind();
         let answered = work.await.unwrap_or_else(|_| Err(ending.panicked()));
-        // Nobody may be left to be told.
-        drop(tell.send(ending.of(answered).await));
-    });
-    told.await.unwrap_or_else(|_| {
+        ending.of(answered).await
+    };
+    let ended = tasks.see_through("API write", AssertUnwindSafe(work).catch_unwind()).await;
+    ended.unwrap_or_else(|_| {
         respond::respond_bytes(StatusCode::INTERNAL_SERVER_ERROR, Bytes::new(), "text/plain")
     })
 }

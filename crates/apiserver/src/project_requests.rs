@@ -5,16 +5,17 @@
 
 use std::collections::BTreeMap;
 
-use pierhead_api::core::Namespace;
 use pierhead_api::meta::{Status, StatusDetails};
-use pierhead_api::project::{ProjectRequest, REQUESTER};
+use pierhead_api::project::ProjectRequest;
 use pierhead_api::user::{User, user_name};
 use pierhead_api::{Object as _, from_slice};
 use pierhead_auth::subject::service_account_of;
 use pierhead_store::objects::{ObjectKey, ObjectRecord};
 use pierhead_store::{KeyRange, StoreError};
+use serde::Deserialize;
 
 use crate::error::ApiError;
+use crate::storage::Head;
 use crate::storage::objects::NAMESPACES;
 
 /// Projects that end and do not count. More of them would let their owner make them faster than they go.
@@ -77,12 +78,11 @@ impl ProjectLimits {
         scan: impl FnOnce(&KeyRange) -> Rows,
     ) -> Result<Result<(), String>, ApiError> {
         let Some(most) = self.most(username, get)? else { return Ok(Ok(())) };
-        let all = scan(&KeyRange::prefix(&(NAMESPACES,)))?;
-        let mut namespaces = Vec::new();
-        for (_, record) in &all {
-            namespaces.push(from_slice::<Namespace>(&record.0).map_err(|error| ApiError::internal(&error))?);
+        let mut own = Own::default();
+        for (_, record) in &scan(&KeyRange::prefix(&(NAMESPACES,)))? {
+            own.count(&record.0, username)?;
         }
-        let is_full = counted(&namespaces, username) >= most as usize;
+        let is_full = own.counted() >= most as usize;
         Ok(if is_full {
             Err(format!("user {username} cannot create more than {most} project(s)."))
         } else {
@@ -115,10 +115,44 @@ impl ProjectLimits {
     }
 }
 
-/// The projects `username` asked for, but for the few that end.
-fn counted(namespaces: &[Namespace], username: &str) -> usize {
-    let own =
-        namespaces.iter().filter(|namespace| namespace.metadata.annotation(REQUESTER) == Some(username));
-    let (ending, alive): (Vec<_>, Vec<_>) = own.partition(|namespace| namespace.is_terminating());
-    alive.len() + ending.len().saturating_sub(ENDING_UNCOUNTED)
+/// Of a namespace, what is to be known to count it: all are read for every request.
+#[derive(Deserialize)]
+struct Requested {
+    metadata: RequestedMetadata,
+}
+
+#[derive(Deserialize)]
+struct RequestedMetadata {
+    #[serde(default)]
+    annotations: Requester,
+}
+
+#[derive(Default, Deserialize)]
+struct Requester {
+    #[serde(rename = "openshift.io/requester")]
+    name: Option<String>,
+}
+
+/// The projects somebody asked for.
+#[derive(Default)]
+struct Own {
+    alive: usize,
+    ending: usize,
+}
+
+impl Own {
+    /// Looks at one namespace, as it is stored.
+    fn count(&mut self, stored: &[u8], username: &str) -> Result<(), serde_json::Error> {
+        let requested: Requested = serde_json::from_slice(stored)?;
+        if requested.metadata.annotations.name.as_deref() == Some(username) {
+            let is_ending = Head::read(stored)?.is_terminating();
+            *(if is_ending { &mut self.ending } else { &mut self.alive }) += 1;
+        }
+        Ok(())
+    }
+
+    /// How many there are, but for the few that end.
+    fn counted(&self) -> usize {
+        self.alive + self.ending.saturating_sub(ENDING_UNCOUNTED)
+    }
 }

@@ -63,7 +63,7 @@ pub struct Config {
     pub audit: AuditLog,
     /// How many requests are worked on at once.
     pub limits: RequestLimits,
-    /// Where writes are done. Watches and followed logs end when they are to stop.
+    /// Who waits for writes, also for those whose sender is gone. Watches and followed logs end when they are to stop.
     pub tasks: Tasks,
 }
 

@@ -21,14 +21,16 @@ use http::{Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use pierhead_api::meta::Status;
+use pierhead_api::meta::{Status, StatusReason};
+use pierhead_runtime::listen::{ConnectionInfo, Slot};
 use pierhead_runtime::{CancellationToken, Secret, Tasks};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tracing::debug;
 
 use crate::ResponseBody;
@@ -38,7 +40,7 @@ use crate::error::ApiError;
 const TOKEN: &str = "base64url.bearer.authorization.k8s.io.";
 /// Bytes a key of a handshake has.
 const KEY_BYTES: usize = 16;
-/// Bytes of one message of a client; none are expected.
+/// Bytes of one message of a client, and of what is read at once; none are expected.
 const MAX_RECEIVED: usize = 4 << 10;
 /// How long one message may take to go out.
 const SEND_LIMIT: Duration = Duration::from_secs(60);
@@ -81,6 +83,8 @@ fn words(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
 /// A request for a WebSocket that can be granted.
 pub(crate) struct Handshake {
     upgrade: OnUpgrade,
+    /// The connection goes on, and so counts.
+    slot: Slot,
     accept: HeaderValue,
     protocol: Option<HeaderValue>,
 }
@@ -91,13 +95,16 @@ impl Handshake {
     pub(crate) fn read(head: &Head, brings_token: bool) -> Result<Self, ApiError> {
         let text = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
         if text(SEC_WEBSOCKET_VERSION) != Some("13") {
-            return Err(Status::bad_request("WebSockets of version 13 are spoken here").into());
+            let why = "WebSockets of version 13 are spoken here";
+            return Err(Status::failure(426, StatusReason::Unknown, why).into());
         }
         let key = text(SEC_WEBSOCKET_KEY).unwrap_or_default();
         if STANDARD.decode(key).map_or(0, |bytes| bytes.len()) != KEY_BYTES {
             return Err(Status::bad_request("the header sec-websocket-key is not 16 bytes in base64").into());
         }
-        if !brings_token && !is_of_us(&head.headers) {
+        let connection = head.extensions.get::<ConnectionInfo>();
+        let is_encrypted = connection.is_some_and(|connection| connection.tls.is_some());
+        if !brings_token && !is_of_us(&head.headers, is_encrypted) {
             return Err(
                 Status::forbidden_message("a page of another origin must bring a token of its own").into()
             );
@@ -109,6 +116,7 @@ impl Handshake {
         let header = |text: &str| HeaderValue::from_str(text).ok();
         Ok(Self {
             upgrade: upgrade.clone(),
+            slot: connection.map(|connection| connection.slot.clone()).unwrap_or_default(),
             accept: header(&accept).expect("base64 is text of a header"),
             protocol: protocol(&head.headers).and_then(header),
         })
@@ -116,7 +124,7 @@ impl Handshake {
 
     /// The answer 101, after which each of `messages` is sent, until they end, the client goes, or `tasks` stop.
     pub(crate) fn accept(self, tasks: &Tasks, messages: BoxStream<'static, Bytes>) -> Response<ResponseBody> {
-        let Self { upgrade, accept, protocol } = self;
+        let Self { upgrade, slot, accept, protocol } = self;
         tasks.spawn("WebSocket", |stop| async move {
             let open = async {
                 match upgrade.await {
@@ -124,6 +132,7 @@ impl Handshake {
                     Err(error) => debug!(%error, "A connection did not become a WebSocket: {error}"),
                 }
             };
+            let _slot = slot;
             // Neither a client that takes nothing nor one that was not answered yet holds up the end.
             tokio::select! {
                 () = open => {}
@@ -141,30 +150,47 @@ impl Handshake {
     }
 }
 
-/// Whether no page asks, or one of our own.
-fn is_of_us(headers: &HeaderMap) -> bool {
+/// Whether no page asks, or one of our own: one that came over a connection like this, which nobody else can change if it
+/// is encrypted.
+fn is_of_us(headers: &HeaderMap, is_encrypted: bool) -> bool {
     let Some(origin) = headers.get(ORIGIN) else { return true };
-    let origin = origin.to_str().ok().and_then(|text| text.parse::<Uri>().ok());
+    let Some(origin) = origin.to_str().ok().and_then(|text| text.parse::<Uri>().ok()) else { return false };
+    let usual_port = match origin.scheme_str() {
+        Some("https") => ":443",
+        Some("http") if !is_encrypted => ":80",
+        _ => return false,
+    };
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let usual = |name: &str| name.strip_suffix(":443").unwrap_or(name).to_ascii_lowercase();
-    match (origin.as_ref().and_then(Uri::authority), host) {
+    let usual = |name: &str| name.strip_suffix(usual_port).unwrap_or(name).to_ascii_lowercase();
+    match (origin.authority(), host) {
         (Some(origin), Some(host)) => usual(origin.as_str()) == usual(host),
         _ => false,
     }
 }
 
-/// Sends messages and a word of farewell: 1000 where they ended by themselves, 1001 where the server stops.
+/// Sends messages and a word of farewell: 1000 where they ended by themselves, 1001 where the server stops, and what a
+/// client did wrong (RFC 6455 7.4.1).
 async fn converse<T>(io: T, mut messages: BoxStream<'static, Bytes>, stop: &CancellationToken)
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let limits =
-        WebSocketConfig::default().max_message_size(Some(MAX_RECEIVED)).max_frame_size(Some(MAX_RECEIVED));
+    let limits = WebSocketConfig::default()
+        .read_buffer_size(MAX_RECEIVED)
+        .max_message_size(Some(MAX_RECEIVED))
+        .max_frame_size(Some(MAX_RECEIVED));
     let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(limits)).await;
     let (mut out, mut received) = socket.split();
     // Reading answers pings and the client's farewell, and ends with either side's.
-    let hearing = async move { while let Some(Ok(_)) = received.next().await {} };
-    let telling = async move {
+    let hearing = async {
+        loop {
+            match received.next().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return wrong(&error),
+                None => return None,
+            }
+        }
+    };
+    let telling = async {
         let mut send = async |message| {
             let sent = tokio::time::timeout(SEND_LIMIT, out.send(message)).await;
             matches!(sent, Ok(Ok(())))
@@ -181,9 +207,30 @@ where
             tokio::time::sleep(CLOSE_LIMIT).await;
         }
     };
-    tokio::select! {
-        () = hearing => {}
-        () = telling => {}
+    let wrong = tokio::select! {
+        wrong = hearing => wrong,
+        () = telling => None,
+    };
+    let ending = async {
+        if let Some(code) = wrong {
+            // Whoever does not hear it knows what they did.
+            out.send(Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::default() }))).await.ok();
+        }
+        if let Ok(mut socket) = out.reunite(received) {
+            socket.get_mut().shutdown().await.ok();
+        }
+    };
+    tokio::time::timeout(CLOSE_LIMIT, ending).await.ok();
+}
+
+/// The code for what a client did wrong; `None` where it only went.
+fn wrong(error: &Error) -> Option<CloseCode> {
+    match error {
+        Error::Capacity(_) => Some(CloseCode::Size),
+        Error::Utf8(_) => Some(CloseCode::Invalid),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        Error::Protocol(_) => Some(CloseCode::Protocol),
+        _ => None,
     }
 }
 
@@ -260,16 +307,23 @@ mod tests {
 
     #[test]
     fn a_page_is_of_us_if_it_came_from_here() {
-        let check = |origin: &str, host: &str, expected: bool| {
-            assert_eq!(is_of_us(&headers(&[("origin", origin), ("host", host)])), expected, "{origin}");
+        let checked = |origin: &str, host: &str, is_encrypted: bool, expected: bool| {
+            let headers = headers(&[("origin", origin), ("host", host)]);
+            assert_eq!(is_of_us(&headers, is_encrypted), expected, "{origin} {host} {is_encrypted}");
         };
+        let check = |origin: &str, host: &str, expected: bool| checked(origin, host, true, expected);
         check("https://api.example.com:8443", "api.example.com:8443", true);
         check("https://API.example.com", "api.example.com:443", true);
         check("https://api.example.com", "api.example.com:8443", false);
         check("https://evil.example.com:8443", "api.example.com:8443", false);
         check("null", "api.example.com:8443", false);
         check("file://", "api.example.com:8443", false);
-        assert!(is_of_us(&headers(&[("host", "api.example.com:8443")])));
+        check("http://api.example.com", "api.example.com", false);
+        check("http://api.example.com:8443", "api.example.com:8443", false);
+        checked("http://api.example.com:80", "api.example.com", false, true);
+        checked("http://api.example.com", "api.example.com:443", false, false);
+        checked("https://api.example.com", "api.example.com", false, true);
+        assert!(is_of_us(&headers(&[("host", "api.example.com:8443")]), true));
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use crate::Images;
 use crate::import::FetchedImage;
 use crate::manifest_record::{ManifestHeader, ManifestRecord};
 use crate::rows::{ALL, Rows};
-use crate::spec_tags::Source;
+use crate::spec_tags::{Source, What};
 use crate::tables::{RepositoryId, SPEC_TAGS, TAG_EVENTS};
 
 /// How much of what is limited a stream has.
@@ -86,7 +86,13 @@ impl Wanted {
     /// What `tag` of a stream wants; `None` where it only holds what is pushed.
     fn by(tag: &TagReference, namespace: &str, stream: &str) -> Option<Self> {
         let from = tag.from.as_ref()?;
-        if let Some(Ok(source)) = Source::of(tag, namespace, stream) {
+        if let Some(Ok(mut source)) = Source::of(tag, namespace, stream) {
+            // An id may come without its algorithm. One that is shortened may be another, and counts as another.
+            if let What::Image(id) = &mut source.what
+                && let Some(hex) = id.strip_prefix("sha256:")
+            {
+                *id = hex.to_owned();
+            }
             return Some(Self::Stream(source));
         }
         if from.kind == "DockerImage"
@@ -157,6 +163,8 @@ mod tests {
         check(tag("web:v1"), tag("bank//web:v1"), false);
         let image = |name| ("ImageStreamImage", name);
         check(image("web@sha256:1"), image("shop//sha256:1"), true);
+        check(image("web@sha256:1"), image("web@1"), true);
+        check(image("web@sha256:1"), image("web@sha256:12"), false);
         check(image("web@v1"), tag("web:v1"), false);
         // What is no reference at all is at least the same as itself.
         check(docker("A B"), docker("A B"), true);

@@ -4,7 +4,9 @@
 //! with curl (platform 11.10), and that a list of stored objects is written without parsing them.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION, USER_AGENT,
+};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use jiff::Timestamp;
@@ -302,6 +304,10 @@ pub(crate) fn respond_status(style: &Style, status: &Status) -> Result<Response<
     if code == StatusCode::FORBIDDEN {
         let name = HeaderName::from_static("x-content-type-options");
         response.headers_mut().insert(name, HeaderValue::from_static("nosniff"));
+    }
+    if code == StatusCode::UPGRADE_REQUIRED {
+        // Which versions are spoken here (RFC 6455 4.2.2).
+        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     }
     if let Some(seconds) =
         status.details.as_ref().map(|details| details.retry_after_seconds).filter(|s| *s > 0)

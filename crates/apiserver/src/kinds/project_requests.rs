@@ -76,15 +76,17 @@ async fn create(call: &Call, document: &Value) -> Result<Answer, ApiError> {
     {
         return Err(Status::forbidden("project", GROUP, &name, why).into());
     }
-    if WriteOptions::parse(&call.query, "CreateOptions")?.dry_run == DryRun::All {
-        let limits = &call.server.config.project_requests.limits;
-        call.server
-            .store
-            .read(|tx| {
-                let scan = |range: &KeyRange| tx.scan(&OBJECTS, range, usize::MAX);
-                limits.check(&call.subject.username, |key| tx.get(&OBJECTS, key), scan)
-            })?
-            .map_err(|why| over_limit(&name, &why))?;
+    let is_dry = WriteOptions::parse(&call.query, "CreateOptions")?.dry_run == DryRun::All;
+    // Whoever is refused here costs no other writer anything.
+    let limits = &call.server.config.project_requests.limits;
+    call.server
+        .store
+        .read(|tx| {
+            let scan = |range: &KeyRange| tx.scan(&OBJECTS, range, usize::MAX);
+            limits.check(&call.subject.username, |key| tx.get(&OBJECTS, key), scan)
+        })?
+        .map_err(|why| over_limit(&name, &why))?;
+    if is_dry {
         // Whose the existing one is, and what it is like, is not the caller's to know.
         if call.server.object("namespaces", "", &name)?.is_some() {
             return Err(already_exists(&name, call.server.settings.era));

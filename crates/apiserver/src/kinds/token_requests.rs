@@ -77,12 +77,13 @@ fn issue(call: &Call, document: &Value) -> Result<Answer, ApiError> {
         Some(reference) => bound_object(call, reference)?,
         None => Bound::default(),
     };
-    let (seconds, warnings) = life(call, request.spec.expiration_seconds.unwrap_or(3600));
+    let asked = request.spec.expiration_seconds.unwrap_or(3600);
+    let (seconds, warnings) = life(call, asked);
     request.spec.expiration_seconds = Some(seconds);
     let expires_at = call.now + SignedDuration::from_secs(seconds);
     let for_us = audiences.iter().all(|audience| config.token_audiences.contains(audience));
     let in_pod = object.as_ref().is_some_and(|object| object.kind == BoundKind::Pod);
-    let renewed = in_pod && for_us && seconds == RENEWED_SECONDS;
+    let renewed = in_pod && for_us && (asked, seconds) == (RENEWED_SECONDS, RENEWED_SECONDS);
     let claims = BoundClaims {
         issuer: config.token_issuer.clone(),
         audiences: audiences.clone(),

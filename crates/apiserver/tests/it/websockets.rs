@@ -38,6 +38,10 @@ type Opened = Result<(WebSocketStream<TcpStream>, Response<Option<Vec<u8>>>), Er
 
 impl Site {
     async fn start() -> Self {
+        Self::serving(Limits::default()).await
+    }
+
+    async fn serving(limits: Limits) -> Self {
         let tasks = Tasks::new();
         let world = World::with(|config| config.tasks = tasks.child()).await;
         let ann = user("ann");
@@ -62,7 +66,7 @@ impl Site {
             let server = server.clone();
             async move { server.handle(request).await }
         };
-        listen::serve(listener, None, handler, &tasks, Limits::default());
+        listen::serve(listener, None, handler, &tasks, limits);
         Self { world, at, token, tasks }
     }
 
@@ -168,6 +172,8 @@ async fn whoever_is_refused_gets_an_answer_and_no_connection() {
             let message = status["message"].as_str().unwrap().to_owned();
             assert_eq!((answer.status().as_u16(), &status["kind"]), (code, &json!("Status")), "{path}");
             assert!(message.contains(text), "{message}");
+            let spoken = answer.headers().get("sec-websocket-version").map(|version| version.as_bytes());
+            assert_eq!(spoken, (code == 426).then_some(&b"13"[..]));
         }
         other => panic!("{path}: {other:?}"),
     };
@@ -180,7 +186,7 @@ async fn whoever_is_refused_gets_an_answer_and_no_connection() {
     }
     check("/api/v1/namespaces/shop/secrets?watch=true", &[token], 403, "cannot watch").await;
     check(&format!("{path}&fieldSelector=spec.none=1"), &[token], 400, "").await;
-    check(&path, &[token, ("sec-websocket-version", "8")], 400, "version 13").await;
+    check(&path, &[token, ("sec-websocket-version", "8")], 426, "version 13").await;
     check(&path, &[token, ("sec-websocket-key", "c2hvcnQ=")], 400, "16 bytes").await;
     // A certificate comes with what any page asks for.
     let shown = ("x-certificate", "ann");
@@ -214,6 +220,32 @@ async fn a_watch_that_ends_says_farewell() {
     let binding = "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings/viewer";
     site.world.delete(&admin(), binding).await;
     while !next(&mut socket).await.is_number() {}
+}
+
+#[tokio::test]
+async fn a_client_is_told_what_it_did_wrong() {
+    let site = Site::start().await;
+    let mut socket = site.watch().await;
+    socket.send(Message::Text("x".repeat(5_000).into())).await.unwrap();
+    loop {
+        let event = next(&mut socket).await;
+        if event.is_number() {
+            assert_eq!(event, u16::from(CloseCode::Size));
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_counts_as_a_connection() {
+    let site = Site::serving(Limits { connections: 1, ..Limits::default() }).await;
+    let first = site.watch().await;
+    let second = site.watch();
+    tokio::pin!(second);
+    let waited = tokio::time::timeout(Duration::from_millis(300), &mut second).await;
+    assert!(waited.is_err(), "there is room for one");
+    drop(first);
+    second.await;
 }
 
 #[tokio::test]
