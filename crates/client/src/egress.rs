@@ -211,7 +211,8 @@ impl Egress {
             tls: TlsConfigs::new(&config.authorities),
             own: Arc::clone(&config.own),
             resolver: Arc::clone(&config.resolver),
-            dialer: Dialer::new(config.proxies.clone(), config.connect_timeout, || {
+            // A proxy that hangs is to be named, so its time is up before that of all the connecting.
+            dialer: Dialer::new(config.proxies.clone(), config.connect_timeout * 9 / 10, || {
                 config.authorities.usual().clone()
             }),
             limit: config.connect_timeout,

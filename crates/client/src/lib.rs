@@ -29,7 +29,7 @@ pub use error::ClientError;
 pub use http_client::{HttpAnswer, HttpClient};
 pub use observe::{Exchange, Observer};
 pub use path::{Resource, escape};
-pub use proxy::{BadProxyUrl, Proxies, Proxy, ProxyError, ProxySettings, without_credentials};
+pub use proxy::{BadProxyUrl, Proxies, Proxy, ProxyError, ProxySettings, UnusableProxy, without_credentials};
 pub use reflect::Reflected;
 pub use request::{Answer, ApiRequest, Client};
 pub use transport::{TransportError, TransportFailure};

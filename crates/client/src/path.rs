@@ -31,7 +31,7 @@ pub fn escape(segment: &str) -> String {
 }
 
 /// The resource that a path is about: its plural name, with the subresource behind a slash; none if the path is that of no
-/// resource.
+/// resource, or of what the server leads on to (`proxy`), where a path means whatever that says.
 pub(crate) fn resource_in(path: &str) -> Option<String> {
     let (path, _) = path.split_once('?').unwrap_or((path, ""));
     let after_group = match path.strip_prefix("/apis/") {
@@ -41,6 +41,8 @@ pub(crate) fn resource_in(path: &str) -> Option<String> {
     let (_, resource) = after_group.split_once('/')?;
     let segments: Vec<&str> = resource.split('/').filter(|segment| !segment.is_empty()).collect();
     match segments.as_slice() {
+        ["namespaces", _, _, _, "proxy", ..] => None,
+        [plural, _, "proxy", ..] if *plural != "namespaces" => None,
         ["namespaces", _, plural, _, subresource] | [plural, _, subresource] if *plural != "namespaces" => {
             Some(format!("{plural}/{subresource}"))
         }
@@ -129,6 +131,12 @@ mod tests {
             ("/apis/x.io/v1/namespaces/p/things/a/scale", Some("things/scale")),
             ("/api/v1/nodes/a/status", Some("nodes/status")),
             ("/api/v1/namespaces/p", Some("namespaces")),
+            ("/api/v1/namespaces/p/services/web:80/proxy/x/y", None),
+            ("/api/v1/namespaces/p/pods/web/proxy", None),
+            ("/api/v1/nodes/a/proxy/metrics", None),
+            ("/api/v1/namespaces/p/services/proxy", Some("services")),
+            ("/api/v1/namespaces/p/services/proxy/status", Some("services/status")),
+            ("/apis/x.io/v1/namespaces/proxy/things/a", Some("things")),
             ("/api/v1", None),
             ("/apis/x.io/v1", None),
             ("/version", None),

@@ -1,10 +1,12 @@
 //! Proxies: which one a request goes through, if any.
 //!
-//! Owns the rules, which are those of Go's programs, kubectl and oc among them. Reading the environment is the caller's
+//! Owns the rules, which are those of Go's programs, kubectl and oc among them, but for these: `ALL_PROXY` counts too; a
+//! text that is no proxy's URL is an error, where Go asks directly or misreads it. Reading the environment is the caller's
 //! business, connecting is `dial`'s. What is said of a proxy never holds the credentials in its URL.
 
 mod dial;
 mod exceptions;
+mod socks;
 
 use std::{error::Error, fmt, str::FromStr, sync::Arc, time::Duration};
 
@@ -22,11 +24,13 @@ pub struct ProxySettings<'s> {
     pub http: &'s str,
     /// `HTTPS_PROXY`: for `https` URLs.
     pub https: &'s str,
-    /// `ALL_PROXY`: for those of which nothing else is said.
+    /// `ALL_PROXY`: for those of which nothing else is said. Go's programs do not read it, curl does.
     pub all: &'s str,
     /// `NO_PROXY`: who is asked without a proxy, separated by commas: hosts (with all below them), `.domain` (only what
     /// is below it), addresses, networks, each of the first three also with `:port`; `*` is everybody.
     pub no_proxy: &'s str,
+    /// Whether `REQUEST_METHOD` is set: then `HTTP_PROXY` may be the header `Proxy` of a request (CGI), and is not used.
+    pub cgi: bool,
 }
 
 /// Which requests go through which proxy; none of them by default. Cheap to clone.
@@ -41,7 +45,7 @@ struct Rules {
 }
 
 /// A URL that is no proxy's harms those alone who would be sent there.
-type Chosen = Result<Proxy, BadProxyUrl>;
+type Chosen = Result<Proxy, UnusableProxy>;
 
 /// A proxy, its credentials included.
 #[derive(Clone)]
@@ -55,12 +59,25 @@ pub struct BadProxyUrl {
     shown: String,
 }
 
+/// Why a proxy that is named cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableProxy {
+    /// What is given as a proxy is none.
+    #[error(transparent)]
+    Url(#[from] BadProxyUrl),
+    /// Whoever sent the request that this program answers may have named it.
+    #[error(
+        "HTTP_PROXY is not used where REQUEST_METHOD is set (CGI): a header of the request may have set it"
+    )]
+    Cgi,
+}
+
 /// Why a proxy led nowhere. The texts name the proxy, and never its credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
-    /// What is given as a proxy is none.
+    /// What is given as a proxy is not used.
     #[error("proxyconnect: {0}")]
-    Url(BadProxyUrl),
+    Unusable(UnusableProxy),
     /// There is no connection to the proxy.
     #[error("proxyconnect tcp: the proxy {proxy} cannot be reached")]
     Unreachable {
@@ -115,9 +132,11 @@ impl Proxies {
     pub fn of_environment(settings: ProxySettings<'_>) -> Self {
         let chosen = |own: &str| {
             let text = [own, settings.all].into_iter().map(str::trim).find(|text| !text.is_empty());
-            text.map(str::parse)
+            text.map(|text| Ok(text.parse()?))
         };
-        let (http, https) = (chosen(settings.http), chosen(settings.https));
+        let tainted = settings.cgi && !settings.http.trim().is_empty();
+        let http = if tainted { Some(Err(UnusableProxy::Cgi)) } else { chosen(settings.http) };
+        let https = chosen(settings.https);
         if http.is_none() && https.is_none() {
             return Self::default();
         }
@@ -127,7 +146,7 @@ impl Proxies {
     /// Everything through one proxy, as `proxy-url` of a kubeconfig's cluster says.
     #[must_use]
     pub fn always(url: &str) -> Self {
-        let chosen: Chosen = url.parse();
+        let chosen: Chosen = url.parse().map_err(UnusableProxy::Url);
         let rules = Rules { http: Some(chosen.clone()), https: Some(chosen), except: Exceptions::default() };
         Self(Some(Arc::new(rules)))
     }
@@ -141,8 +160,8 @@ impl Proxies {
     /// The proxy for a URL, if one is to be used.
     ///
     /// # Errors
-    /// One is to be used, and its URL is none.
-    pub fn proxy_for(&self, uri: &Uri) -> Result<Option<&Proxy>, BadProxyUrl> {
+    /// One is to be used, and cannot be.
+    pub fn proxy_for(&self, uri: &Uri) -> Result<Option<&Proxy>, UnusableProxy> {
         let (Some(rules), Some(host)) = (&self.0, uri.host()) else { return Ok(None) };
         let (chosen, usual_port) = match uri.scheme_str() {
             Some("http") => (&rules.http, 80),
@@ -150,6 +169,10 @@ impl Proxies {
             _ => return Ok(None),
         };
         let Some(chosen) = chosen else { return Ok(None) };
+        // Go refuses those as well who are asked directly.
+        if matches!(chosen, Err(UnusableProxy::Cgi)) {
+            return Err(UnusableProxy::Cgi);
+        }
         if rules.except.contains(host, uri.port_u16().unwrap_or(usual_port)) {
             return Ok(None);
         }
@@ -201,15 +224,15 @@ impl FromStr for Proxy {
 
     fn from_str(text: &str) -> Result<Self, BadProxyUrl> {
         let anywhere = Uri::from_static("https://anywhere/");
-        let intercept = Matcher::builder().all(text).build().intercept(&anywhere);
+        let Parts { url, rest } = Parts::of(text);
+        let intercept = Matcher::builder().all(url).build().intercept(&anywhere);
         let known = |scheme: &str| matches!(scheme, "http" | "https" | "socks5" | "socks5h");
         let sound = |found: &Intercept| {
             let authority = found.uri().authority().map_or("", |authority| authority.as_str());
             let (_, port) = authority.rsplit_once(':').unwrap_or_default();
             let has_port = found.uri().port_u16().is_some() || port.is_empty() || port.ends_with(']');
             // A password with a slash in it would otherwise pass for a host and a path.
-            let told_apart =
-                found.basic_auth().is_some() || found.raw_auth().is_some() || !text.contains('@');
+            let told_apart = !rest.contains('@');
             found.uri().scheme_str().is_some_and(known) && has_port && told_apart
         };
         match intercept.filter(sound) {
@@ -219,20 +242,47 @@ impl FromStr for Proxy {
     }
 }
 
+/// A text that names a proxy, taken apart.
+struct Parts<'t> {
+    /// Scheme and authority.
+    url: String,
+    /// What follows them, which nobody needs.
+    rest: &'t str,
+}
+
+impl<'t> Parts<'t> {
+    /// Without a scheme it is HTTP. The last `@` ends the credentials; those within them are escaped.
+    fn of(text: &'t str) -> Self {
+        let (scheme, after) = text.split_once("://").unwrap_or(("http", text));
+        let end = after.find(['/', '?', '#']).unwrap_or(after.len());
+        let (authority, rest) = after.split_at(end);
+        let authority = match authority.rsplit_once('@') {
+            Some((credentials, host)) => format!("{}@{host}", credentials.replace('@', "%40")),
+            None => authority.to_owned(),
+        };
+        Self { url: format!("{}://{authority}", scheme.to_ascii_lowercase()), rest }
+    }
+}
+
 /// The URL of a proxy as it may be shown: what stands before an `@` is left out.
 #[must_use]
 pub fn without_credentials(url: &str) -> String {
     let Some((before, host)) = url.rsplit_once('@') else { return url.to_owned() };
     match before.split_once("://") {
-        Some((scheme, _)) => format!("{scheme}://{host}"),
-        None => host.to_owned(),
+        // Where no scheme stands, the two slashes may be in the password.
+        Some((scheme, _)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            format!("{scheme}://{host}")
+        }
+        _ => host.to_owned(),
     }
 }
 
 impl fmt::Display for Proxy {
     /// Scheme, host and port.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.uri().to_string().trim_end_matches('/'))
+        let uri = self.0.uri();
+        write!(f, "{}://{}", uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default())?;
+        uri.port().map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
@@ -259,6 +309,8 @@ impl ProxyError {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+
     use super::{Proxies, Proxy, ProxySettings};
 
     #[track_caller]
@@ -276,6 +328,7 @@ mod tests {
         https: "http://ann:secret@secure:3128",
         all: "socks5://rest:1080",
         no_proxy: "",
+        cgi: false,
     };
 
     #[test]
@@ -285,6 +338,7 @@ mod tests {
         check(ProxySettings { https: "", ..BOTH }, "https://a.example.com/", "socks5://rest:1080");
         check(ProxySettings { https: "", all: "", ..BOTH }, "https://a.example.com/", "-");
         check(ProxySettings { http: "bare:8080", ..BOTH }, "http://a.example.com/", "http://bare:8080");
+        check(ProxySettings { http: "bare:8080/", ..BOTH }, "http://a.example.com/", "http://bare:8080");
         check(ProxySettings::default(), "https://a.example.com/", "-");
     }
 
@@ -295,6 +349,7 @@ mod tests {
         {
             check(BOTH, url, "-");
         }
+        check(BOTH, "https://[::ffff:127.0.0.1]/", "-");
         check(BOTH, "https://localhost.example.com/", "http://secure:3128");
     }
 
@@ -312,6 +367,14 @@ mod tests {
             ("example.com:8443", "https://example.com/", false),
             ("10.0.0.0/8", "https://10.1.2.3:6443/", true),
             ("10.0.0.0/8", "https://11.1.2.3/", false),
+            ("10.0.0.0/8", "https://[::ffff:10.1.2.3]/", true),
+            ("10.0.0.0/8", "https://[::ffff:11.1.2.3]/", false),
+            ("::ffff:10.1.2.3", "https://10.1.2.3/", true),
+            ("::ffff:0:0/96", "https://[::ffff:10.1.2.3]/", true),
+            ("::ffff:10.0.0.0/104", "https://10.1.2.3/", true),
+            ("::ffff:10.0.0.0/104", "https://11.1.2.3/", false),
+            ("::/0", "https://10.1.2.3/", false),
+            ("::/0", "https://[::ffff:10.1.2.3]/", false),
             ("10.1.2.3", "https://10.1.2.3/", true),
             ("10.1.2.3:6443", "https://10.1.2.3/", false),
             ("10.1.2.3:6443", "https://10.1.2.3:6443/", true),
@@ -331,14 +394,52 @@ mod tests {
     }
 
     #[test]
+    fn the_last_at_sign_ends_the_credentials() {
+        let rows = [
+            ("http://ann:p@ss@proxy:3128", "ann:p@ss", "http://proxy:3128"),
+            ("http://a@b:p@@proxy:3128/", "a@b:p@", "http://proxy:3128"),
+            ("ann:p@ss@proxy:3128/path?x", "ann:p@ss", "http://proxy:3128"),
+            ("HTTPS://ann:p%40s%2Fs@proxy", "ann:p@s/s", "https://proxy"),
+            ("socks5://ann:p@s:s@[::1]:1080", "ann:p@s:s", "socks5://[::1]:1080"),
+        ];
+        for (url, credentials, shown) in rows {
+            let proxy: Proxy = url.parse().unwrap();
+            assert_eq!((proxy.to_string().as_str(), format!("{proxy:?}").as_str()), (shown, shown));
+            let sent = match proxy.0.raw_auth() {
+                Some((user, password)) => format!("{user}:{password}"),
+                None => {
+                    let header = proxy.authorization().unwrap().to_str().unwrap();
+                    let basic = STANDARD.decode(header.strip_prefix("Basic ").unwrap()).unwrap();
+                    String::from_utf8(basic).unwrap()
+                }
+            };
+            assert_eq!(sent, credentials, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_a_request_may_have_named_is_refused() {
+        let refused = "HTTP_PROXY is not used where REQUEST_METHOD is set (CGI): a header of the request may have set it";
+        let settings = ProxySettings { cgi: true, ..BOTH };
+        check(settings, "http://a.example.com/", refused);
+        check(ProxySettings { no_proxy: "*", ..settings }, "http://a.example.com/", refused);
+        check(settings, "https://a.example.com/", "http://secure:3128");
+        check(ProxySettings { http: "", ..settings }, "http://a.example.com/", "socks5://rest:1080");
+    }
+
+    #[test]
     fn what_is_no_proxy_is_an_error_for_those_who_need_it_and_shows_no_password() {
         let settings = ProxySettings { https: "socks4://ann:secret@p:1", ..BOTH };
         let expected =
             r#""socks4://p:1" is not the URL of a proxy: http, https or socks5://HOST:PORT is expected"#;
         check(settings, "https://example.com/", expected);
         check(settings, "http://example.com/", "http://plain:3128");
-        let error = "http://ann:sec/ret@p:1".parse::<Proxy>().unwrap_err().to_string();
-        assert!(error.contains("http://p:1") && !error.contains("ret@"), "{error}");
+        for url in ["http://ann:sec/ret@p:1", "http://ann:12/ret@p:1", "http://ann:a@b:12/ret@p:1"] {
+            let error = url.parse::<Proxy>().unwrap_err().to_string();
+            assert!(error.contains("http://p:1") && !error.contains("ret@"), "{error}");
+        }
+        let error = "ann:sec://ret@p:1".parse::<Proxy>().unwrap_err().to_string();
+        assert!(error.starts_with("\"p:1\" is not"), "{error}");
         let shown = format!("{:?}", Proxies::of_environment(BOTH));
         assert!(shown.contains("secure:3128") && !shown.contains("secret"), "{shown}");
     }

@@ -21,6 +21,9 @@ const BODY_LIMIT: usize = 256 << 20;
 /// What servers say of a path that means nothing to them.
 const NOT_THERE: &str = "the server could not find the requested resource";
 
+/// The same, where they have nothing at all of an API: no `Status`, but Go's own page.
+const NO_PAGE: &str = "404 page not found";
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A client of one API server. Cheap to clone.
@@ -313,7 +316,10 @@ fn refusal(path: &str, status: StatusCode, content_type: Option<&HeaderValue>, b
         }
         return ClientError::Api(Box::new(sent));
     }
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
     if status == StatusCode::NOT_FOUND
+        && text == NO_PAGE
         && let Some(resource) = path::resource_in(path)
     {
         return ClientError::NoSuchResource { resource };
@@ -321,9 +327,8 @@ fn refusal(path: &str, status: StatusCode, content_type: Option<&HeaderValue>, b
     let is_text = content_type
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.starts_with("text/plain") || value.contains("json"));
-    let text = String::from_utf8_lossy(body);
-    let message = match (is_text && !text.trim().is_empty(), status.as_u16()) {
-        (true, _) => text.trim().to_owned(),
+    let message = match (is_text && !text.is_empty(), status.as_u16()) {
+        (true, _) => text.to_owned(),
         (false, 401) => "Unauthorized".to_owned(),
         (false, 404) => NOT_THERE.to_owned(),
         (false, _) => format!("the server answered {status}"),
@@ -355,9 +360,31 @@ fn reason_of(status: StatusCode) -> StatusReason {
 
 #[cfg(test)]
 mod tests {
-    use http::Uri;
+    use http::{HeaderValue, StatusCode, Uri};
 
-    use super::resolve;
+    use super::{refusal, resolve};
+
+    #[test]
+    fn only_the_servers_own_page_says_that_there_is_no_such_resource() {
+        let things = "/apis/x.io/v1/namespaces/p/things/a";
+        let service = "/api/v1/namespaces/p/services/web/proxy/x";
+        let no_type = "the server doesn't have a resource type \"things\"";
+        let status = r#"{"kind":"Status","message":"the server could not find the requested resource"}"#;
+        let rows = [
+            (things, "text/plain; charset=utf-8", "404 page not found\n", no_type),
+            (things, "application/json", status, no_type),
+            (things, "text/plain", "no such page\n", "no such page"),
+            (things, "text/html", "<p>404", "the server could not find the requested resource"),
+            (service, "text/plain", "no such page", "no such page"),
+            (service, "text/plain", "404 page not found\n", "404 page not found"),
+            (service, "application/json", status, "the server could not find the requested resource"),
+        ];
+        for (path, content_type, body, expected) in rows {
+            let content_type = HeaderValue::from_static(content_type);
+            let error = refusal(path, StatusCode::NOT_FOUND, Some(&content_type), body.as_bytes());
+            assert_eq!(error.to_string(), expected, "{path} {body}");
+        }
+    }
 
     #[test]
     fn a_path_prefix_of_the_server_is_kept() {

@@ -5,9 +5,7 @@
 //! verified whatever is said of the server's.
 
 use std::{
-    convert::Infallible,
     error::Error,
-    future::{Ready, ready},
     io,
     pin::Pin,
     sync::Arc,
@@ -21,7 +19,7 @@ use http::{Method, Request, Uri, header, uri::Scheme};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::{
-    client::legacy::connect::{Connected, Connection, HttpConnector, proxy::SocksV5},
+    client::legacy::connect::{Connected, Connection, HttpConnector},
     rt::TokioIo,
 };
 use pierhead_runtime::tls::{self, Alpn};
@@ -30,7 +28,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tower::{Service, ServiceExt as _};
 
-use super::{Proxies, Proxy, ProxyError};
+use super::{
+    Proxies, Proxy, ProxyError,
+    socks::{self, SocksError},
+};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -71,7 +72,7 @@ impl Dialer {
 
     /// A connection to the host of a URL through its proxy; none if it has none.
     pub(crate) async fn through_proxy(&self, uri: &Uri) -> Result<Option<Link>, ProxyError> {
-        let Some(proxy) = self.proxies.proxy_for(uri).map_err(ProxyError::Url)? else { return Ok(None) };
+        let Some(proxy) = self.proxies.proxy_for(uri).map_err(ProxyError::Unusable)? else { return Ok(None) };
         let target = with_port(uri);
         match tokio::time::timeout(self.limit, self.open(proxy, uri, &target)).await {
             Ok(link) => link.map(Some),
@@ -85,7 +86,12 @@ impl Dialer {
         let broken =
             |source| ProxyError::Broken { proxy: proxy.to_string(), target: target.to_owned(), source };
         if proxy.is_socks() {
-            return by_socks(proxy, link, target).await.map_err(broken);
+            let place = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or_else(|| usual_port(uri)));
+            return match socks::connect(&mut link, proxy.0.raw_auth(), place).await {
+                Ok(()) => Ok(link),
+                Err(SocksError::Credentials) => Err(ProxyError::Credentials { proxy: proxy.to_string() }),
+                Err(error) => Err(broken(error.into())),
+            };
         }
         if uri.scheme() == Some(&Scheme::HTTP) {
             link.to_relay = true;
@@ -108,7 +114,10 @@ impl Dialer {
         let host = uri.host().unwrap_or_default();
         let usual = if proxy.is_socks() { 1080 } else { usual_port(uri) };
         let place: Uri = format!("http://{host}:{}", uri.port_u16().unwrap_or(usual)).parse()?;
-        let stream = self.direct.clone().oneshot(place).await?.into_inner();
+        let mut direct = self.direct.clone();
+        // Shorter than the limit of all of it: that nobody is there is to be told from that somebody does not go on.
+        direct.set_connect_timeout(Some(self.limit * 4 / 5));
+        let stream = direct.oneshot(place).await?.into_inner();
         let Some(config) = self.tls.as_ref().filter(|_| proxy.is_https()) else {
             return Ok(Link::new(stream));
         };
@@ -145,33 +154,6 @@ async fn by_tunnel(
             (Err(_given_up), Err(error)) => Err(error.into()),
             (asked, _) => asked,
         },
-    }
-}
-
-async fn by_socks(proxy: &Proxy, link: Link, target: &str) -> Result<Link, BoxError> {
-    let uri = proxy.0.uri().clone();
-    let mut socks = SocksV5::new(uri, Reached(Some(link)));
-    if let Some((user, password)) = proxy.0.raw_auth() {
-        socks = socks.with_auth(user.to_owned(), password.to_owned());
-    }
-    let target = Uri::builder().scheme("https").authority(target).path_and_query("/").build()?;
-    Ok(socks.oneshot(target).await?.into_inner())
-}
-
-/// The connection to a proxy, for what would make it itself.
-struct Reached(Option<Link>);
-
-impl Service<Uri> for Reached {
-    type Response = TokioIo<Link>;
-    type Error = Infallible;
-    type Future = Ready<Result<TokioIo<Link>, Infallible>>;
-
-    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        if self.0.is_some() { Poll::Ready(Ok(())) } else { Poll::Pending }
-    }
-
-    fn call(&mut self, _uri: Uri) -> Self::Future {
-        ready(Ok(TokioIo::new(self.0.take().expect("whoever calls has waited until this is ready"))))
     }
 }
 

@@ -40,7 +40,8 @@ impl Exceptions {
     /// Whether a host, as it stands in a URL, is asked directly.
     pub(super) fn contains(&self, host: &str, port: u16) -> bool {
         let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
-        let address = host.parse::<IpAddr>().ok();
+        // IPv4 in an IPv6 address (`::ffff:10.1.2.3`) is nothing but IPv4.
+        let address = host.parse::<IpAddr>().ok().map(|written| written.to_canonical());
         let is_here = host == "localhost" || address.is_some_and(|address| address.is_loopback());
         if self.everybody || (self.this_machine && is_here) {
             return true;
@@ -58,7 +59,7 @@ impl Exceptions {
 }
 
 fn parse_entry(entry: &str) -> Option<(Who, Option<u16>)> {
-    if let Ok(network) = entry.parse() {
+    if let Some(network) = network(entry) {
         return Some((Who::Network(network), None));
     }
     let (host, port) = match entry.rsplit_once(':') {
@@ -66,7 +67,7 @@ fn parse_entry(entry: &str) -> Option<(Who, Option<u16>)> {
         None => (entry, None),
     };
     let host = host.trim_matches(['[', ']']);
-    if let Ok(network) = host.parse() {
+    if let Some(network) = network(host) {
         return Some((Who::Network(network), port));
     }
     let host = host.strip_prefix("*.").map_or_else(|| host.to_owned(), |rest| format!(".{rest}"));
@@ -74,4 +75,16 @@ fn parse_entry(entry: &str) -> Option<(Who, Option<u16>)> {
     let itself = !host.starts_with('.');
     let suffix = if itself { format!(".{host}") } else { host };
     (suffix.len() > 1).then_some((Who::Domain { suffix, itself }, port))
+}
+
+/// An address or a network, that of IPv4 addresses in IPv6 ones as theirs.
+fn network(text: &str) -> Option<Network> {
+    let (address, prefix) = text.split_once('/').unwrap_or((text, "128"));
+    match address.parse::<IpAddr>().map(|address| address.is_ipv6().then(|| address.to_canonical())) {
+        Ok(Some(address @ IpAddr::V4(_))) => {
+            let prefix = prefix.parse::<u8>().ok()?.checked_sub(96)?;
+            format!("{address}/{prefix}").parse().ok()
+        }
+        _ => text.parse().ok(),
+    }
 }

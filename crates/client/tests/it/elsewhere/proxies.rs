@@ -4,6 +4,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -211,9 +212,11 @@ async fn proxies_that_lead_nowhere_are_named_without_their_password() {
     let strict = Middle::start(Speaks::Never("HTTP/1.1 403 Not There")).await;
     let odd = Middle::start(Speaks::Never("220 mail.example.com")).await;
     let secure = Middle::start(Speaks::Https(acceptor(Security::Untrusted))).await;
+    let socks = Middle::start(Speaks::Socks).await;
     let rows = [
         (format!("http://ann:{CANARY}@{closed}"), "cannot be reached: Connection refused"),
         (proxy.url("http", &format!("bob:{CANARY}")), "Proxy Authentication Required: the proxy http://"),
+        (socks.url("socks5", &format!("bob:{CANARY}")), "does not take the credentials in its URL"),
         (strict.url("http", CANARY), "it answered 403 Forbidden"),
         (odd.url("http", CANARY), "does not connect to registry.test"),
         (secure.url("https", CANARY), "cannot be reached: invalid peer certificate: UnknownIssuer"),
@@ -225,7 +228,24 @@ async fn proxies_that_lead_nowhere_are_named_without_their_password() {
         assert!(text.contains(expected) && text.contains(address), "{text}");
         assert!(!text.contains(CANARY), "{text}");
     }
-    assert!(host.seen().is_empty() && proxy.led().is_empty());
+    assert!(host.seen().is_empty() && proxy.led().is_empty() && socks.led().is_empty());
+}
+
+#[tokio::test]
+async fn a_proxy_that_says_nothing_is_named() {
+    let host = open(Security::Trusted);
+    // Connections to it wait for somebody who takes them up.
+    let silent = TcpListener::bind((OUTSIDE, 0)).await.unwrap();
+    let address = silent.local_addr().unwrap();
+    for scheme in ["http", "https", "socks5"] {
+        let proxies = Proxies::always(&format!("{scheme}://ann:{CANARY}@{address}"));
+        let connect_timeout = Duration::from_millis(500);
+        let through = Egress::new(EgressConfig { proxies, connect_timeout, ..config() });
+        let text = pull(&through, &host).await.unwrap_err().to_string();
+        let expected =
+            format!("the proxy {scheme}://{address} did not connect to {} within 450ms", host.authority());
+        assert!(text.contains(&expected), "{text}");
+    }
 }
 
 #[tokio::test]
