@@ -42,17 +42,15 @@ impl Environment {
         self.vars.get("PATH").map(OsString::as_os_str)
     }
 
-    /// The proxies that the variables name, as Go's programs read them.
+    /// The proxies that the variables name, as Go's programs read them, and `ALL_PROXY`.
     pub(crate) fn proxies(&self) -> Proxies {
         let either = |names: [&str; 2]| names.into_iter().find_map(|name| self.var(name)).unwrap_or_default();
-        // Where requests make variables (CGI), this one is made by whoever sends a header `Proxy`.
-        let http =
-            if self.vars.contains_key("REQUEST_METHOD") { "" } else { either(["HTTP_PROXY", "http_proxy"]) };
         Proxies::of_environment(ProxySettings {
-            http,
+            http: either(["HTTP_PROXY", "http_proxy"]),
             https: either(["HTTPS_PROXY", "https_proxy"]),
             all: either(["ALL_PROXY", "all_proxy"]),
             no_proxy: either(["NO_PROXY", "no_proxy"]),
+            cgi: self.vars.get("REQUEST_METHOD").is_some_and(|method| !method.is_empty()),
         })
     }
 

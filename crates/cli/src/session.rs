@@ -216,7 +216,7 @@ impl Session {
         self.kubeconfig.as_mut().context("the kubeconfig was loaded above")
     }
 
-    fn overrides(&self) -> Overrides {
+    pub(crate) fn overrides(&self) -> Overrides {
         Overrides {
             context: self.globals.context.clone(),
             cluster: self.globals.cluster.clone(),

@@ -7,8 +7,8 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use http::Method;
 use pierhead_client::{
-    Client, ClientError, ConnectOptions, Credentials, HttpAnswer, HttpClient, Secret, Trust,
-    kubeconfig::{Cluster, Context, User, cluster_name, context_name, user_name},
+    Client, ClientError, ConnectOptions, Credentials, HttpAnswer, HttpClient, Proxies, Secret, Trust,
+    kubeconfig::{Cluster, Config, Context, User, cluster_name, context_name, user_name},
 };
 use serde_json::Value;
 
@@ -104,12 +104,13 @@ async fn establish_trust(server: String, session: &mut Session) -> anyhow::Resul
     let mut options = ConnectOptions { server, ..ConnectOptions::default() };
     let trust = &mut options.trust;
     // What was accepted for this server before still is.
-    let clusters = &session.kubeconfig()?.config.clusters;
-    let known = clusters.iter().find(|(_, cluster)| cluster.server.trim_end_matches('/') == options.server);
-    let known = known.map(|(name, cluster)| (name.clone(), cluster.clone()));
-    options.proxies = match &known {
-        Some((_, cluster)) if !cluster.proxies().is_none() => cluster.proxies(),
-        _ => session.environment.proxies(),
+    let config = &session.kubeconfig()?.config;
+    let known = trusting_entry(config, &options.server);
+    let known = known.map(|(name, cluster)| (name.to_owned(), cluster.clone()));
+    let tls_name = said_of_server(config, &options.server, |cluster| cluster.tls_server_name.as_ref());
+    options.proxies = match proxy_of_server(config, &options.server) {
+        Some(url) => Proxies::always(&url),
+        None => session.environment.proxies(),
     };
     if let Some(path) = session.globals.certificate_authority.clone() {
         let path = session.path(path);
@@ -125,6 +126,8 @@ async fn establish_trust(server: String, session: &mut Session) -> anyhow::Resul
         }
         None => {}
     }
+    // Whoever is to vouch for it, its certificate has the same name.
+    trust.tls_server_name = tls_name;
     if session.environment.client.is_some() {
         return Ok(options);
     }
@@ -162,6 +165,40 @@ async fn establish_trust(server: String, session: &mut Session) -> anyhow::Resul
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The entries of a server, that of the current context first.
+fn entries_of<'c>(config: &'c Config, server: &str) -> impl Iterator<Item = (&'c str, &'c Cluster)> {
+    let current = config.current().and_then(|context| config.clusters.get_key_value(&context.cluster));
+    let all = current.into_iter().chain(&config.clusters);
+    all.filter(move |(_, cluster)| cluster.server.trim_end_matches('/') == server)
+        .map(|(name, cluster)| (name.as_str(), cluster))
+}
+
+/// The entry that says whom to trust at a server, or another one of it if none does.
+fn trusting_entry<'c>(config: &'c Config, server: &str) -> Option<(&'c str, &'c Cluster)> {
+    let says = |cluster: &Cluster| {
+        cluster.insecure_skip_tls_verify
+            || cluster.certificate_authority.is_some()
+            || cluster.certificate_authority_data.is_some()
+    };
+    let trusting = entries_of(config, server).find(|(_, cluster)| says(cluster));
+    trusting.or_else(|| entries_of(config, server).next())
+}
+
+/// The proxy that a server is known to be behind.
+fn proxy_of_server(config: &Config, server: &str) -> Option<String> {
+    said_of_server(config, server, |cluster| cluster.proxy_url.as_ref())
+}
+
+/// What is said of a server, whichever of its entries says so.
+fn said_of_server(
+    config: &Config,
+    server: &str,
+    field: impl Fn(&Cluster) -> Option<&String>,
+) -> Option<String> {
+    entries_of(config, server)
+        .find_map(|(_, cluster)| field(cluster).filter(|said| !said.is_empty()).cloned())
 }
 
 /// Asks whether anybody is there.
@@ -306,6 +343,7 @@ async fn finish(login: Login, session: &mut Session) -> anyhow::Result<()> {
 
     let mut entry = before.clusters.get(&cluster).cloned().unwrap_or_default();
     entry.server.clone_from(&login.options.server);
+    entry.proxy_url = proxy_of_server(&before, &login.options.server);
     apply_trust(&mut entry, &login.options.trust);
     let user_entry = User { token: login.token, ..before.users.get(&user).cloned().unwrap_or_default() };
     let name = context_name(&project, &cluster, &login.user);
@@ -346,6 +384,7 @@ fn apply_trust(cluster: &mut Cluster, trust: &Trust) {
         cluster.certificate_authority = None;
         cluster.certificate_authority_data = None;
     }
+    cluster.tls_server_name.clone_from(&trust.tls_server_name);
 }
 
 /// Tells which projects there are and gives the one to work in.

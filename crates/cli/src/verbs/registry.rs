@@ -10,7 +10,10 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pierhead_client::{Credentials, HttpClient, Trust};
 use serde_json::Value;
 
-use super::{get, sa::find_token};
+use super::{
+    get,
+    sa::{find_token, token_now},
+};
 use crate::{
     environment::ExitStatus,
     object,
@@ -122,7 +125,7 @@ async fn info(args: InfoArgs, session: &mut Session) -> anyhow::Result<ExitStatu
     }
     if args.check {
         let trust = session.connect_options()?.trust;
-        let trust = Trust { insecure_skip_tls_verify: true, ..trust };
+        let trust = Trust { insecure_skip_tls_verify: true, tls_server_name: None, ..trust };
         let http = HttpClient::through(&trust, &session.environment.proxies())?;
         ping(&http, &found.host, true, None)
             .await
@@ -153,6 +156,8 @@ async fn login(args: LoginArgs, session: &mut Session) -> anyhow::Result<ExitSta
             Err(error) => return Err(error),
         };
         trust.identity = None;
+        // That is the API server's.
+        trust.tls_server_name = None;
         trust.insecure_skip_tls_verify |= args.insecure;
         let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
         let http = HttpClient::through(&trust, &session.environment.proxies())?;
@@ -218,14 +223,14 @@ async fn credentials(args: &LoginArgs, session: &mut Session) -> anyhow::Result<
         let discovery = session.discovery().await?;
         let namespace = session.namespace()?;
         let user = format!("system-serviceaccount-{namespace}-{account}");
-        let token = match find_token(&client, &discovery, &namespace, account, session.environment.now).await
-        {
-            Ok(token) => token,
+        let mut token = token_now(&client, &discovery, &namespace, account).await?;
+        if token.is_none() {
             // Newer clusters make no token secrets, but still those for the registry.
-            Err(error) => match dockercfg_password(session, account).await? {
-                Some(password) => password,
-                None => return Err(error),
-            },
+            token = dockercfg_password(session, account).await?;
+        }
+        let token = match token {
+            Some(token) => token,
+            None => find_token(&client, &discovery, &namespace, account, session.environment.now).await?,
         };
         return Ok((user, token));
     }

@@ -95,12 +95,22 @@ fn kubeconfig(
 ) -> anyhow::Result<String> {
     let options = session.connect_options()?;
     let cluster = cluster_name(&options.server);
+    let overrides = session.overrides();
+    // How to get to the server (proxy, the name in its certificate) is said for that server only.
+    let chosen = match session.kubeconfig()?.config.chosen_cluster(&overrides) {
+        Ok(Some((_, chosen))) if chosen.server == options.server => chosen.clone(),
+        _ => Cluster::default(),
+    };
     let mut config = Config::default();
+    let authority = options.trust.certificate_authority.filter(|_| !options.trust.insecure_skip_tls_verify);
     let entry = Cluster {
         server: options.server,
         insecure_skip_tls_verify: options.trust.insecure_skip_tls_verify,
-        certificate_authority_data: options.trust.certificate_authority.map(|pem| STANDARD.encode(pem)),
-        ..Cluster::default()
+        // The file that it may stand in is on this machine only.
+        certificate_authority: None,
+        certificate_authority_data: authority.map(|pem| STANDARD.encode(pem)),
+        tls_server_name: options.trust.tls_server_name,
+        ..chosen
     };
     config.clusters.insert(cluster.clone(), entry);
     config.users.insert(account.to_owned(), User { token: Some(token), ..User::default() });
@@ -113,6 +123,17 @@ fn kubeconfig(
     config.contexts.insert(account.to_owned(), context);
     account.clone_into(&mut config.current_context);
     Ok(yaml::to_string(&config.to_value()))
+}
+
+/// A token of the account, if it has one by now.
+pub(crate) async fn token_now(
+    client: &Client,
+    discovery: &Discovery,
+    namespace: &str,
+    account: &str,
+) -> anyhow::Result<Option<String>> {
+    let found = get::read(client, discovery.known("", "serviceaccounts")?, namespace, account).await?;
+    token_at(client, discovery, namespace, &found).await
 }
 
 /// A token of the account; one that was just made may have to wait for its first.

@@ -184,8 +184,12 @@ impl Api {
                 if !body.is_null() {
                     api.bodies.lock().unwrap().push(body);
                 }
-                let body = Full::new(Bytes::from(answer.to_string()));
-                let response = ready.status(code).header("content-type", "application/json").body(body);
+                let (content_type, body) = match answer {
+                    Value::String(text) => ("text/plain", text),
+                    answer => ("application/json", answer.to_string()),
+                };
+                let body = Full::new(Bytes::from(body));
+                let response = ready.status(code).header("content-type", content_type).body(body);
                 Ok(response.unwrap())
             }
         }))
@@ -199,7 +203,7 @@ impl Api {
         if let Some(missing) = &*missing
             && path.starts_with(missing)
         {
-            return (404, json!("404 page not found"));
+            return (404, json!("404 page not found\n"));
         }
         if let Some(answer) = discovery(path) {
             return (200, answer);

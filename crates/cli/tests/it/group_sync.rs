@@ -285,11 +285,26 @@ async fn groups_whose_record_is_gone_are_pruned() {
         directory.run("adm groups prune C groups/lost groups/devs --confirm").await.ok(),
         "group/lost\n"
     );
-    // Nor is anything gone because a query leads nowhere.
-    directory.configure(&format!("insecure: true\n{SEARCHER}{}", ACTIVE.replace("ou=people", "ou=nobody")));
-    let error = directory.run("adm groups prune C groups/devs --confirm").await.failed();
-    assert!(error.contains("searching below \"ou=nobody,dc=acme,dc=com\""), "{error}");
-    assert!(directory.group("devs").is_object());
+    // Nor is anything gone because a query leads nowhere, finds nothing, or we may not look.
+    let nameless = RFC2307.replacen("ou=groups", "ou=people", 1).replace("Attribute: dn", "Attribute: cn");
+    let rows = [
+        (ACTIVE.replace("ou=people", "ou=nobody"), SEARCHER, "searching below \"ou=nobody,dc=acme,dc=com\""),
+        (
+            ACTIVE.replace("[employeeType]", "[title]"),
+            SEARCHER,
+            "nothing that matches \"(&(objectClass=inetOrgPerson)",
+        ),
+        (AUGMENTED.replace("ou=groups", "ou=devices"), SEARCHER, "would search outside of the base dn"),
+        (nameless, SEARCHER, "which groups are gone cannot be told: nothing that matches"),
+        (RFC2307.replacen("ou=groups", "groups", 1), SEARCHER, "is no name of an entry"),
+        (RFC2307.to_owned(), "", "searching below \"ou=groups,dc=acme,dc=com\": there is no such entry"),
+    ];
+    for (schema, searcher, expected) in rows {
+        directory.configure(&format!("insecure: true\n{searcher}{schema}"));
+        let error = directory.run("adm groups prune C groups/devs --confirm").await.failed();
+        assert!(error.contains(expected), "{expected}: {error}");
+        assert!(directory.group("devs").is_object());
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod habits;
 mod image_verbs;
 mod images;
 mod login;
+mod odd_directories;
 mod proxies;
 mod read;
 mod seed;

@@ -3,18 +3,21 @@
 use std::{
     ffi::OsString,
     fs,
+    io::{Read as _, Write as _},
     path::Path,
     sync::{Arc, Mutex},
 };
 
 use pierhead_cli::Environment;
+use rustls::pki_types::PrivateKeyDer;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
     task::JoinSet,
 };
 
-use crate::api::{Outcome, Shared, now};
+use crate::api::{Api, Outcome, Shared, now};
 
 /// A proxy that answers every request in plain HTTP itself, whomever it is for, with the heads it was sent.
 struct Relay {
@@ -37,8 +40,16 @@ impl Relay {
                 while !head.ends_with(b"\r\n\r\n") {
                     head.push(stream.read_u8().await.unwrap());
                 }
-                log.lock().unwrap().push(String::from_utf8(head).unwrap().to_lowercase());
-                let body = r#"{"gitVersion":"v1.0"}"#;
+                let head = String::from_utf8(head).unwrap().to_lowercase();
+                let sent = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                let mut content = vec![0; sent.map_or(0, |length| length.parse().unwrap())];
+                stream.read_exact(&mut content).await.unwrap();
+                let body = match head.lines().next().unwrap() {
+                    line if line.contains("/selfsubjectreviews") => r#"{"status":{"userInfo":{"username":"ed"}}}"#,
+                    line if line.contains("/projects") => r#"{"items":[{"metadata":{"name":"alpha"}}]}"#,
+                    _ => r#"{"gitVersion":"v1.0"}"#,
+                };
+                log.lock().unwrap().push(head);
                 let answer = format!(
                     "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
                     body.len()
@@ -74,6 +85,10 @@ async fn run(home: &Path, vars: &[(&str, &str)], line: &str) -> Outcome {
     Outcome { code: status.0, stdout: stdout.text(), stderr: stderr.text() }
 }
 
+fn read(yaml: &str) -> Value {
+    pierhead_client::yaml::parse_documents(yaml).unwrap().remove(0)
+}
+
 const VERSION: &str = "get --raw /version --server=http://api.test:81";
 const ASKED: &str = "get http://api.test:81/version http/1.1";
 
@@ -94,7 +109,8 @@ async fn the_environment_names_proxies() {
         assert!(text.contains("lookup api.test: no such host"), "{text}");
     }
     let vars = [("HTTP_PROXY", relay.url.as_str()), ("REQUEST_METHOD", "GET")];
-    run(home.path(), &vars, VERSION).await.failed();
+    let text = run(home.path(), &vars, VERSION).await.failed();
+    assert!(text.contains("HTTP_PROXY is not used where REQUEST_METHOD is set"), "{text}");
     assert!(relay.first_lines().is_empty());
 
     // Registries are asked through it, and documents that are somewhere else.
@@ -125,17 +141,126 @@ async fn a_cluster_has_a_proxy_of_its_own() {
     assert!(shown.contains("proxy-url: http://127.0.0.1:") && !shown.contains("hidden"), "{shown}");
     assert!(run(home.path(), &[], "config view --raw").await.ok().contains(&relay.url));
 
-    // Who logs in there again goes the same way, and the entry stays.
-    run(home.path(), &[], "login http://127.0.0.1:1 --token=t").await;
-    let asked = relay.first_lines();
-    assert!(asked[0].starts_with("head http://127.0.0.1:1/ "), "{asked:?}");
-    assert!(fs::read_to_string(home.path().join(".kube/config")).unwrap().contains(&relay.url));
-
     let error = run(home.path(), &[], "config set-cluster far --proxy-url=ftp://a:hidden@b").await.failed();
     assert_eq!(
         error,
         "error: \"ftp://b\" is not the URL of a proxy: http, https or socks5://HOST:PORT is expected\n"
     );
+}
+
+#[tokio::test]
+async fn a_login_goes_the_way_of_the_cluster_and_says_so_in_its_own() {
+    for flags in ["", " --insecure-skip-tls-verify=true"] {
+        let (relay, home) = (Relay::start("200 OK").await, tempfile::tempdir().unwrap());
+        let file = home.path().join(".kube/config");
+        fs::create_dir(home.path().join(".kube")).unwrap();
+        let cluster = |proxy: &str| json!({"server": "http://api.test:81", "proxy-url": proxy, "tls-server-name": "inner"});
+        // Of several entries of a server, that of the current context counts.
+        let config = json!({
+            "current-context": "far", "contexts": [{"name": "far", "context": {"cluster": "far", "user": "x"}}],
+            "clusters": [
+                {"name": "elsewhere", "cluster": cluster("http://127.0.0.1:1")},
+                {"name": "far", "cluster": cluster(&relay.url)},
+            ],
+        });
+        fs::write(&file, config.to_string()).unwrap();
+        run(home.path(), &[], &format!("login http://api.test:81 --token=t{flags}")).await.ok();
+        let asked = relay.first_lines();
+        assert!(asked[0].starts_with("head http://api.test:81/ "), "{asked:?}");
+
+        let saved = read(&fs::read_to_string(&file).unwrap());
+        assert_eq!(saved["current-context"], "alpha/api-test:81/ed");
+        let named = |entry: &&Value| entry["name"] == "api-test:81";
+        let entry = &saved["clusters"].as_array().unwrap().iter().find(named).unwrap()["cluster"];
+        assert_eq!((&entry["proxy-url"], &entry["tls-server-name"]), (&json!(relay.url), &json!("inner")));
+        run(home.path(), &[], "get --raw /version").await.ok();
+        assert_eq!(relay.first_lines(), [ASKED]);
+    }
+}
+
+#[tokio::test]
+async fn the_kubeconfig_of_a_service_account_goes_the_same_way() {
+    let (api, home) = (Api::default(), tempfile::tempdir().unwrap());
+    api.put(
+        "/api/v1/namespaces/pushed/serviceaccounts/pusher",
+        json!({"kind": "ServiceAccount", "metadata": {"name": "pusher", "uid": "u"}}),
+    );
+    let annotations = json!({
+        "kubernetes.io/service-account.name": "pusher", "kubernetes.io/service-account.uid": "u",
+    });
+    let token = json!({
+        "kind": "Secret", "type": "kubernetes.io/service-account-token",
+        "metadata": {"name": "pusher-token", "annotations": annotations}, "data": {"token": "dG9r"},
+    });
+    api.put("/api/v1/namespaces/pushed/secrets/pusher-token", token);
+    let cluster = json!({
+        "server": "https://api.test:6443", "proxy-url": "http://proxy.test:3128", "tls-server-name": "inner",
+        "certificate-authority": "ca.crt",
+    });
+    let config = json!({
+        "current-context": "far", "contexts": [{"name": "far", "context": {"cluster": "far", "user": ""}}],
+        "clusters": [{"name": "far", "cluster": cluster}],
+    });
+    fs::create_dir(home.path().join(".kube")).unwrap();
+    fs::write(home.path().join(".kube/config"), config.to_string()).unwrap();
+    fs::write(home.path().join(".kube/ca.crt"), "pem").unwrap();
+    let made = async |flags: &str| {
+        let line = format!("sa create-kubeconfig pusher -n pushed{flags}");
+        let text = api.run_in(home.path(), &line, "").await.ok();
+        let made = read(&text);
+        assert_eq!(made["users"][0]["user"]["token"], "tok");
+        made["clusters"][0].clone()
+    };
+    let expected = json!({
+        "server": "https://api.test:6443", "proxy-url": "http://proxy.test:3128", "tls-server-name": "inner",
+        "certificate-authority-data": "cGVt",
+    });
+    assert_eq!(made("").await, json!({"name": "api-test:6443", "cluster": expected}));
+    // The way to another server is another.
+    let expected = json!({"name": "other-test:6443", "cluster": {"server": "https://other.test:6443"}});
+    assert_eq!(made(" --server=https://other.test:6443").await, expected);
+}
+
+/// A registry that speaks TLS, lets everybody in, and lives until the program ends.
+fn secure_registry() -> (String, String) {
+    let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(pair.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.unwrap().with_no_client_auth().with_single_cert(vec![pair.cert.der().clone()], key);
+    let config = Arc::new(config.unwrap());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
+            let mut head = [0; 4096];
+            // Who does not like the certificate goes away.
+            if stream.read(&mut head).is_ok() {
+                stream
+                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                    .unwrap();
+                stream.conn.send_close_notify();
+                stream.flush().unwrap();
+            }
+        }
+    });
+    (host, pair.cert.pem())
+}
+
+#[tokio::test]
+async fn the_name_in_the_certificate_of_the_api_server_is_not_that_of_a_registry() {
+    let home = tempfile::tempdir().unwrap();
+    let (host, authority) = secure_registry();
+    fs::write(home.path().join("ca.crt"), authority).unwrap();
+    let set = "config set-cluster far --server=https://api.test:6443 --tls-server-name=inner --certificate-authority=ca.crt";
+    run(home.path(), &[], set).await.ok();
+    run(home.path(), &[], "config set-context far --cluster=far").await.ok();
+    run(home.path(), &[], "config use-context far").await.ok();
+    let login = format!("registry login --registry={host} --auth-basic=a:b --to=auth.json");
+    run(home.path(), &[], &login).await.ok();
+    assert!(fs::read_to_string(home.path().join("auth.json")).unwrap().contains(&host));
 }
 
 #[tokio::test]

@@ -180,6 +180,38 @@ async fn the_first_token_of_a_new_account_is_waited_for() {
     assert_eq!(outcome.ok(), "eyJhbGci.x.y");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_account_logs_in_to_the_registry_with_what_it_has() {
+    let api = Api::default();
+    let uid = "0bd3b6e0-f655-11e5-aca3-525400723ce5";
+    api.put(
+        "/api/v1/namespaces/pushed/serviceaccounts/pusher",
+        json!({
+            "kind": "ServiceAccount",
+            "metadata": {"name": "pusher", "namespace": "pushed", "uid": uid, "creationTimestamp": now()},
+            "imagePullSecrets": [{"name": "other"}, {"name": "pusher-dockercfg-vwddo"}],
+        }),
+    );
+    let entries = json!({"r.example.com:5000": {"username": "serviceaccount", "password": "of-dockercfg"}});
+    let data = json!({".dockercfg": STANDARD.encode(entries.to_string())});
+    api.put(
+        "/api/v1/namespaces/pushed/secrets/pusher-dockercfg-vwddo",
+        secret("pusher-dockercfg-vwddo", "kubernetes.io/dockercfg", &data),
+    );
+    let login = "registry login -z pusher --skip-check --registry=r.example.com --to=-";
+    let auth = |password: &str| STANDARD.encode(format!("system-serviceaccount-pushed-pusher:{password}"));
+    let begun = tokio::time::Instant::now();
+    let shown = api.run(login).await.ok();
+    assert!(shown.contains(&auth("of-dockercfg")), "{shown}");
+    assert!(begun.elapsed().as_secs() < 1, "a token is not waited for");
+
+    let data = json!({"token": STANDARD.encode("eyJhbGci.x.y")});
+    let token = secret("pusher-token-98rix", "kubernetes.io/service-account-token", &data);
+    api.put("/api/v1/namespaces/pushed/secrets/pusher-token-98rix", token);
+    let shown = api.run(login).await.ok();
+    assert!(shown.contains(&auth("eyJhbGci.x.y")), "{shown}");
+}
+
 #[tokio::test]
 async fn the_stream_after_the_push_looks_as_in_the_guide() {
     let api = Api::default();

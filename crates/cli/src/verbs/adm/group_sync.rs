@@ -1,12 +1,13 @@
 //! `adm groups sync|prune`: Groups as a directory has them.
 //!
 //! Owns the flags, which Groups are meant, and what is written to them. What of the directory is a group is `config`'s,
-//! finding it is `records`', the protocol `directory`'s. A Group that was not made from the same record of the same
+//! finding it is `records`', the protocol `directory`'s, what an entry says `entry`'s. A Group that was not made from the same record of the same
 //! directory is never touched: labels and annotations say where each came from.
 
 mod config;
 mod directory;
 mod dn;
+mod entry;
 mod records;
 
 use std::{collections::BTreeSet, path::PathBuf};
@@ -18,7 +19,11 @@ use http::Method;
 use pierhead_client::{ApiRequest, Client};
 use serde_json::{Value, json};
 
-use self::{config::SyncConfig, directory::Directory, records::Records};
+use self::{
+    config::SyncConfig,
+    directory::{Directory, DirectoryError},
+    records::Records,
+};
 use crate::{
     discovery::ApiKind,
     environment::ExitStatus,
@@ -141,7 +146,13 @@ pub(super) async fn sync(args: SyncArgs, session: &mut Session) -> anyhow::Resul
         for remark in records.take_remarks() {
             session.remark(&remark)?;
         }
-        let Some(Some(group)) = tally.note(made) else { continue };
+        let is_lost = made.as_ref().is_err_and(is_lost);
+        let Some(Some(group)) = tally.note(made) else {
+            if is_lost {
+                break;
+            }
+            continue;
+        };
         if args.choice.confirm {
             let name = object::name(&group).to_owned();
             if tally.note(cluster.write(&uid, &group).await).is_some() {
@@ -163,13 +174,19 @@ pub(super) async fn prune(args: PruneArgs, session: &mut Session) -> anyhow::Res
     let cluster = Cluster::of(&config, session).await?;
     let mut records = Records::new(Directory::open(&config).await?, &config.schema);
     let made = cluster.made_before(&named(&wanted, &config)?, &named(&unwanted, &config)?).await?;
-    let mut tally = Tally::default();
+    let (mut tally, mut sees) = (Tally::default(), false);
     for (uid, name) in made {
         let there = records.exists(&uid).await;
+        let is_lost = there.as_ref().is_err_and(DirectoryError::is_lost);
         let there = there.with_context(|| format!("determining LDAP group existence for group {uid:?}"));
         match tally.note(there) {
             Some(false) => {}
+            None if is_lost => break,
             Some(true) | None => continue,
+        }
+        if !sees {
+            records.see_some().await?;
+            sees = true;
         }
         if args.choice.confirm && tally.note(cluster.delete(&name).await).is_none() {
             continue;
@@ -177,6 +194,11 @@ pub(super) async fn prune(args: PruneArgs, session: &mut Session) -> anyhow::Res
         session.say(&format!("group/{name}"))?;
     }
     tally.finish(session)
+}
+
+/// Whether the directory cannot be asked any more.
+fn is_lost(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(DirectoryError::is_lost)
 }
 
 /// The Group that a record makes; none if the entry that names it is not where the configuration looks.

@@ -9,7 +9,9 @@ use anyhow::{Context as _, bail};
 use ldap3::{DerefAliases, Scope};
 use pierhead_client::{Secret, egress::Authorities, yaml};
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::dn::Dn;
 use crate::session::Session;
 
 /// A checked configuration.
@@ -68,7 +70,7 @@ pub(super) struct Tolerance {
 
 /// Which entries are looked at.
 pub(super) struct Query {
-    pub(super) base: String,
+    pub(super) base: Dn,
     pub(super) scope: Scope,
     pub(super) aliases: DerefAliases,
     /// Longest time for a search, 0 for ever.
@@ -79,21 +81,18 @@ pub(super) struct Query {
     pub(super) page_size: i32,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct File {
     api_version: String,
     kind: String,
     url: String,
-    #[serde(default, rename = "bindDN")]
+    #[serde(rename = "bindDN")]
     bind_dn: String,
-    #[serde(default)]
     bind_password: StringSource,
-    #[serde(default)]
     insecure: bool,
-    #[serde(default)]
     ca: String,
-    #[serde(default, rename = "groupUIDNameMapping")]
+    #[serde(rename = "groupUIDNameMapping")]
     names: BTreeMap<String, String>,
     rfc2307: Option<Rfc2307>,
     active_directory: Option<ActiveDirectory>,
@@ -123,8 +122,8 @@ impl Default for StringSource {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Rfc2307 {
     groups_query: LdapQuery,
     #[serde(rename = "groupUIDAttribute")]
@@ -135,22 +134,20 @@ struct Rfc2307 {
     #[serde(rename = "userUIDAttribute")]
     user_uid: String,
     user_name_attributes: Vec<String>,
-    #[serde(default)]
     tolerate_member_not_found_errors: bool,
-    #[serde(default)]
     tolerate_member_out_of_scope_errors: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct ActiveDirectory {
     users_query: LdapQuery,
     user_name_attributes: Vec<String>,
     group_membership_attributes: Vec<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Augmented {
     users_query: LdapQuery,
     user_name_attributes: Vec<String>,
@@ -179,16 +176,17 @@ pub(super) fn is_dn(attribute: &str) -> bool {
 }
 
 impl SyncConfig {
-    /// Reads and checks a file; files that it names are beside it.
+    /// Reads and checks a file. A password's file is beside it; others are named as on the command line.
     pub(super) fn read(path: &Path, session: &mut Session) -> anyhow::Result<Self> {
         let content = session.read_file(path)?;
         let shown = path.display();
         let text = String::from_utf8(content).with_context(|| format!("{shown} is not text"))?;
         let mut documents =
             yaml::parse_documents(&text).with_context(|| format!("could not parse file {shown}"))?;
-        let (Some(document), true) = (documents.pop(), documents.is_empty()) else {
+        let (Some(mut document), true) = (documents.pop(), documents.is_empty()) else {
             bail!("could not parse file {shown}: one LDAPSyncConfig is expected");
         };
+        drop_nulls(&mut document);
         let file: File =
             serde_json::from_value(document).with_context(|| format!("could not parse file {shown}"))?;
         let path = session.path(path);
@@ -211,14 +209,12 @@ impl File {
             (true, true) => bail!("insecure: ldaps:// is never without TLS"),
             (true, false) if !self.ca.is_empty() => bail!("ca: nothing is verified where insecure is true"),
             (true, false) => None,
+            (false, _) if self.ca.is_empty() => Some(Authorities::system().tls_config()),
             (false, _) => {
-                let mut authorities = Authorities::system();
-                if !self.ca.is_empty() {
-                    let path = folder.join(&self.ca);
-                    let pem = std::fs::read(&path).with_context(|| format!("ca: {}", path.display()))?;
-                    authorities = authorities.with_extra(&pem).context("ca")?;
-                }
-                Some(authorities.tls_config())
+                let path = session.path(&self.ca);
+                let pem = std::fs::read(&path).with_context(|| format!("ca: {}", path.display()))?;
+                // Instead of those of the system.
+                Some(Authorities::none().with_extra(&pem).context("ca")?.tls_config())
             }
         };
         let password = self.bind_password.read(folder, session).context("bindPassword")?;
@@ -236,6 +232,18 @@ impl File {
             _ => bail!("exactly one of rfc2307, activeDirectory, augmentedActiveDirectory is required"),
         };
         Ok(SyncConfig { server, searcher, tls, names: self.names, schema })
+    }
+}
+
+/// A field with nothing behind it is as good as none.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(values) => values.iter_mut().for_each(drop_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -271,10 +279,8 @@ impl Server {
         } else {
             bail!("is neither an ldap nor an ldaps URL");
         };
-        let (place, more) = rest.split_once('/').unwrap_or((rest, ""));
-        if !more.is_empty() {
-            bail!("names more than a host and a port: what is searched stands in the queries");
-        }
+        // What is searched stands in the queries, whatever the URL says of it.
+        let (place, _) = rest.split_once('/').unwrap_or((rest, ""));
         let (host, port) = match place.rsplit_once(':') {
             // The last colon of an IPv6 address without a port is one within its brackets.
             Some((host, port)) if !port.ends_with(']') => {
@@ -382,7 +388,8 @@ impl LdapQuery {
             bail!("filter: {:?} is no filter (RFC 4515)", self.filter);
         }
         let Self { base_dn, timeout, page_size, .. } = self;
-        Ok(Query { base: base_dn, scope, aliases, seconds: timeout, filter, page_size })
+        let base = Dn::parse(&base_dn).context("baseDN")?;
+        Ok(Query { base, scope, aliases, seconds: timeout, filter, page_size })
     }
 }
 

@@ -1,12 +1,13 @@
 //! A conversation with a directory: binding, and searches for one entry or many (RFC 4511).
 //!
-//! The protocol is `ldap3`'s. What reads the connection has a task of its own, which may panic at malformed messages: then
-//! the searches fail, and nothing else. Referrals lead nowhere.
+//! The protocol is `ldap3`'s, which may panic at malformed messages: what reads the connection has a task of its own, and
+//! so has each search, so that it fails and nothing else. Referrals lead nowhere.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use ldap3::{
-    LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchEntry, SearchOptions,
+    DerefAliases, Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, Scope, SearchEntry,
+    SearchOptions,
     adapters::{Adapter, EntriesOnly, PagedResults},
     ldap_escape,
 };
@@ -14,11 +15,13 @@ use tokio::task::JoinSet;
 
 use super::{
     config::{Query, Server, SyncConfig, is_dn},
-    dn,
+    dn::{Dn, DnError},
+    entry::{Entry, UnreadableError},
 };
 
 /// Results of LDAP (RFC 4511, appendix A).
 const SUCCESS: u32 = 0;
+const SIZE_LIMIT_EXCEEDED: u32 = 4;
 const NO_SUCH_OBJECT: u32 = 32;
 /// How long connecting may take, and how long a directory may be silent where the query says nothing else.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -32,6 +35,8 @@ pub(super) enum DirectoryError {
         #[source]
         source: Box<LdapError>,
     },
+    #[error("the directory {place} answers in a way that cannot be read")]
+    Garbled { place: String },
     #[error("the directory {place} does not let us search: {text} (result {code})")]
     Bind { place: String, code: u32, text: String },
     #[error("searching below {base:?}: {text} (result {code})")]
@@ -42,6 +47,14 @@ pub(super) enum DirectoryError {
     Several { base: String, filter: String },
     #[error("search for entry with dn={dn:?} would search outside of the base dn specified (dn={base:?})")]
     OutOfScope { dn: String, base: String },
+    #[error(
+        "which groups are gone cannot be told: nothing that matches {filter:?} is found below {base:?}, and all groups would be"
+    )]
+    Blind { base: String, filter: String },
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableError),
+    #[error(transparent)]
+    Name(#[from] DnError),
     #[error("unable to find LDAP group UID for {dn}")]
     NoUid { dn: String },
     #[error("the {what} entry {dn:?} has none of the attributes that would name it: {attributes}")]
@@ -64,43 +77,20 @@ impl DirectoryError {
     pub(super) fn is_out_of_scope(&self) -> bool {
         matches!(self, Self::OutOfScope { .. })
     }
-}
 
-/// An entry, with the values that are text.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) dn: String,
-    /// By name in small letters.
-    attributes: HashMap<String, Vec<String>>,
-}
-
-impl Entry {
-    fn new(found: SearchEntry) -> Self {
-        let mut attributes: HashMap<String, Vec<String>> = HashMap::new();
-        for (name, values) in found.attrs {
-            attributes.entry(name.to_lowercase()).or_default().extend(values);
+    /// There is no use in asking for anything else.
+    pub(super) fn is_lost(&self) -> bool {
+        match self {
+            Self::Lost { .. } => true,
+            Self::Member { source, .. } => source.is_lost(),
+            _ => false,
         }
-        Self { dn: found.dn, attributes }
-    }
-
-    /// The values of an attribute; `dn` is the entry's own name.
-    pub(super) fn values(&self, attribute: &str) -> &[String] {
-        if is_dn(attribute) {
-            return std::slice::from_ref(&self.dn);
-        }
-        self.attributes.get(&attribute.to_lowercase()).map_or(&[], Vec::as_slice)
-    }
-
-    /// The first value of the first of these attributes that the entry has.
-    pub(super) fn first<'e>(&'e self, attributes: impl IntoIterator<Item = &'e String>) -> Option<&'e str> {
-        let mut values = attributes.into_iter().flat_map(|attribute| self.values(attribute));
-        values.find(|value| !value.is_empty()).map(String::as_str)
     }
 }
 
 /// An open connection, which ends with this.
 pub(super) struct Directory {
-    ldap: ldap3::Ldap,
+    ldap: Ldap,
     place: String,
     _reader: JoinSet<()>,
 }
@@ -136,7 +126,7 @@ impl Directory {
 
     /// The entries of a query, or those of them that have this value.
     pub(super) async fn entries(
-        &mut self,
+        &self,
         query: &Query,
         having: Option<(&str, &str)>,
         attributes: &[String],
@@ -145,19 +135,20 @@ impl Directory {
             Some((attribute, value)) => format!("(&{}({attribute}={}))", query.filter, ldap_escape(value)),
             None => query.filter.clone(),
         };
-        self.search(query, (&query.base, query.scope, &filter), attributes).await
+        self.search(query, (query.base.as_str(), query.scope, &filter), attributes).await
     }
 
     /// The one entry of a query with this value, or with this name where the attribute is `dn`.
     pub(super) async fn entry(
-        &mut self,
+        &self,
         query: &Query,
         (attribute, uid): (&str, &str),
         attributes: &[String],
     ) -> Result<Entry, DirectoryError> {
         let (base, filter, mut found) = if is_dn(attribute) {
-            if !dn::is_within(uid, &query.base) {
-                return Err(DirectoryError::OutOfScope { dn: uid.to_owned(), base: query.base.clone() });
+            if !Dn::parse(uid)?.is_within(&query.base) {
+                let base = query.base.as_str().to_owned();
+                return Err(DirectoryError::OutOfScope { dn: uid.to_owned(), base });
             }
             let anything = "(objectClass=*)";
             let found = match self.search(query, (uid, Scope::Base, anything), attributes).await {
@@ -178,39 +169,120 @@ impl Directory {
         }
     }
 
+    /// Makes sure that a query finds something that has one of these attributes, besides its base itself. Where we may
+    /// read nothing, or look at the wrong place, many a directory says what it says of entries that are gone.
+    pub(super) async fn sees(&self, query: &Query, attributes: &[String]) -> Result<(), DirectoryError> {
+        let present: String =
+            attributes.iter().filter(|name| !is_dn(name)).map(|name| format!("({name}=*)")).collect();
+        let filter = match present.as_str() {
+            "" => query.filter.clone(),
+            present => format!("(&{}(|{present}))", query.filter),
+        };
+        let base = query.base.as_str();
+        let search = Search { limit: 2, ..self.asked(query, (base, query.scope, &filter), &[]) };
+        for entry in self.run(search).await? {
+            if query.scope == Scope::Base || !Dn::parse(&entry.dn)?.is_same(&query.base) {
+                return Ok(());
+            }
+        }
+        Err(DirectoryError::Blind { base: base.to_owned(), filter })
+    }
+
+    /// Entries with all their values, of which a directory may give only some at a time.
     async fn search(
-        &mut self,
+        &self,
         query: &Query,
         (base, scope, filter): (&str, Scope, &str),
         attributes: &[String],
     ) -> Result<Vec<Entry>, DirectoryError> {
-        let mut wanted: Vec<String> = attributes.iter().filter(|name| !is_dn(name)).cloned().collect();
-        if wanted.is_empty() {
-            // No attributes at all; an empty list would mean all of them (RFC 4511, 4.5.1.8).
-            wanted.push("1.1".to_owned());
-        }
-        let mut adapters: Vec<Box<dyn Adapter<'_, String, Vec<String>>>> = vec![Box::new(EntriesOnly::new())];
-        if query.page_size > 0 && scope != Scope::Base {
-            adapters.push(Box::new(PagedResults::new(query.page_size)));
-        }
-        let limit = u64::try_from(query.seconds).unwrap_or_default();
-        let patience = if limit > 0 { Duration::from_secs(limit + 5) } else { PATIENCE };
-        let options = SearchOptions::new().deref(query.aliases).timelimit(query.seconds);
-        let place = self.place.clone();
-        let lost = |source| DirectoryError::Lost { place: place.clone(), source: Box::new(source) };
-        let ldap = self.ldap.with_timeout(patience).with_search_options(options);
-        let mut stream =
-            ldap.streaming_search_with(adapters, base, scope, filter, wanted).await.map_err(lost)?;
-        let mut entries = Vec::new();
-        while let Some(entry) = stream.next().await.map_err(lost)? {
-            entries.push(Entry::new(SearchEntry::construct(entry)));
-        }
-        let result = stream.finish().await;
-        if result.rc != SUCCESS {
-            let text = described(result.rc, result.text);
-            return Err(DirectoryError::Search { base: base.to_owned(), code: result.rc, text });
+        let found = self.run(self.asked(query, (base, scope, filter), attributes)).await?;
+        let mut entries: Vec<Entry> = found.into_iter().map(Entry::new).collect();
+        for entry in &mut entries {
+            while let Some((attribute, wanted)) = entry.missing() {
+                let only = (entry.dn.as_str(), Scope::Base, "(objectClass=*)");
+                let more = self.run(self.asked(query, only, &[wanted])).await?.pop();
+                entry.complete(&attribute, more);
+            }
         }
         Ok(entries)
+    }
+
+    fn asked(
+        &self,
+        query: &Query,
+        (base, scope, filter): (&str, Scope, &str),
+        attributes: &[String],
+    ) -> Search {
+        let mut attributes: Vec<String> = attributes.iter().filter(|name| !is_dn(name)).cloned().collect();
+        if attributes.is_empty() {
+            // No attributes at all; an empty list would mean all of them (RFC 4511, 4.5.1.8).
+            attributes.push("1.1".to_owned());
+        }
+        Search {
+            ldap: self.ldap.clone(),
+            base: base.to_owned(),
+            scope,
+            filter: filter.to_owned(),
+            attributes,
+            aliases: query.aliases,
+            seconds: query.seconds,
+            page_size: if scope == Scope::Base { 0 } else { query.page_size },
+            limit: 0,
+        }
+    }
+
+    /// Does a search where a panic harms nobody else.
+    async fn run(&self, search: Search) -> Result<Vec<SearchEntry>, DirectoryError> {
+        let (place, base, limit) = (self.place.clone(), search.base.clone(), search.limit);
+        let mut searching = JoinSet::new();
+        searching.spawn(search.run());
+        let (found, result) = match searching.join_next().await {
+            Some(Ok(Ok(done))) => done,
+            Some(Ok(Err(source))) => return Err(DirectoryError::Lost { place, source: Box::new(source) }),
+            Some(Err(_)) | None => return Err(DirectoryError::Garbled { place }),
+        };
+        match result.rc {
+            SUCCESS => Ok(found),
+            SIZE_LIMIT_EXCEEDED if limit > 0 => Ok(found),
+            code => Err(DirectoryError::Search { base, code, text: described(code, result.text) }),
+        }
+    }
+}
+
+/// What is asked in one search.
+struct Search {
+    ldap: Ldap,
+    base: String,
+    scope: Scope,
+    filter: String,
+    attributes: Vec<String>,
+    aliases: DerefAliases,
+    /// 0 for ever.
+    seconds: i32,
+    /// 0 for all at once.
+    page_size: i32,
+    /// How many entries are enough, 0 for all.
+    limit: i32,
+}
+
+impl Search {
+    async fn run(mut self) -> Result<(Vec<SearchEntry>, LdapResult), LdapError> {
+        let mut adapters: Vec<Box<dyn Adapter<'_, String, Vec<String>>>> = vec![Box::new(EntriesOnly::new())];
+        if self.page_size > 0 {
+            adapters.push(Box::new(PagedResults::new(self.page_size)));
+        }
+        let limit = u64::try_from(self.seconds).unwrap_or_default();
+        let patience = if limit > 0 { Duration::from_secs(limit + 5) } else { PATIENCE };
+        let options = SearchOptions::new().deref(self.aliases).timelimit(self.seconds).sizelimit(self.limit);
+        let ldap = self.ldap.with_timeout(patience).with_search_options(options);
+        let mut stream = ldap
+            .streaming_search_with(adapters, &self.base, self.scope, &self.filter, self.attributes)
+            .await?;
+        let mut found = Vec::new();
+        while let Some(entry) = stream.next().await? {
+            found.push(SearchEntry::construct(entry));
+        }
+        Ok((found, stream.finish().await))
     }
 }
 

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{
     config::{GroupEntries, Members, Query, Schema, Tolerance},
-    directory::{Directory, DirectoryError, Entry},
+    directory::{Directory, DirectoryError},
+    entry::Entry,
 };
 
 /// The records of a directory.
@@ -51,11 +52,11 @@ impl<'c> Records<'c> {
         let Some(groups) = &self.schema.groups else { return Ok(Vec::new()) };
         let mut uids = Vec::new();
         for entry in self.directory.entries(&groups.query, None, &self.group_attributes(groups)).await? {
-            let Some(uid) = entry.first([&groups.uid]) else {
+            let Some(uid) = entry.first(std::slice::from_ref(&groups.uid))?.map(str::to_owned) else {
                 return Err(DirectoryError::NoUid { dn: entry.dn });
             };
-            uids.push(uid.to_owned());
-            self.groups.insert(uid.to_owned(), entry);
+            uids.push(uid.clone());
+            self.groups.insert(uid, entry);
         }
         Ok(uids)
     }
@@ -67,7 +68,7 @@ impl<'c> Records<'c> {
                 let Some(groups) = &self.schema.groups else { return Ok(Vec::new()) };
                 let group = self.group(groups, uid).await?;
                 let mut members = Vec::new();
-                for member in attributes.iter().flat_map(|attribute| group.values(attribute)) {
+                for member in group.all(attributes)? {
                     match self.user(users, user_uid, member).await {
                         Ok(entry) => members.push(entry),
                         Err(error) if is_tolerated(&error, *tolerance) => {
@@ -116,6 +117,17 @@ impl<'c> Records<'c> {
         }
     }
 
+    /// Makes sure that the directory shows us groups, so that one which it does not show is gone.
+    pub(super) async fn see_some(&self) -> Result<(), DirectoryError> {
+        if let Some(groups) = &self.schema.groups {
+            self.directory.sees(&groups.query, std::slice::from_ref(&groups.uid)).await?;
+        }
+        match &self.schema.members {
+            Members::OfGroups { .. } => Ok(()),
+            Members::OfUsers { users, attributes } => self.directory.sees(users, attributes).await,
+        }
+    }
+
     /// What the Group of a record is called.
     pub(super) async fn group_name(&mut self, uid: &str) -> Result<String, DirectoryError> {
         let Some(groups) = &self.schema.groups else { return Ok(uid.to_owned()) };
@@ -155,7 +167,7 @@ impl<'c> Records<'c> {
     ) -> Result<BTreeMap<String, Vec<Entry>>, DirectoryError> {
         let mut by_users: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
         for entry in self.directory.entries(users, None, &self.user_attributes(attributes)).await? {
-            for uid in attributes.iter().flat_map(|attribute| entry.values(attribute)) {
+            for uid in entry.all(attributes)? {
                 let members = by_users.entry(uid.clone()).or_default();
                 if members.iter().all(|known| known.dn != entry.dn) {
                     members.push(entry.clone());
@@ -179,7 +191,7 @@ impl<'c> Records<'c> {
 }
 
 fn named(entry: &Entry, attributes: &[String], what: &'static str) -> Result<String, DirectoryError> {
-    match entry.first(attributes) {
+    match entry.first(attributes)? {
         Some(name) => Ok(name.to_owned()),
         None => {
             Err(DirectoryError::Nameless { what, dn: entry.dn.clone(), attributes: attributes.join(", ") })

@@ -61,6 +61,7 @@ impl Registry {
         let trust = Trust {
             insecure_skip_tls_verify: options.trust.insecure_skip_tls_verify || insecure,
             identity: None,
+            tls_server_name: None,
             ..options.trust
         };
         let http = HttpClient::through(&trust, &options.proxies)?;
