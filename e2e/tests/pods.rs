@@ -4,22 +4,47 @@
 //! nothing is left behind in the end.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use pierhead_testkit::{Actor, DockerEngine, Process, Site, SiteOptions, Tool, eventually_within, layout};
+use pierhead_testkit::{
+    Actor, DockerEngine, EngineOptions, Lan, Machine, Process, Site, SiteOptions, Tool, eventually_within,
+    layout,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 const WEB: &str = "localhost/web:1";
 
-/// A site whose node uses the engine at this socket.
-async fn site_with(engine: &str, socket: &Path) -> Result<Site> {
-    let config = format!("[node]\nengine = {engine:?}\nsocket = {socket:?}\nname = \"worker\"\n");
-    Site::start_with(SiteOptions { config: Some(config), ..SiteOptions::default() }).await
+/// A site whose node uses the engine at this socket, both on a machine whose network is theirs alone: engines choose
+/// their addresses by what is in use, and leave their bridges behind.
+async fn site_with(engine: &str, socket: &Path, machine: &Machine) -> Result<Site> {
+    let config = Some(format!("[node]\nengine = {engine:?}\nsocket = {socket:?}\nname = \"worker\"\n"));
+    Site::start_with(SiteOptions { machine: Some(machine.clone()), config, ..SiteOptions::default() }).await
+}
+
+async fn docker_on(machine: &Machine) -> Result<DockerEngine> {
+    let options = EngineOptions { machine: Some(machine.clone()), ..EngineOptions::default() };
+    let docker = DockerEngine::start_with(&options).await?;
+    docker.make_web_image(WEB, "hello").await?;
+    Ok(docker)
+}
+
+/// Waits until the node is ready ("True"), or is not.
+async fn node_becomes(admin: &Actor, expected: &str) -> Result<()> {
+    let path = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
+    let is_so = async || {
+        let status = admin.kubectl(["get", "node", "worker", "-o", path]).await.stdout;
+        (status == expected).then_some(())
+    };
+    match eventually_within(PATIENCE, "the node turns", is_so).await {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let seen = admin.kubectl(["describe", "node", "worker"]).await;
+            Err(error.context(format!("whether the node is ready is not {expected}\n{seen}")))
+        }
+    }
 }
 
 async fn create(user: &Actor, object: &Value) {
@@ -69,28 +94,25 @@ const WAITING: &str = ".status.containerStatuses[0].state.waiting.reason";
 const RESTARTS: &str = ".status.containerStatuses[0].restartCount";
 const READY: &str = ".status.containerStatuses[0].ready";
 
-async fn get(address: &str) -> Result<String> {
-    let mut stream = tokio::net::TcpStream::connect((address, 8080)).await?;
-    stream.write_all(b"GET /message HTTP/1.0\r\n\r\n").await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).context("no answer")
+/// What the pod at this address answers on its machine.
+async fn get(machine: &Machine, address: &str) -> Result<String> {
+    let mut command = machine.command("busybox");
+    command.args(["wget", "-q", "-O", "-", &format!("http://{address}:8080/message")]);
+    let output = tokio::process::Command::from(command).output().await?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// The life every engine must give a pod.
-async fn tells_the_basic_story(site: &Site) -> Result<Actor> {
-    let admin = site.admin()?;
-    let is_ready =
-        ["get", "node", "worker", "-o", "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}"];
-    let ready = async || (admin.kubectl(is_ready).await.stdout == "True").then_some(());
-    eventually_within(PATIENCE, "the node is ready", ready).await?;
+async fn tells_the_basic_story(site: &Site, machine: &Machine) -> Result<Actor> {
+    node_becomes(&site.admin()?, "True").await?;
     let ann = site.user("ann").await?;
     ann.oc(["new-project", "shop"]).await.succeeds();
 
     ann.kubectl(["run", "web", "--image", WEB, "--image-pull-policy=Never"]).await.succeeds();
     becomes(&ann, "web", READY, |ready| ready == "true").await?;
     let address = field(&ann, "web", ".status.podIP").await;
-    ensure!(get(&address).await? == "hello", "the pod does not answer at {address}");
+    ensure!(get(machine, &address).await? == "hello", "the pod does not answer at {address}");
 
     create(
         &ann,
@@ -162,10 +184,11 @@ fn docker_client(engine: &DockerEngine) -> Tool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_live_on_docker() -> Result<()> {
-    let docker = DockerEngine::start(&[]).await?;
-    docker.make_web_image(WEB, "hello").await?;
-    let site = site_with("docker", &docker.socket()).await?;
-    let ann = tells_the_basic_story(&site).await?;
+    let lan = Lan::new()?;
+    let machine = lan.machine()?;
+    let docker = docker_on(&machine).await?;
+    let site = site_with("docker", &docker.socket(), &machine).await?;
+    let ann = tells_the_basic_story(&site, &machine).await?;
 
     create(&ann, &pod("crashes", "echo run; exit 3", json!({}))).await;
     becomes(&ann, "crashes", RESTARTS, |count| count.parse().is_ok_and(|count: u32| count >= 1)).await?;
@@ -203,9 +226,10 @@ async fn pods_live_on_docker() -> Result<()> {
 /// The engine is killed while pods come and go; what was lost is made up for.
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_outlive_the_engine() -> Result<()> {
-    let mut docker = DockerEngine::start(&[]).await?;
-    docker.make_web_image(WEB, "hello").await?;
-    let site = site_with("docker", &docker.socket()).await?;
+    let lan = Lan::new()?;
+    let machine = lan.machine()?;
+    let mut docker = docker_on(&machine).await?;
+    let site = site_with("docker", &docker.socket(), &machine).await?;
     let admin = site.admin()?;
     let ann = site.user("ann").await?;
     ann.oc(["new-project", "shop"]).await.succeeds();
@@ -219,20 +243,12 @@ async fn pods_outlive_the_engine() -> Result<()> {
         create(&ann, &pod(name, "sleep 1000", json!({}))).await;
     }
     docker.kill()?;
-    let ready = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
-    let is = async |expected: &str| {
-        let is_so = async || {
-            let status = admin.kubectl(["get", "node", "worker", "-o", ready]).await.stdout;
-            (status == expected).then_some(())
-        };
-        eventually_within(PATIENCE, "the node turns", is_so).await
-    };
-    is("False").await?;
+    node_becomes(&admin, "False").await?;
     ann.kubectl(["delete", "pod", "goes", "--wait=false"]).await.succeeds();
     ensure!(field(&ann, "stays", PHASE).await == "Running");
 
     docker.start_again().await?;
-    is("True").await?;
+    node_becomes(&admin, "True").await?;
     for name in ["stays", "new-a", "new-b", "new-c"] {
         becomes(&ann, name, READY, |ready| ready == "true").await?;
     }
@@ -267,12 +283,13 @@ struct PodmanEngine {
 }
 
 impl PodmanEngine {
-    async fn start() -> Result<Self> {
+    async fn start(machine: &Machine) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("ph-pod-").tempdir_in("/tmp")?;
         let path = |name: &str| folder.path().join(name);
         let limits = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n";
-        std::fs::write(path("containers.conf"), limits)?;
-        let mut command = Command::new("podman");
+        let networks = format!("[network]\nnetwork_config_dir = {:?}\n", path("networks"));
+        std::fs::write(path("containers.conf"), format!("{limits}{networks}"))?;
+        let mut command = machine.command("podman");
         command.args(Self::storage(folder.path())).env("CONTAINERS_CONF", path("containers.conf"));
         command.args(["system", "service", "--time=0", &format!("unix://{}", path("sock").display())]);
         let service = Process::start(&mut command, &path("log"))?;
@@ -309,12 +326,12 @@ impl PodmanEngine {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_live_on_podman() -> Result<()> {
-    let podman = PodmanEngine::start().await?;
+    let lan = Lan::new()?;
+    let machine = lan.machine()?;
+    let podman = PodmanEngine::start(&machine).await?;
     podman.make_web_image().await?;
-    let site = site_with("podman", &podman.socket()).await?;
-    let ann = tells_the_basic_story(&site).await?;
+    let site = site_with("podman", &podman.socket(), &machine).await?;
+    let ann = tells_the_basic_story(&site, &machine).await?;
     leaves_nothing(&ann, &podman.client(), &[]).await?;
-    let network = podman.client().run(["network", "rm", "-f", "pierhead"]).await;
-    ensure!(network.code == Some(0), "{network}");
     site.stop()
 }
