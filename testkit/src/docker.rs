@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -207,5 +207,13 @@ impl Drop for DockerEngine {
         }
         // Its mounts must be gone before its folder is removed.
         self.process.stop().map(|_| ()).unwrap_or_default();
+        // A killed engine's mount of its data lies below that of the one started after it, which takes only its own
+        // away.
+        let unmount = || {
+            let mut command = Command::new("umount");
+            command.arg("--lazy").arg(self.folder.path().join("data")).stderr(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        };
+        while unmount() {}
     }
 }
