@@ -8,7 +8,7 @@ use pierhead_testkit::{Actor, HostName, Site};
 use crate::seed_story::{admitted, host_port};
 
 struct Shop {
-    _site: Site,
+    site: Site,
     ed: Actor,
     _host: HostName,
     registry: String,
@@ -27,7 +27,7 @@ impl Shop {
             ed.oc(["new-project", project]).await.succeeds();
         }
         std::fs::write(ed.home().join("layer.tar"), small_layer("hello"))?;
-        Ok(Self { _site: site, ed, _host: host, registry })
+        Ok(Self { site, ed, _host: host, registry })
     }
 
     fn words(&self, line: &str) -> Vec<String> {
@@ -75,5 +75,5 @@ async fn an_image_is_made_copied_and_unpacked_without_an_engine() -> Result<()> 
     shop.oc("image extract R/other/web:next --path=/message:out --insecure").await;
     ensure!(std::fs::read_to_string(shop.ed.home().join("out/message"))? == "hello", "another message");
     shop.refused("image append --to=R/nowhere/web:1 layer.tar --insecure", "error: ").await;
-    Ok(())
+    shop.site.stop()
 }
