@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use pierhead_testkit::{
-    Actor, DockerEngine, EngineOptions, Lan, Machine, Process, Site, SiteOptions, Tool, eventually_within,
-    layout,
+    Actor, DockerEngine, Lan, Machine, Process, Site, SiteOptions, Tool, eventually_within, layout,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -22,29 +21,6 @@ const WEB: &str = "localhost/web:1";
 async fn site_with(engine: &str, socket: &Path, machine: &Machine) -> Result<Site> {
     let config = Some(format!("[node]\nengine = {engine:?}\nsocket = {socket:?}\nname = \"worker\"\n"));
     Site::start_with(SiteOptions { machine: Some(machine.clone()), config, ..SiteOptions::default() }).await
-}
-
-async fn docker_on(machine: &Machine) -> Result<DockerEngine> {
-    let options = EngineOptions { machine: Some(machine.clone()), ..EngineOptions::default() };
-    let docker = DockerEngine::start_with(&options).await?;
-    docker.make_web_image(WEB, "hello").await?;
-    Ok(docker)
-}
-
-/// Waits until the node is ready ("True"), or is not.
-async fn node_becomes(admin: &Actor, expected: &str) -> Result<()> {
-    let path = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}";
-    let is_so = async || {
-        let status = admin.kubectl(["get", "node", "worker", "-o", path]).await.stdout;
-        (status == expected).then_some(())
-    };
-    match eventually_within(PATIENCE, "the node turns", is_so).await {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            let seen = admin.kubectl(["describe", "node", "worker"]).await;
-            Err(error.context(format!("whether the node is ready is not {expected}\n{seen}")))
-        }
-    }
 }
 
 async fn create(user: &Actor, object: &Value) {
@@ -67,41 +43,52 @@ fn pod(name: &str, command: &str, more: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 }
 
-async fn field(user: &Actor, pod: &str, path: &str) -> String {
+async fn field_of(user: &Actor, kind: &str, name: &str, path: &str) -> String {
     let path = format!("jsonpath={{{path}}}");
-    user.kubectl(["get", "pod", pod, "-o", &path]).await.stdout
+    user.kubectl(["get", kind, name, "-o", &path]).await.stdout
 }
 
-/// Waits until a field of a pod is as it should be.
-async fn becomes(user: &Actor, pod: &str, path: &str, holds: impl Fn(&str) -> bool) -> Result<String> {
+async fn field(user: &Actor, pod: &str, path: &str) -> String {
+    field_of(user, "pod", pod, path).await
+}
+
+/// Waits until a field of an object is as it should be.
+async fn object_becomes(
+    user: &Actor,
+    (kind, name): (&str, &str),
+    path: &str,
+    holds: impl Fn(&str) -> bool,
+) -> Result<String> {
     let mut last = String::new();
-    let found = eventually_within(PATIENCE, "a field of the pod", async || {
-        last = field(user, pod, path).await;
+    let found = eventually_within(PATIENCE, "a field of the object", async || {
+        last = field_of(user, kind, name, path).await;
         holds(&last).then(|| last.clone())
     })
     .await;
     match found {
         Ok(found) => Ok(found),
         Err(error) => {
-            let seen = user.kubectl(["describe", "pod", pod]).await;
-            Err(error.context(format!("{path} of pod {pod} is {last:?}\n{seen}")))
+            let seen = user.kubectl(["describe", kind, name]).await;
+            Err(error.context(format!("{path} of {kind} {name} is {last:?}\n{seen}")))
         }
     }
+}
+
+/// Waits until a field of a pod is as it should be.
+async fn becomes(user: &Actor, pod: &str, path: &str, holds: impl Fn(&str) -> bool) -> Result<String> {
+    object_becomes(user, ("pod", pod), path, holds).await
+}
+
+/// Waits until the node is ready ("True"), or is not ("False").
+async fn node_becomes(admin: &Actor, expected: &str) -> Result<String> {
+    let path = ".status.conditions[?(@.type==\"Ready\")].status";
+    object_becomes(admin, ("node", "worker"), path, |status| status == expected).await
 }
 
 const PHASE: &str = ".status.phase";
 const WAITING: &str = ".status.containerStatuses[0].state.waiting.reason";
 const RESTARTS: &str = ".status.containerStatuses[0].restartCount";
 const READY: &str = ".status.containerStatuses[0].ready";
-
-/// What the pod at this address answers on its machine.
-async fn get(machine: &Machine, address: &str) -> Result<String> {
-    let mut command = machine.command("busybox");
-    command.args(["wget", "-q", "-O", "-", &format!("http://{address}:8080/message")]);
-    let output = tokio::process::Command::from(command).output().await?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(String::from_utf8(output.stdout)?)
-}
 
 /// The life every engine must give a pod.
 async fn tells_the_basic_story(site: &Site, machine: &Machine) -> Result<Actor> {
@@ -112,7 +99,9 @@ async fn tells_the_basic_story(site: &Site, machine: &Machine) -> Result<Actor> 
     ann.kubectl(["run", "web", "--image", WEB, "--image-pull-policy=Never"]).await.succeeds();
     becomes(&ann, "web", READY, |ready| ready == "true").await?;
     let address = field(&ann, "web", ".status.podIP").await;
-    ensure!(get(machine, &address).await? == "hello", "the pod does not answer at {address}");
+    let message = format!("http://{address}:8080/message");
+    let got = machine.tool("busybox", ann.home()).run(["wget", "-q", "-O", "-", &message]).await;
+    ensure!(got.succeeds() == "hello", "another message at {address}");
 
     create(
         &ann,
@@ -186,7 +175,8 @@ fn docker_client(engine: &DockerEngine) -> Tool {
 async fn pods_live_on_docker() -> Result<()> {
     let lan = Lan::new()?;
     let machine = lan.machine()?;
-    let docker = docker_on(&machine).await?;
+    let docker = DockerEngine::start_on(&machine).await?;
+    docker.make_web_image(WEB, "hello").await?;
     let site = site_with("docker", &docker.socket(), &machine).await?;
     let ann = tells_the_basic_story(&site, &machine).await?;
 
@@ -228,7 +218,8 @@ async fn pods_live_on_docker() -> Result<()> {
 async fn pods_outlive_the_engine() -> Result<()> {
     let lan = Lan::new()?;
     let machine = lan.machine()?;
-    let mut docker = docker_on(&machine).await?;
+    let mut docker = DockerEngine::start_on(&machine).await?;
+    docker.make_web_image(WEB, "hello").await?;
     let site = site_with("docker", &docker.socket(), &machine).await?;
     let admin = site.admin()?;
     let ann = site.user("ann").await?;

@@ -6,9 +6,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use pierhead_testkit::{
-    Actor, DockerEngine, EngineOptions, Lan, Outcome, Site, SiteOptions, eventually_within,
-};
+use pierhead_testkit::{Actor, DockerEngine, Lan, Outcome, Site, SiteOptions, eventually_within};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -54,8 +52,7 @@ impl Cluster {
     async fn start() -> Result<Self> {
         let lan = Lan::new()?;
         let machine = lan.machine()?;
-        let engine = EngineOptions { machine: Some(machine.clone()), ..EngineOptions::default() };
-        let docker = DockerEngine::start_with(&engine).await?;
+        let docker = DockerEngine::start_on(&machine).await?;
         let config = Some(docker.node_section());
         let options = SiteOptions { machine: Some(machine), config, ..SiteOptions::default() };
         let site = Site::start_with(options).await?;

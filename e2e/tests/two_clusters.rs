@@ -147,8 +147,7 @@ impl Production {
     /// A cluster that trusts `authority` when it imports; its engine does not yet.
     async fn start(lan: &Lan, authority: &Path) -> Result<Self> {
         let machine = lan.machine()?;
-        let engine = EngineOptions { machine: Some(machine.clone()), ..EngineOptions::default() };
-        let docker = DockerEngine::start_with(&engine).await?;
+        let docker = DockerEngine::start_on(&machine).await?;
         let node = docker.node_section();
         let config =
             format!("[import]\nscheduled-interval = \"1s\"\n[egress]\nca-files = [{authority:?}]\n{node}");

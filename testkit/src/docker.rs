@@ -5,10 +5,11 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use rustix::mount::{UnmountFlags, unmount};
 use tempfile::TempDir;
 
 use crate::{Machine, Outcome, Process, Tool, eventually_within};
@@ -42,6 +43,14 @@ impl DockerEngine {
     pub async fn start(insecure_registries: &[&str]) -> Result<Self> {
         let insecure_registries = insecure_registries.iter().map(|&registry| registry.to_owned()).collect();
         Self::start_with(&EngineOptions { insecure_registries, machine: None }).await
+    }
+
+    /// Starts an engine on this machine.
+    ///
+    /// # Errors
+    /// As [`DockerEngine::start`].
+    pub async fn start_on(machine: &Machine) -> Result<Self> {
+        Self::start_with(&EngineOptions { machine: Some(machine.clone()), ..EngineOptions::default() }).await
     }
 
     /// Starts an engine.
@@ -209,11 +218,6 @@ impl Drop for DockerEngine {
         self.process.stop().map(|_| ()).unwrap_or_default();
         // A killed engine's mount of its data lies below that of the one started after it, which takes only its own
         // away.
-        let unmount = || {
-            let mut command = Command::new("umount");
-            command.arg("--lazy").arg(self.folder.path().join("data")).stderr(Stdio::null());
-            command.status().is_ok_and(|status| status.success())
-        };
-        while unmount() {}
+        while unmount(self.folder.path().join("data"), UnmountFlags::DETACH).is_ok() {}
     }
 }

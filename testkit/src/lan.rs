@@ -12,9 +12,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::Tool;
 use crate::process::has_ended;
 
 const NAMESPACES: &str = "/run/netns";
+const ENTER: &str = "nsenter";
 /// What a bridge's alias begins with; the id of the process that made it follows.
 const ALIAS: &str = "pierhead-testkit ";
 
@@ -94,10 +96,20 @@ impl Machine {
 
     /// A command that starts `program` on this machine.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", Path::new(NAMESPACES).join(&self.namespace).display()));
-        command.arg("--").arg(program);
+        let mut command = Command::new(ENTER);
+        command.args(self.enters()).arg(program);
         command
+    }
+
+    /// A program that runs to its end on this machine, in `folder`.
+    pub fn tool(&self, program: &str, folder: &Path) -> Tool {
+        Tool::new(ENTER, folder).before(self.enters()).before([program])
+    }
+
+    /// What [`ENTER`] is told before the program.
+    fn enters(&self) -> [String; 2] {
+        let namespace = Path::new(NAMESPACES).join(&self.namespace);
+        [format!("--net={}", namespace.display()), "--".to_owned()]
     }
 }
 

@@ -8,9 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
-use pierhead_testkit::{
-    Actor, DockerEngine, EngineOptions, HostName, Lan, Site, SiteOptions, eventually_within,
-};
+use pierhead_testkit::{Actor, DockerEngine, HostName, Lan, Site, SiteOptions, eventually_within};
 use tokio::time::Instant;
 
 use crate::wire::Wire;
@@ -37,8 +35,7 @@ const APPLICATION: &str = r#"{"apiVersion": "v1", "kind": "List", "items": [
 pub async fn push_to_answer(rounds: u32) -> Result<Vec<Duration>> {
     let lan = Lan::new()?;
     let machine = lan.machine()?;
-    let engine = EngineOptions { machine: Some(machine.clone()), ..EngineOptions::default() };
-    let docker = DockerEngine::start_with(&engine).await?;
+    let docker = DockerEngine::start_on(&machine).await?;
     let config = Some(docker.node_section());
     let options = SiteOptions { machine: Some(machine), config, ..SiteOptions::default() };
     let site = Site::start_with(options).await?;
