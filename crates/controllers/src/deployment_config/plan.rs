@@ -134,11 +134,12 @@ impl Versions<'_> {
         }
         let mut status = status::status(self.config, self.deployments, self.latest, self.now);
         if let Some(details) = details {
+            // The conditions still tell of the version before: who waits for a rollout must not take its end for the
+            // end of this one, so the generation is observed once the new version is there.
             status.latest_version += 1;
             status.details = Some(details);
-        }
-        // Only now are the triggers known to have been asked about this generation.
-        if !is_missing {
+        } else if !is_missing {
+            // Only now are the triggers known to have been asked about this generation.
             status.observed_generation = self.config.metadata.generation.unwrap_or_default();
         }
         if status != self.config.status {
@@ -394,6 +395,25 @@ mod tests {
         let mut seen = config(1, &json!({}));
         seen.status.observed_generation = 7;
         check(Some(&seen), &["1 Complete 2 old"], &[], &[]);
+    }
+
+    /// Clients take the conditions for those of the newest version as soon as the generation is observed.
+    #[test]
+    fn a_generation_is_observed_once_its_version_is_there() {
+        let check = |latest_version, words: &str, expected: Option<i64>| {
+            let (config, deployment) = (config(latest_version, &json!({})), deployment(words));
+            let now = NOW.parse().unwrap();
+            let view = View { config: Some(&config), deployments: vec![&deployment], pods: Vec::new(), now };
+            let observed = plan(&view).iter().find_map(|step| match step {
+                Step::Status(config) => Some(config.status.observed_generation),
+                _ => None,
+            });
+            assert_eq!(observed, expected, "{latest_version}: {words}");
+        };
+        check(1, "1 Complete 2", Some(7));
+        check(1, "1 Complete 2 old", Some(6));
+        check(2, "1 Complete 2 old", Some(6));
+        check(2, "2 New 0", Some(7));
     }
 
     #[test]
