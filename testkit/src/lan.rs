@@ -5,12 +5,14 @@
 //! file ([`crate::HostName`]). Addresses are of 198.19.0.0/16 (RFC 2544); `hosts` uses the other half.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Tool;
 use crate::process::has_ended;
@@ -70,7 +72,7 @@ impl Lan {
         let namespace = format!("{}-{number}", self.bridge);
         let address = Ipv4Addr::new(198, 19, self.third, number);
         ip(["netns", "add", &namespace])?;
-        let (here, there) = (format!("{}p{number}", self.bridge), "eth0");
+        let (here, there) = (cable(&self.bridge, number), "eth0");
         ip(["link", "add", &here, "type", "veth", "peer", "name", there, "netns", &namespace])?;
         ip(["link", "set", &here, "master", &self.bridge, "up"])?;
         let inside = |arguments: &[&str]| ip([&["-n", &namespace][..], arguments].concat());
@@ -113,16 +115,29 @@ impl Machine {
     }
 }
 
-/// Removes a network with its machines. The other end of a veth pair goes with its namespace.
+/// Removes a network with its machines and what runs on them. The other end of a veth pair goes with the first.
 fn remove(bridge: &str) -> Result<()> {
     let prefix = format!("{bridge}-");
     for namespace in std::fs::read_dir(NAMESPACES).into_iter().flatten() {
         let name = namespace?.file_name();
-        if let Some(name) = name.to_str().filter(|name| name.starts_with(&prefix)) {
+        if let Some((name, number)) = name.to_str().and_then(|name| Some((name, name.strip_prefix(&prefix)?)))
+        {
+            // What outlived its starter (a killed engine's shims) keeps a namespace alive, and this end of its cable.
+            for id in ip(["netns", "pids", name])?.lines().filter_map(|id| Pid::from_raw(id.parse().ok()?)) {
+                // It may just have ended.
+                kill_process(id, Signal::KILL).unwrap_or_default();
+            }
+            // A machine that was only half made has none.
+            ip(["link", "delete", &cable(bridge, number)]).unwrap_or_default();
             ip(["netns", "delete", name])?;
         }
     }
-    ip(["link", "delete", bridge])
+    ip(["link", "delete", bridge]).map(drop)
+}
+
+/// This machine's end of the cable to a machine.
+fn cable(bridge: &str, number: impl Display) -> String {
+    format!("{bridge}p{number}")
 }
 
 /// Removes the networks of processes that were killed.
@@ -141,17 +156,20 @@ fn remove_left_behind() -> Result<()> {
     Ok(())
 }
 
-fn ip<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<()> {
+/// Runs `ip`; gives what it prints.
+fn ip<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Result<String> {
     let mut command = Command::new("ip");
     let output = command.args(arguments).output().context("`ip` is missing: install iproute2")?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?}: {}", complaint.trim());
-    Ok(())
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::path::Path;
+    use std::process::Stdio;
 
     use super::{Lan, ip};
 
@@ -161,14 +179,22 @@ mod tests {
         ip(["link", "add", left, "type", "bridge"]).unwrap();
         ip(["link", "set", left, "alias", "pierhead-testkit 4294967295"]).unwrap();
         ip(["netns", "add", "phdead-2"]).unwrap();
+        ip(["link", "add", "phdeadp2", "type", "veth", "peer", "name", "eth0", "netns", "phdead-2"]).unwrap();
         let lan = Lan::new().unwrap();
         assert!(!Path::new("/sys/class/net").join(left).exists());
         assert!(!Path::new("/run/netns/phdead-2").exists());
         let own = Path::new("/sys/class/net").join(&lan.bridge);
         let machine = lan.machine().unwrap();
+        let mut outlives = machine.command("sh");
+        outlives.args(["-c", "echo; exec sleep 1000"]).stdout(Stdio::piped());
+        let mut outlives = outlives.spawn().unwrap();
+        outlives.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let cable = Path::new("/sys/class/net").join(super::cable(&lan.bridge, 2));
+        assert!(cable.exists());
         let other = Lan::new().unwrap();
         assert!(own.exists(), "its process lives");
         drop((lan, other));
+        assert!(!outlives.wait().unwrap().success() && !cable.exists());
         assert!(!own.exists() && !Path::new("/run/netns").join(&machine.namespace).exists());
     }
 }
