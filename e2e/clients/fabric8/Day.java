@@ -349,14 +349,23 @@ public class Day {
             .endSpec()
             .build();
         configs.resource(config).create();
-        DeploymentConfig first = configs.withName("web").waitUntilCondition(each -> each != null && each.getStatus() != null && each.getStatus().getLatestVersion() != null && each.getStatus().getLatestVersion() == 1, 30, TimeUnit.SECONDS);
+        DeploymentConfig first = configs.withName("web").waitUntilCondition(each -> rolledOut(each, 1), 30, TimeUnit.SECONDS);
         check(first.getSpec().getTriggers().get(0).getType().equals("ConfigChange"), first.getSpec());
-        client.replicationControllers().inNamespace(PROJECT).withName("web-1").waitUntilCondition(each -> each != null && "Complete".equals(each.getMetadata().getAnnotations().get("openshift.io/deployment.phase")), 30, TimeUnit.SECONDS);
+        check("Complete".equals(client.replicationControllers().inNamespace(PROJECT).withName("web-1").get().getMetadata().getAnnotations().get("openshift.io/deployment.phase")), "web-1 is not complete");
         configs.withName("web").edit(each -> new DeploymentConfigBuilder(each).editSpec().editTemplate().editSpec().editFirstContainer().withImage("example.com/web:2").endContainer().endSpec().endTemplate().endSpec().build());
-        client.replicationControllers().inNamespace(PROJECT).withName("web-2").waitUntilCondition(each -> each != null, 30, TimeUnit.SECONDS);
+        configs.withName("web").waitUntilCondition(each -> rolledOut(each, 2), 30, TimeUnit.SECONDS);
+        check(client.replicationControllers().inNamespace(PROJECT).withName("web-2").get() != null, "web-2 is not there");
         configs.withName("web").scale(0);
         configs.withName("web").delete();
         client.replicationControllers().inNamespace(PROJECT).withName("web-1").waitUntilCondition(each -> each == null, 30, TimeUnit.SECONDS);
+    }
+
+    /** What `oc rollout status` waits for; until then the status changes, and an edit may meet a newer version (409). */
+    private static boolean rolledOut(DeploymentConfig config, long version) {
+        var status = config == null ? null : config.getStatus();
+        return status != null && status.getLatestVersion() == version
+            && config.getMetadata().getGeneration().equals(status.getObservedGeneration())
+            && status.getConditions().stream().anyMatch(each -> "NewReplicationControllerAvailable".equals(each.getReason()));
     }
 
     private void ends() throws Exception {
